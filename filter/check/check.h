@@ -1,0 +1,80 @@
+/*
+ * check - what every check shares: the services it asks, the words of its
+ * results, and where the results of a connection or a message are kept.
+ *
+ * A struct checks hangs on a session and on each txn; a check computes its
+ * result at most once for its owner, waits no longer than check_deadline(),
+ * and leaves behind how long it took.  Results live in the owner's arena;
+ * lookups and reservations are given back by arena cleanups.
+ * Services are shared by all threads and outlive every session.
+ */
+#ifndef CHECK_CHECK_H
+#define CHECK_CHECK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+#include "mail/session.h"
+#include "service/resolver.h"
+#include "service/store.h"
+
+/* RFC 8601 section 2.7; UNKNOWN: not evaluated. */
+#define AUTH_RESULTS(X)							\
+	X(UNKNOWN,	"unknown")					\
+	X(NONE,		"none")						\
+	X(NEUTRAL,	"neutral")					\
+	X(PASS,		"pass")						\
+	X(FAIL,		"fail")						\
+	X(SOFTFAIL,	"softfail")					\
+	X(POLICY,	"policy")					\
+	X(TEMPERROR,	"temperror")					\
+	X(PERMERROR,	"permerror")
+
+enum auth_result {
+#define X(id, word) AUTH_##id,
+	AUTH_RESULTS(X)
+#undef X
+	AUTH_COUNT
+};
+
+const char	*auth_result_word(enum auth_result);
+bool		 auth_result_parse(struct str, enum auth_result *);
+
+struct services {
+	struct resolver	*resolver;
+	struct store	*store;		/* NULL: no state was configured */
+	struct str	 hostname;	/* our authserv-id, default of HELO names */
+};
+
+struct spf_result;
+struct dkim_result;
+struct dmarc_result;
+struct dnsbl_result;
+struct score_result;
+struct limit_charge;
+struct limit_asked;
+
+struct checks {
+	struct services		*services;
+	struct spf_result	*spf;
+	struct dkim_result	*dkim;
+	struct dmarc_result	*dmarc;
+	struct dnsbl_result	*dnsbls;	/* one for each list asked */
+	struct score_result	*score;
+	struct limit_charge	*charges;	/* reservations in force */
+	struct limit_asked	*asked;		/* answers of this event */
+	struct str		 ptr_name;	/* verified PTR name */
+	struct lookup		*ptr;
+	bool			 ptr_done;
+};
+
+/* The struct is zeroed and lives in the owner's arena; NULL: arena full. */
+struct checks	*check_attach_session(struct session *, struct services *);
+struct checks	*check_attach_txn(struct txn *, struct services *);
+/* The sooner of the stage's and the message's deadline (mono ms). */
+int64_t		 check_deadline(const struct session *);
+/* Releases the lookup when the arena goes. */
+void		 check_keep_lookup(struct arena *, struct lookup *);
+
+#endif

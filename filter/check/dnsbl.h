@@ -1,0 +1,44 @@
+/*
+ * dnsbl - DNS lists of IP addresses and names (RFC 5782).
+ *
+ * A definition comes from the policy; an answer counts only when it falls
+ * into the ranges given (default 127.0.0.2-127.0.0.255).  Answers outside of
+ * 127.0.0.0/8, and 127.255.255.0/24 (the list's "you may not ask"), never
+ * count as a listing: they are logged and the fact is unknown.
+ */
+#ifndef CHECK_DNSBL_H
+#define CHECK_DNSBL_H
+
+#include "check/check.h"
+
+struct dnsbl_range {
+	struct addr	 from, to;	/* inclusive */
+};
+
+struct dnsbl {
+	struct str	 name;		/* as the policy calls it */
+	struct str	 zone;
+	struct dnsbl_range *ranges;
+	size_t		 nranges;	/* 0: the default range */
+};
+
+enum dnsbl_listed { DNSBL_NO, DNSBL_YES, DNSBL_UNKNOWN };
+
+struct dnsbl_result {
+	struct dnsbl_result *next;
+	const struct dnsbl *list;
+	struct lookup	*lookup;
+	enum dnsbl_listed listed;
+	bool		 done;
+	struct addr	 code;		/* the answer that counted */
+	struct str	 zone;
+};
+
+void		 dnsbl_start(struct session *, const struct dnsbl *);
+const struct dnsbl_result *dnsbl_check(struct session *, const struct dnsbl *);
+/* The PTR name that points back to the client (RFC 8601 iprev); "" if none;
+ * *unknown set when DNS did not answer. */
+void		 iprev_start(struct session *);
+struct str	 iprev_check(struct session *, bool *unknown);
+
+#endif

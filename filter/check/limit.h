@@ -1,0 +1,84 @@
+/*
+ * limit - how much a key may send: asked, reserved, committed, given back.
+ *
+ * limit_over() asks for what this event would use and reserves it.  A charge
+ * belongs to the recipient that was asked about (stage rcpt), or to the
+ * message.  The stages:
+ *   limit_event()     a new event begins (connect, MAIL, each RCPT, message)
+ *   limit_over()      any number of times; one answer a limit and event
+ *   limit_keep()      the event was let pass: its charges stay reserved
+ *   limit_drop()      the event was refused: its charges are given back
+ *   limit_commit()    the message was accepted: all kept charges count
+ * What is neither committed nor dropped is given back with the txn's arena.
+ * `messages' is charged once a message, with its first kept recipient.
+ */
+#ifndef CHECK_LIMIT_H
+#define CHECK_LIMIT_H
+
+#include "check/check.h"
+#include "check/key.h"
+
+/* Units known now; the table is the one place to add more. */
+#define LIMIT_UNITS(X)							\
+	X(CONNECTIONS,	"connections",	STAGE_CONNECT)			\
+	X(MESSAGES,	"messages",	STAGE_MAIL)			\
+	X(RECIPIENTS,	"recipients",	STAGE_MAIL)			\
+	X(BYTES,	"bytes",	STAGE_MAIL)			\
+	X(REJECTED,	"rejected recipients", STAGE_CONNECT)
+
+enum limit_unit {
+#define X(id, word, stage) LIMIT_##id,
+	LIMIT_UNITS(X)
+#undef X
+	LIMIT_UNIT_COUNT
+};
+
+struct limit_window {
+	enum limit_unit	 unit;
+	uint64_t	 max;
+	int64_t		 window_ms;
+	struct str	 text;		/* "1h", for {limit.window} */
+};
+
+struct limit {
+	struct str	 name;
+	struct key	 key;
+	struct limit_window *windows;
+	size_t		 count;
+};
+
+enum limit_answer { LIMIT_FREE, LIMIT_OVER, LIMIT_UNKNOWN };
+
+/* What {limit.name}, {limit.max}, {limit.window}, {limit.used}, {limit.retry}
+ * say; about the window that is full. */
+struct limit_info {
+	const struct limit *limit;
+	const struct limit_window *window;
+	struct str	 key;
+	uint64_t	 used;
+	int64_t		 retry_ms;
+};
+
+const char	*limit_unit_word(enum limit_unit);
+bool		 limit_unit_parse(struct str, enum limit_unit *);
+bool		 limit_only_read(const struct limit *);	/* rejected recipients */
+void		 limit_event(struct session *, enum stage);
+/* In shadow nothing is reserved by a rule whose verdict is not applied. */
+enum limit_answer limit_over(struct session *, const struct limit *,
+		    enum stage, struct limit_info *);
+void		 limit_keep(struct session *, enum stage);
+void		 limit_drop(struct session *, enum stage);
+/* Before the MTA is told "accept".  false: the store is down. */
+bool		 limit_commit(struct txn *);
+/* Counts one rejected recipient for each of those limits. */
+void		 limit_count_rejected(struct session *,
+		    const struct limit *const *limits, size_t n);
+
+/* Blocks: a note under the key's text. */
+bool		 block_set(struct services *, struct str key, int64_t for_ms,
+		    struct str by);
+bool		 block_clear(struct services *, struct str key);
+enum limit_answer block_check(struct services *, struct str key,
+		    int64_t *until_ms);
+
+#endif

@@ -1,0 +1,121 @@
+/*
+ * policy - an immutable snapshot of the policy file, and its judgement.
+ *
+ * policy_load() reads everything (file, includes, tables, score rules) and
+ * gives a snapshot or a diag full of mistakes.  Snapshots are refcounted:
+ * a session takes one at connect and again at MAIL; reload makes a new one.
+ * Nothing in a snapshot changes but counters and the contents of file tables.
+ * policy_load() is one thread's; everything else any thread's.
+ */
+#ifndef POLICY_POLICY_H
+#define POLICY_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "check/check.h"
+#include "mail/session.h"
+#include "policy/ast.h"
+#include "policy/diag.h"
+
+/* id, words in the file, default, what it is */
+#define SETTINGS(X)							\
+	X(HOSTNAME,	"hostname",	"",				\
+	    "our name: authserv-id of Authentication-Results")		\
+	X(LISTEN,	"listen",	"unix:/run/postern/postern.sock mode 0660", \
+	    "where the MTA connects: unix:PATH [mode OCTAL] [group NAME] [user NAME], inet:PORT@ADDR, inet6:PORT@ADDR, systemd") \
+	X(CONTROL,	"control",	"unix:/run/postern/control.sock mode 0600", \
+	    "where postern status and its like connect; `off' for none") \
+	X(STATE,	"state",	"sqlite:/var/lib/postern/state.db", \
+	    "where counters live: sqlite:PATH or memory:")		\
+	X(RESOLVER,	"resolver",	"system",			\
+	    "system, recursive, ADDR@PORT or file:PATH")		\
+	X(RULES,	"rules",	"",				\
+	    "SpamAssassin-syntax rule files, a glob")			\
+	X(USER,		"user",		"",				\
+	    "whom to become when started as root: USER or USER:GROUP")	\
+	X(LOG,		"log",		"stderr info",			\
+	    "stderr or syslog, and error, warn, info or debug")		\
+	X(DEADLINE_STAGE, "deadline stage", "8s",			\
+	    "how long one stage waits for DNS in all")			\
+	X(DEADLINE_MESSAGE, "deadline message", "20s",			\
+	    "how long one message waits in all")			\
+	X(BODY_MAX,	"body max",	"16M",				\
+	    "bytes of a body that are kept for content rules")		\
+	X(ON_FAULT,	"on fault",	"accept",			\
+	    "accept or tempfail when the state store is down")
+
+enum setting {
+#define X(id, words, def, help) SETTING_##id,
+	SETTINGS(X)
+#undef X
+	SETTING_COUNT
+};
+
+struct listen {			/* a parsed socket address */
+	enum { LISTEN_OFF, LISTEN_UNIX, LISTEN_INET, LISTEN_SYSTEMD } kind;
+	struct str	 path;		/* unix */
+	int		 mode;		/* -1: the umask's */
+	struct str	 user, group;
+	struct addr	 addr;		/* inet */
+	unsigned int	 port;
+};
+
+struct settings {
+	struct str	 text[SETTING_COUNT];	/* as written or the default */
+	struct place	 place[SETTING_COUNT];	/* source NULL: the default */
+	struct listen	 listen, control;
+	int64_t		 deadline_stage_ms, deadline_message_ms;
+	uint64_t	 body_max;
+	bool		 fault_tempfail;
+};
+
+struct policy {
+	atomic_uint	 refs;
+	struct arena	*arena;		/* everything below lives in it */
+	struct settings	 settings;
+	struct source	*sources;
+	struct rule	*rules[STAGE_COUNT];
+	size_t		 nrules;
+	struct table	**tables;
+	size_t		 ntables;
+	struct dnsbl	**dnsbls;
+	size_t		 ndnsbls;
+	struct limit	**limits;
+	size_t		 nlimits;
+	struct regex	**regexes;	/* to free */
+	size_t		 nregexes;
+	/* limits that count rejected recipients, and lists asked anywhere */
+	const struct limit **rejected_limits;
+	size_t		 nrejected_limits;
+	unsigned int	 needs;		/* enum need, of all rules */
+	unsigned int	 stage_needs[STAGE_COUNT];
+	bool		 stage_decides[STAGE_COUNT]; /* a rule may end it */
+	bool		 shadow;	/* all of it */
+	struct ruleset	*ruleset;	/* score/; NULL without rule files */
+};
+
+/* NULL when there are mistakes; warnings may be in the diag either way. */
+struct policy	*policy_load(const char *path, bool shadow, struct diag *);
+struct policy	*policy_ref(struct policy *);
+void		 policy_release(struct policy **);
+/* Rereads file tables that have changed; the daemon's ticker calls it. */
+void		 policy_refresh(struct policy *);
+
+struct decision {
+	enum action	 action;	/* ACTION_NONE: go on */
+	struct reply	 reply;		/* for REJECT and TEMPFAIL */
+	const struct rule *rule;	/* NULL where none decided */
+	bool		 fault;		/* `on fault tempfail' decided */
+};
+
+/*
+ * Judges a stage by session->policy: adds to the verdict, the trace, the
+ * limits' charges; at STAGE_RCPT it is about txn->rcpt.  May wait for DNS up
+ * to session->deadline.
+ */
+void		 policy_eval(struct session *, enum stage, struct decision *);
+/* Starts the lookups that rules of this and later stages will want. */
+void		 policy_prefetch(struct session *, enum stage);
+
+#endif

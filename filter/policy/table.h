@@ -1,0 +1,43 @@
+/*
+ * table - lists that conditions look things up in.
+ *
+ * An entry is what it looks like: an address or prefix (192.0.2.0/24, ::1), a
+ * mail address (user@example.org, or @example.org for all of a domain), a regex
+ * (/.../i), or a word: a domain, a login, a name.  ".example.org" stands for
+ * the domain and everything below it.  Letters' case does not matter.
+ *
+ * A file table is reread when its inode, size or mtime changes, looked at no
+ * more than once a second, by table_refresh() off the hot path; readers
+ * hold a reference to an immutable set meanwhile.  A file that can't be
+ * read or has a bad line keeps the old set and logs LOG_EV_TABLE.
+ */
+#ifndef POLICY_TABLE_H
+#define POLICY_TABLE_H
+
+#include <stdbool.h>
+
+#include "base/addr.h"
+#include "base/str.h"
+#include "policy/diag.h"
+#include "policy/fact.h"
+
+struct table;
+
+struct table	*table_new(struct str name);
+void		 table_free(struct table **);
+struct str	 table_name(const struct table *);
+size_t		 table_count(const struct table *);
+/* An inline entry; false with *why. */
+bool		 table_add(struct table *, struct str entry, struct buf *why);
+/* Loads PATH: an entry a line, # comments, what follows an entry on its line
+ * is its value.  Mistakes go to the diag with the table file's own lines. */
+bool		 table_load(struct table *, struct str path, struct place where,
+		    struct diag *);
+void		 table_refresh(struct table *);
+/* Any of the value's texts; an unknown value must not come here. */
+bool		 table_has(const struct table *, const struct value *);
+/* The value that stands behind an entry in a file ("" if none). */
+bool		 table_lookup(const struct table *, struct str key,
+		    struct arena *, struct str *value);
+
+#endif
