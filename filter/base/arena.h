@@ -2,8 +2,8 @@
  * arena - memory that lives as long as one connection or one message.
  *
  * An arena grows in blocks up to a cap.  A request past the cap returns NULL
- * and marks the arena overflowed for good; whoever answers the MTA asks
- * arena_overflowed() and answers with a temporary failure.  Nothing is freed
+ * and marks the arena overflowed until it is reset; whoever answers the MTA
+ * asks arena_overflowed() and gives a temporary failure.  Nothing is freed
  * alone: arena_reset() or arena_free() releases everything, after running
  * the cleanups registered for foreign objects, last registered first.
  * Built with -DARENA_EMULATE every request is a malloc of its own, so that

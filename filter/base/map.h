@@ -27,7 +27,8 @@ void		*map_get(const struct map *, struct str key);
 /* Returns the value replaced, NULL if the key is new. */
 void		*map_put(struct map *, struct str key, void *value);
 void		*map_del(struct map *, struct str key);	/* the value removed */
-/* Any order: for (it = (struct map_iter){0}; map_next(m, &it, &k, &v);) */
+/* Any order: for (it = (struct map_iter){0}; map_next(m, &it, &k, &v);)
+ * What is there may be deleted on the way, nothing may be put. */
 bool		 map_next(const struct map *, struct map_iter *,
 		    struct str *key, void **value);
 

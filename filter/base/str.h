@@ -2,8 +2,9 @@
  * str - slices of text, and a buffer that grows.
  *
  * A struct str points into memory somebody else owns and need not end in
- * NUL.  A struct buf owns heap memory and has a limit: past it the buffer
- * stays as it is and remembers that it failed, so a caller checks once.
+ * NUL.  A struct buf owns heap memory and has a limit: an addition past it
+ * is left out whole, and so is every later one; `failed' remembers it until
+ * buf_free(), so a caller checks once.
  * Case is ASCII's alone, whatever the locale.  Any thread may call these.
  */
 #ifndef BASE_STR_H
@@ -43,6 +44,7 @@ ptrdiff_t	str_find(struct str hay, struct str needle);
 ptrdiff_t	str_ifind(struct str hay, struct str needle);
 bool		str_u64(struct str, uint64_t *);	/* decimal, all of it */
 uint64_t	str_hash(struct str);			/* seeded per process */
+uint64_t	str_ihash(struct str);			/* equal for str_ieq */
 int		chr_lower(int c);
 bool		chr_space(int c);			/* SP HT CR LF */
 bool		chr_digit(int c);
