@@ -14,8 +14,8 @@ MAIL := stage session envelope header mailbox body mime html verdict
 CHECK := check key spf spf_record spf_dns dkim dmarc dnsbl greylist limit \
 	notify authres
 SCORE := regex rule_parse rule_compile rule_match meta report
-POLICY := diag lex parse parse_rule setting table resolve fact eval text \
-	trace policy road
+POLICY := diag lex parse parse_rule setting table resolve fact_table \
+	fact eval text trace policy road
 MILTER := threads glue apply
 DAEMON := socket server control cli scan report main
 

@@ -19,11 +19,13 @@ struct source {				/* one file of a policy */
 	struct source	*next;
 	struct str	 name;		/* as shown */
 	struct str	 text;
+	unsigned int	 order;		/* mistakes are told in this order */
 };
 
 struct place {
 	const struct source *source;
-	unsigned int	 line, col;	/* 1-based; col counts characters */
+	unsigned int	 line, col;	/* 1-based; col counts characters;
+					 * line 0: the file as a whole */
 	unsigned int	 len;		/* to underline; at least 1 */
 };
 
@@ -35,7 +37,8 @@ void		 diag_error(struct diag *, struct place, const char *fmt, ...)
 		    __attribute__((format(printf, 3, 4)));
 void		 diag_warn(struct diag *, struct place, const char *fmt, ...)
 		    __attribute__((format(printf, 3, 4)));
-/* Adds "did you mean `x'?" to the last mistake when one word is close. */
+/* Adds "did you mean `x'?" to the last mistake when one word is close
+ * (Damerau-Levenshtein, without case). */
 void		 diag_suggest(struct diag *, struct str word,
 		    const char *const *known, size_t n);
 size_t		 diag_errors(const struct diag *);

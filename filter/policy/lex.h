@@ -25,17 +25,44 @@ enum token_kind {
 struct token {
 	enum token_kind	 kind;
 	struct str	 text;		/* WORD; STRING unescaped; REGEX pattern */
+	struct str	 raw;		/* STRING: as written, between its quotes;
+					 * none where it came from a macro */
 	struct str	 flags;		/* REGEX */
-	struct place	 place;
+	struct place	 place;		/* of a macro's token: where it is used */
 };
 
+#define LEX_MACRO_MAX	1000		/* tokens of one macro */
+#define LEX_MACROS_MAX	200000		/* tokens from macros in all */
+
+struct lex_macros;			/* of a whole policy */
 struct lexer;
 
-struct lexer	*lex_new(struct arena *, const struct source *, struct diag *);
-/* Skips what is left of the current token stream's line, for recovery. */
-void		 lex_skip_line(struct lexer *);
+struct lex_macros *lex_macros_new(struct arena *);
+void		 lex_macros_free(struct lex_macros **);
+/* False where the name is taken: *first is where. */
+bool		 lex_define(struct lex_macros *, const struct token *name,
+		    const struct token *value, size_t n, struct place *first);
+void		 lex_warn_unused(const struct lex_macros *, struct diag *);
+
+/* False with an error where the source is not plain UTF-8 text. */
+bool		 lex_check_text(const struct source *, struct diag *);
+struct lexer	*lex_new(struct arena *, struct lex_macros *,
+		    const struct source *, struct diag *);
 const struct token *lex_peek(struct lexer *);
 struct token	 lex_next(struct lexer *);
-struct token	 lex_regex(struct lexer *);	/* the next token, as /.../flags */
+/* The next token as /.../flags; TOKEN_BAD where it is none. */
+struct token	 lex_regex(struct lexer *);
+/* Whether the next token begins with a slash. */
+bool		 lex_at_slash(struct lexer *);
+/*
+ * For recovery: skips what is left of a statement, with the braces it
+ * opens, up to the newline or closing brace that ends it; reports nothing.
+ */
+void		 lex_skip_statement(struct lexer *);
+/* The source from one place up to the token read last. */
+struct str	 lex_source(const struct lexer *, const char *from);
+const char	*lex_mark(struct lexer *);	/* where the next token begins */
+/* For messages: "`word'", "end of line". */
+void		 lex_describe(const struct token *, char *out, size_t size);
 
 #endif
