@@ -120,10 +120,11 @@ add_text(struct buf *b, const struct conv *c, struct args *args)
 	int limit = c->star ? va_arg(args->ap, int) : c->precision;
 	const char *s = va_arg(args->ap, const char *);
 
-	if (s == NULL)
-		s = "";
-	add_value(b, (struct str){ s,
-	    limit >= 0 ? strnlen(s, (size_t)limit) : strlen(s) });
+	size_t n = 0;
+
+	if (s != NULL)
+		n = limit >= 0 ? strnlen(s, (size_t)limit) : strlen(s);
+	add_value(b, (struct str){ s, n });
 }
 
 static void

@@ -49,12 +49,12 @@ metric_help(enum metric m)
 void
 metric_prometheus(struct buf *b)
 {
+	static const char *const kinds[] = { "counter", "gauge" };
 	const char *name, *kind;
 
 	for (int m = 0; m < METRIC_COUNT; m++) {
 		name = metrics[m].name;
-		kind = metrics[m].kind == METRIC_KIND_GAUGE ? "gauge" :
-							      "counter";
+		kind = kinds[metrics[m].kind];
 		buf_printf(b, "# HELP postern_%s %s\n", name, metrics[m].help);
 		buf_printf(b, "# TYPE postern_%s %s\n", name, kind);
 		buf_printf(b, "postern_%s %" PRId64 "\n", name, metric_get(m));

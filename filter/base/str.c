@@ -345,8 +345,7 @@ str_ifind(struct str hay, struct str needle)
 		have = roll_in(have, base, hay.p[i]);
 	}
 	for (size_t i = n;; i++) {
-		if (want == have &&
-		    bytes_icmp(hay.p + i - n, needle.p, n) == 0)
+		if (want == have && bytes_icmp(hay.p + i - n, needle.p, n) == 0)
 			return ((ptrdiff_t)(i - n));
 		if (i == hay.n)
 			return (-1);
