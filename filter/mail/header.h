@@ -18,11 +18,13 @@
 #include "base/arena.h"
 #include "base/str.h"
 
+#define HEADER_BUCKETS		64
 #define HEADER_MAX_COUNT	2000
 #define HEADER_MAX_BYTES	(2 * 1024 * 1024)
 
 struct header {
 	struct header	*next;
+	struct header	*older;		/* earlier one of the same bucket */
 	struct str	 name;
 	struct str	 value;		/* as given: leading space, LF folds */
 	unsigned int	 nth;		/* 1-based among fields of that name */
@@ -30,8 +32,9 @@ struct header {
 
 struct headers {
 	struct header	*first, *last;
-	size_t		 count;
-	size_t		 bytes;
+	struct header	*by_name[HEADER_BUCKETS];	/* the last ones */
+	size_t		 count;		/* all, kept or not */
+	size_t		 bytes;		/* all, as on the wire with CR LF */
 	bool		 truncated;
 };
 
@@ -44,8 +47,9 @@ const struct header *header_get(const struct headers *, struct str name,
 unsigned int header_count(const struct headers *, struct str name);
 /* Unfolded and trimmed, bytes otherwise as they came. */
 struct str header_unfold(struct arena *, struct str value);
-/* Unfolded, encoded words decoded (RFC 2047) to UTF-8; what can't be decoded
- * stays as it is. */
+/* Unfolded, encoded words decoded (RFC 2047) to UTF-8; words that can't be
+ * decoded stay as they are.  Raw 8-bit text is UTF-8 where it is valid, else
+ * windows-1252 (mail/charset.h).  Linear. */
 struct str header_decode(struct arena *, struct str value);
 
 /* The mailboxes of an address field (RFC 5322 section 3.4), groups opened. */
