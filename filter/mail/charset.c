@@ -4,7 +4,7 @@
 #include <iconv.h>
 #include <string.h>
 
-#define NAME_MAX_LEN	40
+#define NAME_MAX_LEN 40
 
 /* Beginnings of the names that are taken, letters and digits alone. */
 static const char *const families[] = {
@@ -48,33 +48,36 @@ static const char *const families[] = {
 enum native { NATIVE_NO, NATIVE_UTF8, NATIVE_WESTERN };
 
 static const struct {
-	const char	*name;
-	enum native	 native;
+	const char *name;
+	enum native native;
 } natives[] = {
-	{ "ascii",		NATIVE_UTF8 },
-	{ "iso88591",		NATIVE_WESTERN },
-	{ "latin1",		NATIVE_WESTERN },
-	{ "unicode11utf8",	NATIVE_UTF8 },
-	{ "usascii",		NATIVE_UTF8 },
-	{ "utf8",		NATIVE_UTF8 },
-	{ "windows1252",	NATIVE_WESTERN },
-	{ "cp1252",		NATIVE_WESTERN },
+	{ "ascii", NATIVE_UTF8 },
+	{ "iso88591", NATIVE_WESTERN },
+	{ "latin1", NATIVE_WESTERN },
+	{ "unicode11utf8", NATIVE_UTF8 },
+	{ "usascii", NATIVE_UTF8 },
+	{ "utf8", NATIVE_UTF8 },
+	{ "windows1252", NATIVE_WESTERN },
+	{ "cp1252", NATIVE_WESTERN },
 };
 
 /* 0x80 to 0x9f of windows-1252; what it leaves out is C1, as browsers do. */
-static const uint16_t western_high[32] = {
-	0x20ac, 0x0081, 0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021,
-	0x02c6, 0x2030, 0x0160, 0x2039, 0x0152, 0x008d, 0x017d, 0x008f,
-	0x0090, 0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014,
-	0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0x009d, 0x017e, 0x0178,
-};
+static const uint16_t western_high[32] = { 0x20ac, 0x0081, 0x201a, 0x0192,
+	0x201e, 0x2026, 0x2020, 0x2021, 0x02c6, 0x2030, 0x0160, 0x2039, 0x0152,
+	0x008d, 0x017d, 0x008f, 0x0090, 0x2018, 0x2019, 0x201c, 0x201d, 0x2022,
+	0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0x009d, 0x017e,
+	0x0178 };
 
 /* The bytes of the character at p, 0 if it is not one. */
 static size_t
 utf8_length(const unsigned char *p, size_t n)
 {
-	size_t want = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 :
-	    p[0] < 0xf0 ? 3 : p[0] < 0xf5 ? 4 : 0;
+	size_t want = p[0] < 0x80   ? 1
+		      : p[0] < 0xc2 ? 0
+		      : p[0] < 0xe0 ? 2
+		      : p[0] < 0xf0 ? 3
+		      : p[0] < 0xf5 ? 4
+				    : 0;
 
 	if (want > n)
 		return 0;

@@ -7,9 +7,9 @@
 #include "base/addr.h"
 #include "mail/charset.h"
 
-#define PATH_MAX_BYTES		1024	/* RFC 5321 asks for 256 */
-#define DOMAIN_MAX_BYTES	253
-#define LABEL_MAX_BYTES		63
+#define PATH_MAX_BYTES	 1024 /* RFC 5321 asks for 256 */
+#define DOMAIN_MAX_BYTES 253
+#define LABEL_MAX_BYTES	 63
 
 static const struct str empty = { "", 0 };
 
@@ -82,8 +82,8 @@ literal(struct arena *a, struct str s)
 		return STR_NONE;
 	if (addr_parse(inner, &addr)) {
 		addr_format(&addr, text);
-		return arena_printf(a, addr.family == ADDR_V6 ? "[ipv6:%s]" :
-		    "[%s]", text);
+		return arena_printf(
+		    a, addr.family == ADDR_V6 ? "[ipv6:%s]" : "[%s]", text);
 	}
 	if (str_chr(inner, ':') <= 0)
 		return STR_NONE;
@@ -135,7 +135,7 @@ static bool
 is_atext(unsigned char c)
 {
 	return chr_alnum(c) || c >= 0x80 ||
-	    (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
+	       (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
 }
 
 static bool
@@ -198,10 +198,11 @@ source_route(struct str s)
 }
 
 struct split {
-	struct str	 local;		/* unquoted */
-	struct str	 domain;	/* as written */
-	bool		 at;		/* there is an @ */
-	bool		 clean;		/* RFC 5321's grammar */
+	struct str local; /* unquoted */
+	struct str domain; /* as written */
+	bool at; /* there is an @ */
+	bool clean; /* RFC 5321's grammar */
+	bool unclosed; /* a quote without its end */
 };
 
 /* The last @ outside of quotes parts the two. */
@@ -241,7 +242,8 @@ split(struct arena *a, struct str s, struct split *out)
 	out->at = at >= 0;
 	out->local = (struct str){ p, out->at ? local_n : n };
 	out->domain = out->at ? str_sub(s, at + 1, s.n) : empty;
-	if (quoted || (!was_quoted && !is_dot_atom(out->local)))
+	out->unclosed = quoted;
+	if (!was_quoted && !is_dot_atom(out->local))
 		out->clean = false;
 	return true;
 }
@@ -274,7 +276,7 @@ set_domain(struct arena *a, struct str written, struct address *addr)
  */
 
 struct base {
-	struct str	 local, domain;
+	struct str local, domain;
 };
 
 static bool
@@ -307,8 +309,7 @@ strip_batv(struct base *b)
 			continue;
 		rest = str_sub(b->local, shapes[i].before.n, b->local.n);
 		end = str_find(rest, shapes[i].after);
-		if (end <= 0 || end > 32 ||
-		    !all_alnum(str_sub(rest, 0, end)))
+		if (end <= 0 || end > 32 || !all_alnum(str_sub(rest, 0, end)))
 			return false;
 		rest = str_sub(rest, end + shapes[i].after.n, rest.n);
 		if (rest.n == 0)
@@ -360,7 +361,7 @@ strip_srs(struct arena *a, struct base *b)
 		if (str_cut(rest, '=', &rest).n == 0)
 			return false;
 	return is_srs_separator(rest) &&
-	    strip_srs0(a, b, str_sub(rest, 1, rest.n));
+	       strip_srs0(a, b, str_sub(rest, 1, rest.n));
 }
 
 /* Is s "user=domain", with a dot in the domain? */
@@ -381,8 +382,8 @@ is_encoded_rcpt(struct str s)
 static void
 strip_verp(struct base *b)
 {
-	static const struct str words[] = { { "return-", 7 },
-		{ "bounces-", 8 }, { "bounce-", 7 } };
+	static const struct str words[] = { { "return-", 7 }, { "bounces-", 8 },
+		{ "bounce-", 7 } };
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		ptrdiff_t at = str_ifind(b->local, words[i]);
@@ -441,11 +442,12 @@ without_brackets(struct str s, bool *valid)
 bool
 envelope_parse(struct arena *a, struct str arg, struct address *addr)
 {
-	struct split sp;
+	struct split sp = { .at = false };
 	struct str s;
 
-	*addr = (struct address){ .text = empty, .local = empty,
-		.domain = empty, .base = empty };
+	*addr = (struct address){
+		.text = empty, .local = empty, .domain = empty, .base = empty
+	};
 	s = without_brackets(str_trim(arg), &addr->valid);
 	addr->raw = arena_str(a, s.p == NULL ? empty : s);
 	if (addr->raw.p == NULL)
@@ -464,6 +466,10 @@ envelope_parse(struct arena *a, struct str arg, struct address *addr)
 	}
 	if (!split(a, s, &sp))
 		return false;
+	if (sp.unclosed) {
+		addr->valid = false;
+		return keep_as_it_came(a, addr);
+	}
 	addr->local = sp.local;
 	addr->valid &= sp.clean && utf8_valid(sp.local);
 	if (!sp.at)

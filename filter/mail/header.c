@@ -4,8 +4,8 @@
 
 #include "mail/charset.h"
 
-#define DECODE_MAX_SWITCHES	100	/* changes of character set a value */
-#define WORD_MAX_CHARSET	60
+#define DECODE_MAX_SWITCHES 100 /* changes of character set a value */
+#define WORD_MAX_CHARSET    60
 
 static size_t
 wire_bytes(struct str name, struct str value)
@@ -48,8 +48,8 @@ link_field(struct headers *hs, struct header *h)
 }
 
 bool
-header_add(struct arena *a, struct headers *hs, struct str name,
-    struct str value)
+header_add(
+    struct arena *a, struct headers *hs, struct str name, struct str value)
 {
 	struct header *h;
 
@@ -112,9 +112,9 @@ header_unfold(struct arena *a, struct str value)
 
 /* An encoded word, RFC 2047 section 2: =?charset[*language]?B|Q?text?= */
 struct word {
-	struct str	 charset, text;
-	bool		 base64;
-	size_t		 length;
+	struct str charset, text;
+	bool base64;
+	size_t length;
 };
 
 /* Each part ends at the next `?', so a scan of many false starts stays
@@ -204,10 +204,10 @@ add_base64(struct buf *b, struct str s)
 }
 
 struct decoder {
-	struct buf	 out;
-	struct buf	 run;		/* bytes of encoded words in a row */
-	struct str	 charset;	/* of the run; p NULL: there is none */
-	unsigned int	 switches;
+	struct buf out;
+	struct buf run; /* bytes of encoded words in a row */
+	struct str charset; /* of the run; p NULL: there is none */
+	unsigned int switches;
 };
 
 /* A character may be cut between two words, so a run of one character set is

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 
-#define HEAD_END_BYTES	2	/* CR LF between header and body */
+#define HEAD_END_BYTES 2 /* CR LF between header and body */
 
 static uint64_t
 session_next_id(void)

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#define REPLY_MAX_LINES	32
-#define REPLY_MAX_LINE	900	/* libmilter takes 980 with the codes */
+#define REPLY_MAX_LINES 32
+#define REPLY_MAX_LINE	900 /* libmilter takes 980 with the codes */
 
 static const char *const action_words[] = {
 	[ACTION_NONE] = "none",
@@ -43,8 +43,7 @@ inherit_action(struct arena *a, struct verdict *v, const struct verdict *from)
 {
 	if (!copy_str(a, &v->quarantine, from->quarantine))
 		return false;
-	if (from->action != ACTION_DISCARD &&
-	    from->action != ACTION_QUARANTINE)
+	if (from->action != ACTION_DISCARD && from->action != ACTION_QUARANTINE)
 		return true;
 	v->action = from->action;
 	return copy_str(a, &v->rule, from->rule);
@@ -312,8 +311,8 @@ reply_text(struct arena *a, struct str text, struct str *out)
 }
 
 bool
-reply_make(struct arena *a, enum action action, struct str text,
-    struct reply *r)
+reply_make(
+    struct arena *a, enum action action, struct str text, struct reply *r)
 {
 	bool reject = action == ACTION_REJECT, agrees;
 	char class = reject ? '5' : '4';
@@ -329,15 +328,15 @@ reply_make(struct arena *a, enum action action, struct str text,
 	code = take_code(&rest);
 	take_enhanced(&rest, enhanced);
 	agrees = (code == 0 || code / 100 == class - '0') &&
-	    (enhanced[0] == '\0' || enhanced[0] == class);
+		 (enhanced[0] == '\0' || enhanced[0] == class);
 	if (!agrees) {
 		code = 0;
 		enhanced[0] = '\0';
 		rest = text;
 	}
 	if (rest.n == 0)
-		rest = reject ? STR("refused by policy") :
-				STR("try again later");
+		rest =
+		    reject ? STR("refused by policy") : STR("try again later");
 	r->code = code != 0 ? code : reject ? 550 : 451;
 	memcpy(r->enhanced, enhanced, sizeof(enhanced));
 	if (enhanced[0] == '\0')
