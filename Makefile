@@ -8,8 +8,8 @@ DATA ?= ../shared/data
 CC ?= cc
 
 BASE := mem arena str map addr clock log metric
-SERVICE := resolver resolver_file resolver_unbound store store_memory \
-	store_sqlite
+SERVICE := resolver dns_answer resolver_file resolver_unbound store \
+	store_memory store_sqlite
 MAIL := stage session envelope charset header mailbox body mime html verdict
 CHECK := check key spf spf_record spf_dns dkim dmarc dnsbl greylist limit \
 	notify authres

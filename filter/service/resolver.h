@@ -13,8 +13,10 @@
  * resolver_free().  Create the resolver after the daemon has forked.
  *
  * A zone file has a record a line, "NAME TYPE VALUE": TXT in one or more
- * quoted strings, MX as "PREF HOST", A, AAAA, PTR, CNAME, NS; and faults: "NAME
- * TYPE !servfail", "NAME TYPE !timeout", "NAME TYPE !delay=MS VALUE".
+ * quoted strings (\" \\ \DDD), MX as "PREF HOST", A, AAAA, PTR, CNAME, NS; and
+ * faults: "NAME TYPE !servfail", "NAME TYPE !timeout", "NAME TYPE !delay=MS
+ * VALUE", "NAME TYPE !ttl=SECONDS VALUE" (else 60).  "*.NAME" stands for what
+ * is below NAME and not there; a line that begins with # or ; is a comment.
  * A name with records of other types answers NODATA, any other NXDOMAIN.
  */
 #ifndef SERVICE_RESOLVER_H
