@@ -175,8 +175,8 @@ addr_add(struct dns_build *b, size_t want, const uint8_t *p, size_t n)
 }
 
 void
-dns_build_rdata(
-    struct dns_build *b, enum dns_type type, const uint8_t *p, size_t n)
+dns_build_rdata(struct dns_build *b, enum dns_type type, const uint8_t *p,
+    size_t n)
 {
 	bool ok = false;
 
@@ -192,7 +192,7 @@ dns_build_rdata(
 		break;
 	case DNS_MX:
 		ok = n > 2 &&
-		     name_add(b, (uint16_t)(p[0] << 8 | p[1]), p + 2, n - 2);
+		    name_add(b, (uint16_t)(p[0] << 8 | p[1]), p + 2, n - 2);
 		break;
 	case DNS_NS:
 	case DNS_CNAME:
@@ -205,8 +205,8 @@ dns_build_rdata(
 }
 
 struct dns_answer *
-dns_build_end(
-    struct dns_build *b, enum dns_status status, bool secure, size_t *size)
+dns_build_end(struct dns_build *b, enum dns_status status, bool secure,
+    size_t *size)
 {
 	struct dns_answer *answer;
 	struct dns_record *records;

@@ -159,10 +159,9 @@ table_drop(struct resolver *r, struct lookup *l)
 static int64_t
 ttl_bounded(enum dns_status status, int64_t ttl_s)
 {
-	int64_t max = status == DNS_OK ? TTL_MAX_S
-		      : status == DNS_NODATA || status == DNS_NXDOMAIN
-			  ? TTL_NEGATIVE_S
-			  : TTL_FAILED_S;
+	int64_t max = status == DNS_OK			   ? TTL_MAX_S :
+	    status == DNS_NODATA || status == DNS_NXDOMAIN ? TTL_NEGATIVE_S :
+							     TTL_FAILED_S;
 
 	return ttl_s < TTL_MIN_S ? TTL_MIN_S : ttl_s > max ? max : ttl_s;
 }
@@ -327,9 +326,8 @@ void
 resolver_done(struct resolver_query *query, struct dns_answer *answer,
     size_t size, int64_t ttl_s)
 {
-	struct lookup *l =
-	    (struct lookup *)(void *)((char *)query -
-				      offsetof(struct lookup, query));
+	struct lookup *l = (struct lookup *)(void *)((char *)query -
+	    offsetof(struct lookup, query));
 	struct resolver *r = l->resolver;
 	enum dns_status status = answer->status;
 	bool given_up;
@@ -372,8 +370,8 @@ lookup_wait(struct lookup *l, int64_t deadline_mono_ms)
 	pthread_mutex_lock(&l->resolver->lock);
 	l->waiters++;
 	while (!atomic_load(&l->done))
-		if (pthread_cond_timedwait(
-			&l->answered, &l->resolver->lock, &until) == ETIMEDOUT)
+		if (pthread_cond_timedwait(&l->answered, &l->resolver->lock,
+			&until) == ETIMEDOUT)
 			break;
 	l->waiters--;
 	done = atomic_load(&l->done);

@@ -196,7 +196,7 @@ read_char(struct str s, struct buf *text)
 		return 2;
 	}
 	code = (unsigned int)((s.p[1] - '0') * 100 + (s.p[2] - '0') * 10 +
-			      (s.p[3] - '0'));
+	    (s.p[3] - '0'));
 	buf_addc(text, (char)(code & 0xff));
 	return 4;
 }
@@ -354,8 +354,8 @@ zone_resolve(struct zone *z, struct resolver_query *q)
 		struct rrset *set = set_for(first, q->type);
 
 		if (set == NULL) {
-			query_answer(
-			    q, NULL, first != NULL ? DNS_NODATA : DNS_NXDOMAIN);
+			query_answer(q, NULL,
+			    first != NULL ? DNS_NODATA : DNS_NXDOMAIN);
 			q->due_ms = delay_ms;
 			return true;
 		}
@@ -365,8 +365,8 @@ zone_resolve(struct zone *z, struct resolver_query *q)
 			q->ttl_s = set->ttl_s;
 		if (set->fault != FAULT_NONE) {
 			query_answer(q, NULL,
-			    set->fault == FAULT_TIMEOUT ? DNS_TIMEOUT
-							: DNS_SERVFAIL);
+			    set->fault == FAULT_TIMEOUT ? DNS_TIMEOUT :
+							  DNS_SERVFAIL);
 			return set->fault != FAULT_TIMEOUT;
 		}
 		if (set->type == q->type) {
@@ -442,8 +442,8 @@ zone_wait(struct zone *z)
 	}
 	until = clock_timespec(first->due_ms);
 	return pthread_cond_timedwait(&z->changed, &z->lock, &until) ==
-		   ETIMEDOUT &&
-	       first == TAILQ_FIRST(&z->waiting);
+	    ETIMEDOUT &&
+	    first == TAILQ_FIRST(&z->waiting);
 }
 
 static void *

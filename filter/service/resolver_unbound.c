@@ -72,8 +72,8 @@ context_set(struct ub_ctx *ctx, struct buf *err)
 {
 	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
 		if (!context_error(err, settings[i].name,
-			ub_ctx_set_option(
-			    ctx, settings[i].name, settings[i].value)))
+			ub_ctx_set_option(ctx, settings[i].name,
+			    settings[i].value)))
 			return false;
 	ub_ctx_debugout(ctx, NULL);
 	return context_error(err, "threads", ub_ctx_async(ctx, 1));
@@ -115,11 +115,11 @@ context_point(struct ub_ctx *ctx, struct str spec, struct buf *err)
 {
 	if (str_eq(spec, STR("recursive")))
 		return access(ROOT_KEY, R_OK) != 0 ||
-		       context_error(
-			   err, ROOT_KEY, ub_ctx_add_ta_file(ctx, ROOT_KEY));
+		    context_error(err, ROOT_KEY,
+			ub_ctx_add_ta_file(ctx, ROOT_KEY));
 	if (str_eq(spec, STR("system"))) {
-		if (!context_error(
-			err, RESOLV_CONF, ub_ctx_resolvconf(ctx, RESOLV_CONF)))
+		if (!context_error(err, RESOLV_CONF,
+			ub_ctx_resolvconf(ctx, RESOLV_CONF)))
 			return false;
 	} else if (!forward_to_all(ctx, spec, err))
 		return false;
@@ -188,7 +188,7 @@ on_result(void *arg, int err, struct ub_result *result)
 		secure = result->secure && !result->bogus;
 		ttl_s = result->ttl;
 		for (size_t i = 0; status == DNS_OK && i < DNS_MAX_RECORDS &&
-				   result->data[i] != NULL;
+		     result->data[i] != NULL;
 		     i++)
 			dns_build_rdata(&b, q->type,
 			    (const uint8_t *)result->data[i],
@@ -219,8 +219,8 @@ dispatch_ask(struct unbound *u, struct resolver_query *q)
 
 	name_escape(q->name, name);
 	TAILQ_INSERT_TAIL(&u->open, q, link);
-	if (ub_resolve_async(
-		u->ctx, name, q->type, CLASS_IN, q, on_result, &q->id) == 0)
+	if (ub_resolve_async(u->ctx, name, q->type, CLASS_IN, q, on_result,
+		&q->id) == 0)
 		return;
 	TAILQ_REMOVE(&u->open, q, link);
 	resolver_done_status(q, DNS_SERVFAIL, false, 0);

@@ -117,8 +117,8 @@ test_records(void **state)
 
 	(void)state;
 	expect_str(r, STR("EXAMPLE.org."), DNS_A, DNS_OK, STR("\300\0\2\1"));
-	expect_str(
-	    r, STR("example.org"), DNS_TXT, DNS_OK, STR("v=spf1 a\"b\0c\\ "));
+	expect_str(r, STR("example.org"), DNS_TXT, DNS_OK,
+	    STR("v=spf1 a\"b\0c\\ "));
 	expect_str(r, STR("example.org"), DNS_AAAA, DNS_OK,
 	    STR("\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1"));
 	expect_str(r, STR("mapped.org"), DNS_AAAA, DNS_OK,
@@ -283,8 +283,8 @@ test_cap(void **state)
 	expect(r, "n1.wild.org", DNS_A, DNS_OK);
 	expect(r, "example.org", DNS_MX, DNS_OK);
 	assert_int_equal(metric_get(METRIC_DNS_QUERIES), queries + 2);
-	assert_string_equal(
-	    lookup_wait(held, 0)->records[0].data.p, "mx.example.org");
+	assert_string_equal(lookup_wait(held, 0)->records[0].data.p,
+	    "mx.example.org");
 	lookup_release(&held);
 	resolver_free(&r);
 }
