@@ -185,5 +185,7 @@ const char *const	*fact_names(size_t *n);
 void	fact_get(struct session *, const struct fact_ref *, struct value *out);
 /* As {fact} shows it: absent is "", unknown "unknown". */
 struct str fact_text(struct arena *, const struct value *);
+/* "12m", "45s", "3h": rounded up. */
+struct str fact_duration(struct arena *, int64_t ms);
 
 #endif
