@@ -1,8 +1,6 @@
 #include "policy/fact.h"
 
-#include <math.h>
-#include <stdio.h>
-#include <string.h>
+#include <stddef.h>
 
 #include "base/clock.h"
 #include "check/dkim.h"
@@ -15,7 +13,6 @@
 #include "score/score.h"
 
 #define FROM_MAX	20	/* mailboxes of a From field that are looked at */
-#define TEXT_MAX	8192	/* bytes of one fact in a text */
 #define SPAM_REQUIRED	5.0	/* "required=" of the report */
 
 /* A value that doesn't change any more, by fact and argument. */
@@ -946,87 +943,4 @@ fact_get(struct session *s, const struct fact_ref *ref, struct value *out)
 		out->absent = false;
 	if (home != NULL)
 		memo_add(home, ref, out);
-}
-
-/* --- as text ----------------------------------------------------------- */
-
-struct str
-fact_duration(struct arena *arena, int64_t ms)
-{
-	static const struct {
-		int64_t		 s;
-		char		 unit;
-	} units[] = { { 86400, 'd' }, { 3600, 'h' }, { 60, 'm' }, { 1, 's' } };
-	int64_t s = ms > 0 ? (ms + 999) / 1000 : 0;
-	size_t i = 0;
-
-	/* Rounded up: nobody is told to come back too early. */
-	while (i < 3 && s < 2 * units[i].s && s != units[i].s)
-		i++;
-	return arena_printf(arena, "%lld%c",
-	    (long long)((s + units[i].s - 1) / units[i].s), units[i].unit);
-}
-
-static struct str
-number_text(struct arena *arena, double n)
-{
-	struct str s;
-
-	if (n == floor(n) && fabs(n) < 1e15)
-		return arena_printf(arena, "%.0f", n);
-	s = arena_printf(arena, "%.3f", n);
-	while (s.n > 0 && s.p[s.n - 1] == '0')
-		s.n--;
-	return s;
-}
-
-static struct str
-list_text(struct arena *arena, const struct value *v)
-{
-	size_t n = 0;
-	char *p, *end;
-
-	for (size_t i = 0; i < v->nitems && n < TEXT_MAX; i++)
-		n += v->items[i].n + 2;
-	if (n > TEXT_MAX)
-		n = TEXT_MAX;
-	if ((p = arena_alloc(arena, n + 1)) == NULL)
-		return STR_NONE;
-	end = p;
-	for (size_t i = 0; i < v->nitems; i++) {
-		struct str sep = i > 0 ? STR(", ") : STR_NONE;
-		struct str item = v->items[i];
-
-		sep = str_sub(sep, 0, n - (size_t)(end - p));
-		if (sep.n > 0)
-			memcpy(end, sep.p, sep.n);
-		end += sep.n;
-		item = str_sub(item, 0, n - (size_t)(end - p));
-		if (item.n > 0)
-			memcpy(end, item.p, item.n);
-		end += item.n;
-	}
-	return (struct str){ p, (size_t)(end - p) };
-}
-
-struct str
-fact_text(struct arena *arena, const struct value *v)
-{
-	char addr[ADDR_TEXT_MAX];
-
-	if (v->unknown)
-		return STR("unknown");
-	if (v->absent)
-		return STR("");
-	switch (v->kind) {
-	case VALUE_NUMBER:
-		return number_text(arena, v->number);
-	case VALUE_ADDR:
-		addr_format(&v->addr, addr);
-		return arena_str(arena, str_of(addr));
-	default:
-		if (v->nitems > 1)
-			return list_text(arena, v);
-		return str_sub(v->text, 0, TEXT_MAX);
-	}
 }

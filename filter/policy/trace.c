@@ -17,6 +17,12 @@ truth_word(enum truth truth)
 }
 
 struct trace *
+session_trace(const struct session *s)
+{
+	return s->txn != NULL ? s->txn->trace : s->trace;
+}
+
+struct trace *
 trace_new(struct arena *arena, size_t max)
 {
 	struct trace *t = arena_alloc(arena, sizeof(*t));

@@ -19,7 +19,7 @@
 #include "base/str.h"
 #include "check/dnsbl.h"
 #include "check/limit.h"
-#include "mail/stage.h"
+#include "mail/session.h"
 
 #define TRACE_MAX_SESSION	(48 * 1024)
 #define TRACE_MAX_TXN		(1024 * 1024)
@@ -69,6 +69,8 @@ struct trace {
 };
 
 const char	*truth_word(enum truth);	/* "no", "yes", "unknown" */
+/* The open message's trace, else the connection's; may be NULL. */
+struct trace	*session_trace(const struct session *);
 /* NULL: the arena is full. */
 struct trace	*trace_new(struct arena *, size_t max);
 /* The facts recorded since the last rule are the ones this rule read. */

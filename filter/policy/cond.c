@@ -1,0 +1,351 @@
+/*
+ * Conditions, three-valued after Kleene: what could not be computed is
+ * unknown, and stays so unless the other side decides alone.
+ */
+#include <math.h>
+
+#include "base/clock.h"
+#include "check/dnsbl.h"
+#include "check/key.h"
+#include "check/limit.h"
+#include "policy/eval.h"
+#include "policy/fact.h"
+#include "score/score.h"
+
+static enum truth
+truth_of(bool yes)
+{
+	return yes ? TRUTH_TRUE : TRUTH_FALSE;
+}
+
+static enum truth
+truth_not(enum truth t)
+{
+	if (t == TRUTH_UNKNOWN)
+		return t;
+	return truth_of(t == TRUTH_FALSE);
+}
+
+static void
+record(struct eval *e, struct str name, struct str value, enum truth t,
+    int64_t start_us)
+{
+	trace_fact(e->trace, name, value, t == TRUTH_UNKNOWN,
+	    clock_mono_us() - start_us, e->stage);
+}
+
+/* "over submission", "listed zen": a question that is not a fact. */
+static enum truth
+record_asked(struct eval *e, const char *verb, struct str name, enum truth t,
+    int64_t start_us)
+{
+	record(e, arena_printf(e->arena, "%s %.*s", verb, STR_FMT(name)),
+	    str_of(truth_word(t)), t, start_us);
+	return t;
+}
+
+/* --- facts ------------------------------------------------------------- */
+
+/*
+ * Reads a fact.  A result of temperror is known to a condition that asks for
+ * it by name, and unknown to any other: nobody should be refused because
+ * DNS did not answer.
+ */
+static void
+read_fact(struct eval *e, const struct expr *x, bool by_name, struct value *v)
+{
+	int64_t start = clock_mono_us();
+	struct str name, arg = x->fact.arg;
+
+	fact_get(e->session, &x->fact, v);
+	name = str_of(x->fact.def->name);
+	if (x->fact.def->takes_arg)
+		name = arena_printf(e->arena, "%s(\"%.*s\")",
+		    x->fact.def->name, STR_FMT(arg));
+	if (!by_name && v->kind == VALUE_WORD && !v->unknown &&
+	    str_ieq(v->text, STR("temperror"))) {
+		v->unknown = true;
+		v->why = "temperror";
+	}
+	record(e, name, fact_text(e->arena, v),
+	    v->unknown ? TRUTH_UNKNOWN : TRUTH_TRUE, start);
+}
+
+/* The i-th text of a value with one or several. */
+static struct str
+value_item(const struct value *v, size_t i)
+{
+	return v->nitems > 0 ? v->items[i] : v->text;
+}
+
+static size_t
+value_count(const struct value *v)
+{
+	return v->nitems > 0 ? v->nitems : 1;
+}
+
+static enum truth
+cond_fact(struct eval *e, const struct expr *x)
+{
+	struct value v;
+
+	read_fact(e, x, false, &v);
+	if (v.unknown)
+		return TRUTH_UNKNOWN;
+	if (v.kind == VALUE_NUMBER)
+		return truth_of(!v.absent && fpclassify(v.number) != FP_ZERO);
+	return truth_of(!v.absent);
+}
+
+static bool
+order_holds(enum cmp cmp, int order)
+{
+	switch (cmp) {
+	case CMP_EQ:
+		return order == 0;
+	case CMP_NE:
+		return order != 0;
+	case CMP_LT:
+		return order < 0;
+	case CMP_LE:
+		return order <= 0;
+	case CMP_GT:
+		return order > 0;
+	case CMP_GE:
+		return order >= 0;
+	}
+	return false;
+}
+
+/* Any of the value's texts; `!=' means that none is equal. */
+static bool
+text_holds(const struct value *v, enum cmp cmp, struct str text)
+{
+	enum cmp asked = cmp == CMP_NE ? CMP_EQ : cmp;
+	bool any = false;
+
+	for (size_t i = 0; i < value_count(v) && !any; i++) {
+		struct str item = v->absent ? STR_NONE : value_item(v, i);
+
+		any = order_holds(asked, str_icmp(item, text));
+	}
+	return cmp == CMP_NE ? !any : any;
+}
+
+static bool
+net_holds(const struct value *v, enum cmp cmp, const struct addr_net *net)
+{
+	bool in = !v->absent && addr_in_net(&v->addr, net);
+
+	return cmp == CMP_NE ? !in : in;
+}
+
+static enum truth
+cond_cmp(struct eval *e, const struct expr *x)
+{
+	const struct literal *lit = &x->literal;
+	struct value v;
+	int order;
+
+	read_fact(e, x, lit->kind == LITERAL_TEXT &&
+	    str_ieq(lit->text, STR("temperror")), &v);
+	if (v.unknown)
+		return TRUTH_UNKNOWN;
+	switch (lit->kind) {
+	case LITERAL_NUMBER:
+		order = (v.number > lit->number) - (v.number < lit->number);
+		return truth_of(order_holds(x->cmp, order));
+	case LITERAL_NET:
+		return truth_of(net_holds(&v, x->cmp, &lit->net));
+	default:
+		return truth_of(text_holds(&v, x->cmp, lit->text));
+	}
+}
+
+/* What regexes and tables see of a value that is not text. */
+static void
+value_as_text(struct eval *e, struct value *v)
+{
+	if (v->kind == VALUE_ADDR || v->kind == VALUE_NUMBER)
+		v->text = fact_text(e->arena, v);
+}
+
+static enum truth
+cond_match(struct eval *e, const struct expr *x)
+{
+	enum truth t = TRUTH_FALSE;
+	struct value v;
+
+	read_fact(e, x, false, &v);
+	if (v.unknown || x->regex == NULL)
+		return TRUTH_UNKNOWN;
+	value_as_text(e, &v);
+	for (size_t i = 0; !v.absent && i < value_count(&v); i++) {
+		enum regex_answer a = regex_match(x->regex, value_item(&v, i));
+
+		if (a == REGEX_LIMIT)
+			t = TRUTH_UNKNOWN;
+		if (a == REGEX_YES) {
+			t = TRUTH_TRUE;
+			break;
+		}
+	}
+	return x->negate ? truth_not(t) : t;
+}
+
+static enum truth
+cond_in(struct eval *e, const struct expr *x)
+{
+	struct value v;
+
+	read_fact(e, x, false, &v);
+	if (v.unknown)
+		return TRUTH_UNKNOWN;
+	if (v.absent)
+		return TRUTH_FALSE;
+	return truth_of(table_has(x->table, &v));
+}
+
+/* --- questions --------------------------------------------------------- */
+
+static enum truth
+cond_listed(struct eval *e, const struct expr *x)
+{
+	int64_t start = clock_mono_us();
+	const struct dnsbl_result *r = dnsbl_check(e->session, x->list);
+	enum truth t = TRUTH_UNKNOWN;
+
+	if (r != NULL && r->listed != DNSBL_UNKNOWN)
+		t = truth_of(r->listed == DNSBL_YES);
+	if (t == TRUTH_TRUE && e->trace != NULL)
+		e->trace->listed = r;
+	return record_asked(e, "listed", x->list->name, t, start);
+}
+
+static void
+remember_over(struct eval *e, const struct limit_info *info)
+{
+	struct limit_info *kept = arena_alloc(e->arena, sizeof(*kept));
+
+	if (kept == NULL || e->trace == NULL)
+		return;
+	*kept = *info;
+	e->trace->over = kept;
+}
+
+static enum truth
+truth_of_limit(struct eval *e, enum limit_answer answer)
+{
+	switch (answer) {
+	case LIMIT_FREE:
+		return TRUTH_FALSE;
+	case LIMIT_OVER:
+		return TRUTH_TRUE;
+	default:
+		e->store_down = true;
+		return TRUTH_UNKNOWN;
+	}
+}
+
+static enum truth
+cond_over(struct eval *e, const struct expr *x)
+{
+	int64_t start = clock_mono_us();
+	struct limit_info info = { 0 };
+	enum truth t;
+
+	t = truth_of_limit(e,
+	    limit_over(e->session, x->limit, e->stage, &info));
+	if (t == TRUTH_TRUE)
+		remember_over(e, &info);
+	return record_asked(e, "over", x->limit->name, t, start);
+}
+
+static enum truth
+cond_rule(struct eval *e, const struct expr *x)
+{
+	const struct ruleset *rules = e->session->policy->ruleset;
+	int64_t start = clock_mono_us();
+	const struct score_result *r;
+	enum truth t = TRUTH_UNKNOWN;
+
+	if (rules == NULL || e->session->txn == NULL)
+		t = TRUTH_FALSE;
+	else if ((r = score_run(e->session->txn, rules)) != NULL)
+		t = truth_of(score_hit(r, x->name));
+	return record_asked(e, "rule", x->name, t, start);
+}
+
+static enum truth
+cond_tag(struct eval *e, const struct expr *x)
+{
+	bool has = verdict_has_tag(e->verdict, x->name);
+
+	return record_asked(e, "tag", x->name, truth_of(has),
+	    clock_mono_us());
+}
+
+static enum truth
+cond_blocked(struct eval *e, const struct expr *x)
+{
+	int64_t start = clock_mono_us(), until;
+	struct str key = key_make(e->arena, e->session, &x->key);
+	enum truth t = TRUTH_FALSE;
+
+	if (key.n > 0)
+		t = truth_of_limit(e,
+		    block_check(e->session->checks->services, key, &until));
+	return record_asked(e, "blocked", key.n > 0 ? key : x->key.text, t,
+	    start);
+}
+
+/* --- and, or, not ------------------------------------------------------ */
+
+static enum truth
+cond_and(struct eval *e, const struct expr *x)
+{
+	enum truth left = cond_eval(e, x->left), right;
+
+	if (left == TRUTH_FALSE)
+		return left;
+	right = cond_eval(e, x->right);
+	return right == TRUTH_TRUE ? left : right;
+}
+
+static enum truth
+cond_or(struct eval *e, const struct expr *x)
+{
+	enum truth left = cond_eval(e, x->left), right;
+
+	if (left == TRUTH_TRUE)
+		return left;
+	right = cond_eval(e, x->right);
+	return right == TRUTH_FALSE ? left : right;
+}
+
+static enum truth
+cond_not(struct eval *e, const struct expr *x)
+{
+	return truth_not(cond_eval(e, x->left != NULL ? x->left : x->right));
+}
+
+static enum truth (*const conditions[])(struct eval *, const struct expr *) = {
+	[EXPR_AND] = cond_and,
+	[EXPR_OR] = cond_or,
+	[EXPR_NOT] = cond_not,
+	[EXPR_FACT] = cond_fact,
+	[EXPR_CMP] = cond_cmp,
+	[EXPR_MATCH] = cond_match,
+	[EXPR_IN] = cond_in,
+	[EXPR_LISTED] = cond_listed,
+	[EXPR_OVER] = cond_over,
+	[EXPR_RULE] = cond_rule,
+	[EXPR_TAG] = cond_tag,
+	[EXPR_BLOCKED] = cond_blocked,
+};
+
+enum truth
+cond_eval(struct eval *e, const struct expr *x)
+{
+	return conditions[x->op](e, x);
+}
