@@ -55,6 +55,12 @@ clock_fake_advance(int64_t ms)
 		atomic_fetch_add(&fake_wall, ms);
 }
 
+bool
+clock_is_fake(void)
+{
+	return (atomic_load(&fake_wall) >= 0);
+}
+
 struct timespec
 clock_timespec(int64_t mono_ms)
 {

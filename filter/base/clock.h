@@ -17,6 +17,7 @@ int64_t	clock_mono_ms(void);
 int64_t	clock_mono_us(void);
 void	clock_fake(int64_t wall_ms);	/* < 0: the real clock again */
 void	clock_fake_advance(int64_t ms);
+bool	clock_is_fake(void);
 /* A point of monotonic time as CLOCK_MONOTONIC timespec. */
 struct timespec	clock_timespec(int64_t mono_ms);
 

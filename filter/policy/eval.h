@@ -29,10 +29,19 @@ struct eval {
 	struct str	 detail;	/* what it did, for trace and log */
 };
 
+/* cond.c */
 enum truth	cond_eval(struct eval *, const struct expr *);
-/* Carries out a rule that fired. */
+
+/* act.c: carries out a rule that fired. */
 void		act_run(struct eval *, const struct rule *);
-/* What it would have done. */
-void		act_describe(struct eval *, const struct rule *);
+/* A rule in shadow: what it would have done goes to detail. */
+void		act_shadow(struct eval *, const struct rule *);
+/* Ends the stage; text is a reply's ("": the usual one). */
+void		act_end(struct eval *, const struct rule *, enum action,
+		    struct str text);
+
+/* act_call.c: what asks others to do something. */
+void		act_notify(struct eval *, const struct rule *);
+void		act_sign(struct eval *, const struct rule *);
 
 #endif

@@ -115,6 +115,8 @@ struct decision {
  * to session->deadline.
  */
 void		 policy_eval(struct session *, enum stage, struct decision *);
+/* One recipient was rejected, by a rule or by the MTA itself. */
+void		 policy_count_rejected(struct session *);
 /* Starts the lookups that rules of this and later stages will want. */
 void		 policy_prefetch(struct session *, enum stage);
 

@@ -66,6 +66,8 @@ struct trace {
 	struct fact_memo *memo;		/* policy/fact.c's */
 	const struct limit_info *over;	/* what {limit.name} ... tell of */
 	const struct dnsbl_result *listed; /* {dnsbl.name} ... */
+	const struct rule *decided;	/* the rule that ended it */
+	const struct rule *held;	/* the rule that said quarantine */
 };
 
 const char	*truth_word(enum truth);	/* "no", "yes", "unknown" */
