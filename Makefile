@@ -15,7 +15,8 @@ CHECK := check key spf spf_record spf_dns dkim dmarc dnsbl greylist limit \
 	notify authres
 SCORE := regex rule_parse rule_compile rule_match meta report
 POLICY := diag lex parse parse_rule setting table resolve fact_table \
-	fact text trace cond act act_call eval policy road
+	fact text trace cond act act_call eval policy journal \
+	road
 MILTER := threads glue apply
 DAEMON := socket server control cli scan report main
 

@@ -98,6 +98,14 @@ txn_add_rcpt(struct txn *t, struct str arg)
 	return r;
 }
 
+bool
+rcpt_accepted(const struct rcpt *r)
+{
+	return !r->mta_refused &&
+	       (r->action == ACTION_NONE || r->action == ACTION_ACCEPT ||
+		   r->action == ACTION_QUARANTINE);
+}
+
 uint64_t
 txn_size(const struct txn *t)
 {

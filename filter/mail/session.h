@@ -56,6 +56,8 @@ struct txn {
 	struct checks	*checks;	/* results about this message */
 	struct trace	*trace;
 	int64_t		 deadline;	/* mono ms: all waiting of this message */
+	int64_t		 waited_ms;	/* time its rules have taken so far */
+	bool		 judged;	/* it came to its end */
 	bool		 non_smtp;	/* sendmail(1) mail by non_smtpd_milters */
 };
 
@@ -86,6 +88,8 @@ struct arena	*session_arena(struct session *);
 struct verdict	*session_verdict(struct session *);
 /* A new recipient becomes txn->rcpt; NULL when the arena is full. */
 struct rcpt	*txn_add_rcpt(struct txn *, struct str arg);
+/* It was neither refused nor discarded. */
+bool		 rcpt_accepted(const struct rcpt *);
 uint64_t	 txn_size(const struct txn *);	/* headers and body as on the wire */
 
 #endif

@@ -23,18 +23,6 @@ is_refusal(enum action action)
 	return action == ACTION_REJECT || action == ACTION_TEMPFAIL;
 }
 
-static void
-make_reply(struct eval *e, enum action action, struct str text)
-{
-	struct str usual = action == ACTION_REJECT ?
-	    STR("refused by policy") : STR("try again later");
-
-	/* A text made from facts may turn out to claim codes of its own. */
-	if (text.n == 0 ||
-	    !reply_make(e->arena, action, text, &e->decision->reply))
-		reply_make(e->arena, action, usual, &e->decision->reply);
-}
-
 static struct str
 reply_text(struct arena *arena, const struct reply *reply)
 {
@@ -76,7 +64,9 @@ act_end(struct eval *e, const struct rule *rule, enum action action,
 	e->decision->action = action;
 	e->decision->rule = rule;
 	if (is_refusal(action)) {
-		make_reply(e, action, text);
+		/* A text made from facts may claim codes that contradict the
+		 * action: then the usual ones stand, and the text stays. */
+		reply_make(e->arena, action, text, &e->decision->reply);
 		e->detail = reply_text(e->arena, &e->decision->reply);
 	}
 	if (e->trace != NULL)

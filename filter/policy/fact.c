@@ -272,13 +272,6 @@ get_spf_domain(struct session *s, const struct fact_ref *ref,
 		set_text(out, spf->domain);
 }
 
-static bool
-rcpt_counts(const struct rcpt *r)
-{
-	return !r->mta_refused && (r->action == ACTION_NONE ||
-	    r->action == ACTION_ACCEPT || r->action == ACTION_QUARANTINE);
-}
-
 /* This recipient at rcpt; every accepted one at message. */
 static void
 set_rcpt(struct session *s, size_t offset, struct value *out)
@@ -295,11 +288,11 @@ set_rcpt(struct session *s, size_t offset, struct value *out)
 		return;
 	}
 	for (const struct rcpt *r = txn->rcpts; r != NULL; r = r->next)
-		n += rcpt_counts(r);
+		n += rcpt_accepted(r);
 	if (!list_begin(s, n, &list, out))
 		return;
 	for (struct rcpt *r = txn->rcpts; r != NULL; r = r->next)
-		if (rcpt_counts(r))
+		if (rcpt_accepted(r))
 			list_add(&list,
 			    *(struct str *)((char *)&r->addr + offset));
 	list_end(&list, out);
