@@ -201,14 +201,15 @@ run_greylist(struct eval *e, const struct rule *rule)
 	answer = greylist_check(e->session->txn, delay_ms, &retry_ms);
 	unknown = answer == GREYLIST_UNKNOWN;
 	trace_fact(e->trace, STR("greylist"),
-	    answer == GREYLIST_WAIT ? STR("wait") : unknown ?
-		STR("unknown") : STR("pass"),
+	    answer == GREYLIST_WAIT ? STR("wait") :
+		unknown		    ? STR("unknown") :
+				      STR("pass"),
 	    unknown, clock_mono_us() - start, e->stage);
 	e->store_down = unknown;
 	if (answer == GREYLIST_WAIT)
 		act_end(e, rule, ACTION_TEMPFAIL,
 		    rule->text != NULL ? rendered(e, rule) :
-			greylist_text(e, retry_ms));
+					 greylist_text(e, retry_ms));
 }
 
 static void

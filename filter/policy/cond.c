@@ -60,8 +60,8 @@ read_fact(struct eval *e, const struct expr *x, bool by_name, struct value *v)
 	fact_get(e->session, &x->fact, v);
 	name = str_of(x->fact.def->name);
 	if (x->fact.def->takes_arg)
-		name = arena_printf(e->arena, "%s(\"%.*s\")",
-		    x->fact.def->name, STR_FMT(arg));
+		name = arena_printf(e->arena, "%s(\"%.*s\")", x->fact.def->name,
+		    STR_FMT(arg));
 	if (!by_name && v->kind == VALUE_WORD && !v->unknown &&
 	    str_ieq(v->text, STR("temperror"))) {
 		v->unknown = true;
@@ -147,8 +147,9 @@ cond_cmp(struct eval *e, const struct expr *x)
 	struct value v;
 	int order;
 
-	read_fact(e, x, lit->kind == LITERAL_TEXT &&
-	    str_ieq(lit->text, STR("temperror")), &v);
+	read_fact(e, x,
+	    lit->kind == LITERAL_TEXT && str_ieq(lit->text, STR("temperror")),
+	    &v);
 	if (v.unknown)
 		return TRUTH_UNKNOWN;
 	switch (lit->kind) {
@@ -281,8 +282,7 @@ cond_tag(struct eval *e, const struct expr *x)
 {
 	bool has = verdict_has_tag(e->verdict, x->name);
 
-	return record_asked(e, "tag", x->name, truth_of(has),
-	    clock_mono_us());
+	return record_asked(e, "tag", x->name, truth_of(has), clock_mono_us());
 }
 
 static enum truth

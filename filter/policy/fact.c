@@ -25,7 +25,7 @@ struct fact_memo {
 
 /* Fills in a value whose kind is set and that is neither absent nor unknown. */
 typedef void	fact_getter(struct session *, const struct fact_ref *,
-		    struct value *);
+    struct value *);
 
 static void
 set_text(struct value *out, struct str text)
@@ -114,8 +114,7 @@ get_client_name(struct session *s, const struct fact_ref *ref,
 }
 
 static void
-get_client_ptr(struct session *s, const struct fact_ref *ref,
-    struct value *out)
+get_client_ptr(struct session *s, const struct fact_ref *ref, struct value *out)
 {
 	bool unknown = false;
 
@@ -262,8 +261,7 @@ get_spf_explanation(struct session *s, const struct fact_ref *ref,
 }
 
 static void
-get_spf_domain(struct session *s, const struct fact_ref *ref,
-    struct value *out)
+get_spf_domain(struct session *s, const struct fact_ref *ref, struct value *out)
 {
 	const struct spf_result *spf = spf_of(s, out);
 
@@ -314,8 +312,7 @@ get_rcpt_domain(struct session *s, const struct fact_ref *ref,
 }
 
 static void
-get_recipients(struct session *s, const struct fact_ref *ref,
-    struct value *out)
+get_recipients(struct session *s, const struct fact_ref *ref, struct value *out)
 {
 	(void)ref;
 	out->number = s->txn != NULL ? s->txn->accepted : 0;
@@ -399,8 +396,7 @@ get_from_domain(struct session *s, const struct fact_ref *ref,
 }
 
 static void
-get_from_name(struct session *s, const struct fact_ref *ref,
-    struct value *out)
+get_from_name(struct session *s, const struct fact_ref *ref, struct value *out)
 {
 	(void)ref;
 	set_from(s, offsetof(struct mailbox, name), out);
@@ -467,8 +463,8 @@ get_attachment_name(struct session *s, const struct fact_ref *ref,
 
 	(void)ref;
 	if (c != NULL)
-		set_chain(s, c->attachments,
-		    offsetof(struct attachment, name), out);
+		set_chain(s, c->attachments, offsetof(struct attachment, name),
+		    out);
 }
 
 static void
@@ -479,8 +475,8 @@ get_attachment_type(struct session *s, const struct fact_ref *ref,
 
 	(void)ref;
 	if (c != NULL)
-		set_chain(s, c->attachments,
-		    offsetof(struct attachment, type), out);
+		set_chain(s, c->attachments, offsetof(struct attachment, type),
+		    out);
 }
 
 static void
@@ -526,8 +522,7 @@ get_dkim_domain(struct session *s, const struct fact_ref *ref,
 	struct list list;
 
 	(void)ref;
-	if (dkim == NULL ||
-	    !list_begin(s, DKIM_MAX_SIGNATURES, &list, out))
+	if (dkim == NULL || !list_begin(s, DKIM_MAX_SIGNATURES, &list, out))
 		return;
 	for (sig = dkim->signatures; sig != NULL; sig = sig->next)
 		if (sig->result == AUTH_PASS)
@@ -643,8 +638,7 @@ get_score_report(struct session *s, const struct fact_ref *ref,
 /* --- as they come ------------------------------------------------------ */
 
 static void
-get_queue_id(struct session *s, const struct fact_ref *ref,
-    struct value *out)
+get_queue_id(struct session *s, const struct fact_ref *ref, struct value *out)
 {
 	struct txn *txn = txn_of(s, out);
 
@@ -654,8 +648,7 @@ get_queue_id(struct session *s, const struct fact_ref *ref,
 }
 
 static void
-get_hostname(struct session *s, const struct fact_ref *ref,
-    struct value *out)
+get_hostname(struct session *s, const struct fact_ref *ref, struct value *out)
 {
 	struct str name = STR_NONE;
 
@@ -693,8 +686,7 @@ over_of(struct session *s, struct value *out)
 }
 
 static void
-get_limit_name(struct session *s, const struct fact_ref *ref,
-    struct value *out)
+get_limit_name(struct session *s, const struct fact_ref *ref, struct value *out)
 {
 	const struct limit_info *over = over_of(s, out);
 
@@ -718,8 +710,7 @@ amount_text(struct arena *arena, uint64_t n)
 }
 
 static void
-get_limit_max(struct session *s, const struct fact_ref *ref,
-    struct value *out)
+get_limit_max(struct session *s, const struct fact_ref *ref, struct value *out)
 {
 	const struct limit_info *over = over_of(s, out);
 	struct arena *arena = session_arena(s);
@@ -748,8 +739,7 @@ get_limit_window(struct session *s, const struct fact_ref *ref,
 }
 
 static void
-get_limit_used(struct session *s, const struct fact_ref *ref,
-    struct value *out)
+get_limit_used(struct session *s, const struct fact_ref *ref, struct value *out)
 {
 	const struct limit_info *over = over_of(s, out);
 
@@ -766,13 +756,11 @@ get_limit_retry(struct session *s, const struct fact_ref *ref,
 
 	(void)ref;
 	if (over != NULL)
-		set_text(out,
-		    fact_duration(session_arena(s), over->retry_ms));
+		set_text(out, fact_duration(session_arena(s), over->retry_ms));
 }
 
 static void
-get_limit_key(struct session *s, const struct fact_ref *ref,
-    struct value *out)
+get_limit_key(struct session *s, const struct fact_ref *ref, struct value *out)
 {
 	const struct limit_info *over = over_of(s, out);
 
@@ -798,8 +786,7 @@ listed_of(struct session *s, struct value *out)
 }
 
 static void
-get_dnsbl_name(struct session *s, const struct fact_ref *ref,
-    struct value *out)
+get_dnsbl_name(struct session *s, const struct fact_ref *ref, struct value *out)
 {
 	const struct dnsbl_result *listed = listed_of(s, out);
 
@@ -809,8 +796,7 @@ get_dnsbl_name(struct session *s, const struct fact_ref *ref,
 }
 
 static void
-get_dnsbl_zone(struct session *s, const struct fact_ref *ref,
-    struct value *out)
+get_dnsbl_zone(struct session *s, const struct fact_ref *ref, struct value *out)
 {
 	const struct dnsbl_result *listed = listed_of(s, out);
 
@@ -820,8 +806,7 @@ get_dnsbl_zone(struct session *s, const struct fact_ref *ref,
 }
 
 static void
-get_dnsbl_code(struct session *s, const struct fact_ref *ref,
-    struct value *out)
+get_dnsbl_code(struct session *s, const struct fact_ref *ref, struct value *out)
 {
 	const struct dnsbl_result *listed = listed_of(s, out);
 	char text[ADDR_TEXT_MAX];

@@ -61,8 +61,7 @@ add_session(struct buf *line, const struct session *s)
 	add(line, "helo", s->helo);
 	if (s->txn == NULL)
 		return;
-	add(line, "from", s->txn->sender.null ? STR("<>") :
-	    s->txn->sender.raw);
+	add(line, "from", s->txn->sender.null ? STR("<>") : s->txn->sender.raw);
 	add(line, "user", s->txn->user);
 }
 

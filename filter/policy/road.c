@@ -55,7 +55,8 @@ overflowed(const struct session *s)
 static void
 overflow_reply(struct reply *reply)
 {
-	*reply = (struct reply){ .code = 451, .enhanced = "4.3.1",
+	*reply = (struct reply){ .code = 451,
+		.enhanced = "4.3.1",
 		.text = STR("this message needs more memory than allowed") };
 }
 
@@ -98,8 +99,8 @@ ask(struct session *s, enum stage stage, struct decision *d)
 	}
 	if (d->action != ACTION_REJECT && d->action != ACTION_TEMPFAIL)
 		return;
-	metric_inc(d->action == ACTION_REJECT ? METRIC_REJECT :
-						METRIC_TEMPFAIL);
+	metric_inc(
+	    d->action == ACTION_REJECT ? METRIC_REJECT : METRIC_TEMPFAIL);
 	journal_refused(s, stage, d);
 }
 
@@ -230,8 +231,8 @@ road_mail(struct session *s, struct policy *policy,
 		return;
 	take_policy(s, policy);
 	needs = road_needs(s->policy);
-	txn = txn_begin(s, needs & NEED_CONTENT ?
-	    s->policy->settings.body_max : 0);
+	txn = txn_begin(s,
+	    needs & NEED_CONTENT ? s->policy->settings.body_max : 0);
 	txn->checks = check_attach_txn(txn, s->checks->services);
 	txn->trace = trace_new(txn->arena, TRACE_MAX_TXN);
 	take_sender(txn, from);
@@ -406,7 +407,8 @@ order_removals(struct txn *txn)
 	for (const struct header *h = txn->headers.first; h != NULL;
 	     h = h->next) {
 		const struct edit remove = { .op = EDIT_REMOVE,
-			.name = h->name, .nth = h->nth };
+			.name = h->name,
+			.nth = h->nth };
 
 		if (!is_removed(&txn->verdict, h))
 			continue;
@@ -459,20 +461,22 @@ static void
 outcome_temporary(struct outcome *out, const char *enhanced, struct str text)
 {
 	*out = (struct outcome){ .action = ACTION_TEMPFAIL,
-		.stage = STAGE_MESSAGE, .fault = true };
+		.stage = STAGE_MESSAGE,
+		.fault = true };
 	out->reply.code = 451;
 	memcpy(out->reply.enhanced, enhanced, strlen(enhanced) + 1);
 	out->reply.text = text;
 }
 
 static void
-take_decision(struct session *s, const struct decision *d,
-    struct outcome *out)
+take_decision(struct session *s, const struct decision *d, struct outcome *out)
 {
 	struct txn *txn = s->txn;
 
-	*out = (struct outcome){ .action = d->action, .reply = d->reply,
-		.fault = d->fault, .stage = STAGE_MESSAGE };
+	*out = (struct outcome){ .action = d->action,
+		.reply = d->reply,
+		.fault = d->fault,
+		.stage = STAGE_MESSAGE };
 	outcome_rule(out, d->rule);
 	if (out->action == ACTION_NONE)
 		out->action = ACTION_ACCEPT;
@@ -502,8 +506,7 @@ let_pass(struct session *s, struct outcome *out)
 	struct txn *txn = s->txn;
 
 	if (!limit_commit(txn) && s->policy->settings.fault_tempfail) {
-		outcome_temporary(out, "4.3.0",
-		    STR("state store unavailable"));
+		outcome_temporary(out, "4.3.0", STR("state store unavailable"));
 		return;
 	}
 	out->discarded = count_discarded(txn);
@@ -516,8 +519,8 @@ settle(struct session *s, const struct decision *d, struct outcome *out)
 	bool passes;
 
 	take_decision(s, d, out);
-	passes = out->action == ACTION_ACCEPT ||
-	    out->action == ACTION_QUARANTINE;
+	passes =
+	    out->action == ACTION_ACCEPT || out->action == ACTION_QUARANTINE;
 	if (passes && !s->policy->shadow)
 		add_results(s);
 	/* Before limits are charged: a full arena is a tempfail. */
