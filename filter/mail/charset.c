@@ -72,12 +72,12 @@ static const uint16_t western_high[32] = { 0x20ac, 0x0081, 0x201a, 0x0192,
 static size_t
 utf8_length(const unsigned char *p, size_t n)
 {
-	size_t want = p[0] < 0x80 ? 1 :
-	    p[0] < 0xc2		  ? 0 :
-	    p[0] < 0xe0		  ? 2 :
-	    p[0] < 0xf0		  ? 3 :
-	    p[0] < 0xf5		  ? 4 :
-				    0;
+	size_t want = p[0] < 0x80   ? 1
+		      : p[0] < 0xc2 ? 0
+		      : p[0] < 0xe0 ? 2
+		      : p[0] < 0xf0 ? 3
+		      : p[0] < 0xf5 ? 4
+				    : 0;
 
 	if (want > n)
 		return 0;
