@@ -66,15 +66,18 @@ struct checks {
 	struct limit_asked	*asked;		/* answers of this event */
 	struct str		 ptr_name;	/* verified PTR name */
 	struct lookup		*ptr;
-	bool			 ptr_done;
+	bool			 ptr_done, ptr_unknown;
 };
 
 /* The struct is zeroed and lives in the owner's arena; NULL: arena full. */
 struct checks	*check_attach_session(struct session *, struct services *);
 struct checks	*check_attach_txn(struct txn *, struct services *);
-/* The sooner of the stage's and the message's deadline (mono ms). */
+/* The sooner of the stage's and the message's deadline (mono ms); where
+ * neither is set, CHECK_WAIT_MS from now. */
+#define CHECK_WAIT_MS	8000
 int64_t		 check_deadline(const struct session *);
-/* Releases the lookup when the arena goes. */
-void		 check_keep_lookup(struct arena *, struct lookup *);
+/* Releases the lookup when the arena goes.  false: the arena is full, and
+ * the lookup is released already. */
+bool		 check_keep_lookup(struct arena *, struct lookup *);
 
 #endif

@@ -34,10 +34,12 @@ struct dnsbl_result {
 	struct str	 zone;
 };
 
+/* Of the client's address; a client without one is on no list. */
 void		 dnsbl_start(struct session *, const struct dnsbl *);
+/* Waits; NULL: arena full. */
 const struct dnsbl_result *dnsbl_check(struct session *, const struct dnsbl *);
-/* The PTR name that points back to the client (RFC 8601 iprev); "" if none;
- * *unknown set when DNS did not answer. */
+/* The first PTR name that points back to the client (RFC 8601 iprev), of at
+ * most ten; "" if none; *unknown set when DNS did not answer. */
 void		 iprev_start(struct session *);
 struct str	 iprev_check(struct session *, bool *unknown);
 
