@@ -1,11 +1,13 @@
-# postern: a milter in C.  `make run' and `make check' do everything;
-# README.md says more.  The sources stand in reading order.
+# postern: a milter in C.  `make run' and `make check' do everything, from
+# missing packages on; README.md says more.  The sources stand in reading
+# order.
 
 PREFIX ?= /usr/local
 DESTDIR ?=
 BUILD ?= build
-DATA ?= ../shared/data
+export DATA ?= ../shared/data
 CC ?= cc
+FUZZ_SECONDS ?= 60
 
 BASE := mem arena str map addr clock log metric
 SERVICE := resolver dns_answer resolver_file resolver_unbound store \
@@ -25,49 +27,139 @@ SRCS := $(BASE:%=filter/base/%.c) $(SERVICE:%=filter/service/%.c) \
 	$(SCORE:%=filter/score/%.c) $(POLICY:%=filter/policy/%.c) \
 	$(MILTER:%=filter/milter/%.c) $(DAEMON:%=filter/daemon/%.c)
 SRCS := $(wildcard $(SRCS))
-MAIN := filter/daemon/main.c
 OBJS := $(SRCS:%.c=$(BUILD)/%.o)
 LIB_OBJS := $(filter-out $(BUILD)/filter/daemon/main.o,$(OBJS))
 
-PACKAGES := libpcre2-8 gmime-3.0 sqlite3 libunbound libpsl libidn2 opendkim
+# (libunbound's own entry asks for libevent, which nobody needs here.)
+PACKAGES := libpcre2-8 gmime-3.0 sqlite3 libpsl libidn2 opendkim
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
+HEADERS := libmilter/mfapi.h spf2/spf.h pcre2.h gmime/gmime.h sqlite3.h \
+	unbound.h libpsl.h idn2.h dkim.h
 
 WARN := -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wshadow \
-	-Wpointer-arith -Wwrite-strings
+	-Wpointer-arith -Wwrite-strings -Wvla
 CFLAGS ?= -O2 -g
-HARDEN ?= -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
-ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -pthread -Ifilter $(WARN) \
+HARDEN ?= -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -pthread -fPIE -Ifilter $(WARN) \
 	$(if $(WERROR),-Werror) $(HARDEN) $(PKG_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pthread -pie -Wl,-z,relro,-z,now $(LDFLAGS)
-LIBS := -lmilter -lspf2 $(PKG_LIBS) -lm
+LIBS := -lmilter -lspf2 -lunbound $(PKG_LIBS) -lm
 
 all: $(BUILD)/postern
 
 $(BUILD)/postern: $(BUILD)/filter/daemon/main.o $(BUILD)/libpostern.a
 	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
+# Appended, not replaced: two folders may have files of one name.
 $(BUILD)/libpostern.a: $(LIB_OBJS)
-	rm -f $@
-	ar rcs $@ $^
+	@rm -f $@
+	ar qcs $@ $^
 
-$(BUILD)/%.o: %.c
+$(BUILD)/%.o: %.c | $(BUILD)/.headers
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+$(BUILD)/.headers:
+	@printf '#include <%s>\n' $(HEADERS) | $(CC) $(ALL_CFLAGS) \
+		-DPCRE2_CODE_UNIT_WIDTH=8 -E -x c -o /dev/null - || \
+		{ echo "make: the compiler or a library is missing;" \
+		"make deps installs them" >&2; exit 1; }
+	@mkdir -p $(@D) && touch $@
+
 # Unit tests: tests/unit/test_STEM.c is a program of its own.
-UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+UNIT := $(patsubst %.c,%,$(notdir $(wildcard tests/unit/test_*.c)))
 
 $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libpostern.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -MMD -MP -MF $@.d \
 		$(ALL_LDFLAGS) -o $@ $< $(BUILD)/libpostern.a -lcmocka $(LIBS)
 
+programs: all $(UNIT:%=$(BUILD)/unit/%)
+
 unit: $(UNIT:%=$(BUILD)/unit/%)
-	@for t in $^; do DATA=$(DATA) $$t || exit 1; done
+	@tests/run $(BUILD)/postern unit
+
+# Fuzzers: tests/fuzz/fuzz_STEM.c, each against a library of build/fuzz.
+FUZZ := $(patsubst %.c,%,$(notdir $(wildcard tests/fuzz/fuzz_*.c)))
+
+$(BUILD)/fuzz_%: tests/fuzz/fuzz_%.c $(BUILD)/libpostern.a
+	$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -fsanitize=fuzzer \
+		-MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< \
+		$(BUILD)/libpostern.a $(LIBS)
+
+fuzz-programs: $(FUZZ:%=$(BUILD)/%)
+
+# Other ways to build.  A make of its own each, so that what `deps' has
+# just installed is seen.
+SAN := -O1 -g -fno-omit-frame-pointer
+ASAN := $(SAN) -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-DARENA_EMULATE
+TSAN := $(SAN) -fsanitize=thread
+MAKE_J = $(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+MAKE_GCC = $(MAKE_J) CC=gcc BUILD=build/gcc WERROR=1
+MAKE_CLANG = $(MAKE_J) CC=clang BUILD=build/clang WERROR=1
+MAKE_ASAN = $(MAKE_J) CC=gcc BUILD=build/asan HARDEN= CFLAGS="$(ASAN)"
+MAKE_TSAN = $(MAKE_J) CC=gcc BUILD=build/tsan HARDEN= CFLAGS="$(TSAN)"
+MAKE_FUZZ = $(MAKE_J) CC=clang BUILD=build/fuzz HARDEN= \
+	CFLAGS="$(ASAN) -fsanitize=fuzzer-no-link"
+
+deps:
+	@tests/deps.sh build
+
+deps-test:
+	@tests/deps.sh test
+
+check: deps deps-test
+	$(MAKE_GCC) programs
+	$(MAKE_CLANG) all
+	$(MAKE_FUZZ) fuzz-programs
+	tests/run build/gcc/postern
+
+check-asan: deps deps-test
+	$(MAKE_ASAN) programs
+	tests/run build/asan/postern unit errors replay wire
+
+check-tsan: deps deps-test
+	$(MAKE_TSAN) programs
+	tests/run build/tsan/postern unit errors replay wire
+
+fuzz: deps deps-test
+	$(MAKE_FUZZ) fuzz-programs
+	tests/fuzz/run $(FUZZ_SECONDS)
+
+bench: deps deps-test
+	$(MAKE_J) all
+	tests/bench/run $(BUILD)/postern
+
+run: deps
+	$(MAKE_J) all
+	$(BUILD)/postern run -f -c contrib/postern.conf
+
+lint:
+	$(MAKE_GCC) programs
+	tests/run build/gcc/postern lint
+
+format:
+	tests/lint/format --fix
+
+SHARE := $(DESTDIR)$(PREFIX)/share
+
+install: all
+	install -D $(BUILD)/postern $(DESTDIR)$(PREFIX)/sbin/postern
+	for page in $(wildcard filter/*/*.[1-8]); do \
+		install -D -m 644 -t $(SHARE)/man/man$${page##*.} $$page; done
+	for file in $(wildcard contrib/*.conf); do \
+		install -D -m 644 -t $(SHARE)/postern $$file; done
+	for file in $(wildcard rules/*.cf); do \
+		install -D -m 644 -t $(SHARE)/postern/rules $$file; done
+	for unit in $(wildcard contrib/*.service); do \
+		install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system \
+		$$unit; done
 
 clean:
 	rm -rf build
 
-.PHONY: all unit clean
--include $(OBJS:.o=.d) $(wildcard $(BUILD)/unit/*.d)
+.PHONY: all programs unit fuzz-programs deps deps-test check check-asan \
+	check-tsan fuzz bench run lint format install clean
+-include $(OBJS:.o=.d) $(wildcard $(BUILD)/unit/*.d $(BUILD)/fuzz_*.d)

@@ -16,22 +16,25 @@
 #include "base/str.h"
 
 #define LOG_EVENTS(X)							\
-	X(START,	INFO,	"start",	"the daemon listens")	\
-	X(STOP,		INFO,	"stop",		"the daemon ends")	\
-	X(RELOAD,	INFO,	"reload",	"a new policy is in force") \
-	X(RELOAD_FAILED, ERROR,	"reload-failed", "a policy has mistakes; the old one stays") \
-	X(MESSAGE,	INFO,	"message",	"a message was judged")	\
-	X(REFUSED,	INFO,	"refused",	"a connection, HELO, sender or recipient was refused") \
-	X(SHADOW,	INFO,	"shadow",	"what a shadow rule would have done") \
-	X(RULE,		INFO,	"rule",		"a rule's log action")	\
-	X(DNS,		WARN,	"dns",		"a lookup failed or passed its deadline") \
-	X(STORE,	ERROR,	"store",	"the state store failed or is back") \
-	X(TABLE,	WARN,	"table",	"a table file was reread or can't be") \
-	X(MTA,		WARN,	"mta",		"the MTA offers less than the policy wants") \
-	X(BLOCK,	WARN,	"block",	"a key was blocked or released") \
-	X(OVERFLOW,	WARN,	"overflow",	"a message needed more memory than allowed") \
-	X(INTERNAL,	ERROR,	"internal",	"something that should not happen") \
-	X(DEBUG,	DEBUG,	"debug",	"details for debugging")
+	X(START, INFO, "start", "the daemon listens")			\
+	X(STOP, INFO, "stop", "the daemon ends")			\
+	X(RELOAD, INFO, "reload", "a new policy is in force")		\
+	X(RELOAD_FAILED, ERROR, "reload-failed",			\
+	    "a policy has mistakes; the old one stays")			\
+	X(MESSAGE, INFO, "message", "a message was judged")		\
+	X(REFUSED, INFO, "refused",					\
+	    "a connection, HELO, sender or recipient was refused")	\
+	X(SHADOW, INFO, "shadow", "what a shadow rule would have done")	\
+	X(RULE, INFO, "rule", "a rule's log action")			\
+	X(DNS, WARN, "dns", "a lookup failed or passed its deadline")	\
+	X(STORE, ERROR, "store", "the state store failed or is back")	\
+	X(TABLE, WARN, "table", "a table file was reread or can't be")	\
+	X(MTA, WARN, "mta", "the MTA offers less than the policy wants") \
+	X(BLOCK, WARN, "block", "a key was blocked or released")	\
+	X(OVERFLOW, WARN, "overflow",					\
+	    "a message needed more memory than allowed")		\
+	X(INTERNAL, ERROR, "internal", "something that should not happen") \
+	X(DEBUG, DEBUG, "debug", "details for debugging")
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO,
     LOG_LEVEL_DEBUG };

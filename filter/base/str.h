@@ -25,7 +25,7 @@ struct str {
 /* For printf: "%.*s" with STR_FMT(s). */
 #define STR_FMT(s)	(int)(s).n, (s).p ? (s).p : ""
 
-struct str	str_of(const char *cstr);		/* NULL gives STR_NONE */
+struct str	str_of(const char *cstr);	/* NULL gives STR_NONE */
 bool		str_eq(struct str, struct str);
 bool		str_ieq(struct str, struct str);
 int		str_cmp(struct str, struct str);
