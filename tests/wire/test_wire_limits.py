@@ -1,0 +1,312 @@
+"""Limits with real logins: counted where it matters, behind the MTA."""
+
+import os
+import threading
+
+import pytest
+
+from mta_postfix import USERS
+from smtpclient import Gone, message, token
+
+LIMIT = """
+limit submission per user { 5 messages/1h  12 recipients/1h }
+on rcpt {
+	tempfail "451 4.7.1 {limit.name}: {limit.max} per {limit.window}" if user and over submission
+	reject "550 5.1.1 nobody"	if rcpt = "nobody@example.net"
+}
+on message {
+	reject "550 5.7.1 spam"		if subject = "spam"
+	tempfail "451 4.7.1 later"	if subject = "later"
+}
+"""
+
+
+@pytest.fixture
+def logins(postfix):
+    if not postfix.sasl:
+        pytest.skip("saslpasswd2 (sasl2-bin) is not installed")
+    return USERS
+
+
+@pytest.fixture
+def state(lab):
+    """A new SQLite file."""
+    path = f"{lab}/state-{token()}.db"
+    yield f"sqlite:{path}"
+    for end in ("", "-wal", "-shm"):
+        if os.path.exists(path + end):
+            os.unlink(path + end)
+
+
+class Sender:
+    """A user who sends messages of N recipients, and much that fails."""
+
+    def __init__(self, postfix, user, mark, recipients):
+        self.postfix = postfix
+        self.user = user
+        self.mark = mark
+        self.rcpts = [f"r{i}@example.net" for i in range(recipients)]
+
+    def connect(self):
+        c = self.postfix.connect()
+        assert c.login(self.user, USERS[self.user]).code == 235
+        return c
+
+    def mail(self, c):
+        reply = c.mail(f"{self.user}@example.org")
+        assert reply.code == 250, reply
+
+    def deliver(self, c):
+        """One message: how many recipients were let pass."""
+        self.mail(c)
+        passed = 0
+        for rcpt in self.rcpts:
+            reply = c.rcpt(rcpt)
+            assert reply.code in (250, 451), reply
+            passed += reply.code == 250
+        if not passed:
+            c.cmd("RSET")
+            return 0
+        assert c.data(message(self.mark)).code == 250
+        return passed
+
+    def fail(self, c):
+        """Transactions that come to nothing: none may be charged."""
+        self.mail(c)
+        c.rcpt(self.rcpts[0])
+        c.cmd("RSET")
+        self.mail(c)
+        c.rcpt("nobody@example.net")
+        if c.rcpt(self.rcpts[0]).code == 250:
+            assert c.data(message(token(), subject="spam")).code == 550
+        else:
+            c.cmd("RSET")
+        self.mail(c)
+        if c.rcpt(self.rcpts[0]).code == 250:
+            assert c.data(message(token(), subject="later")).code == 451
+        else:
+            c.cmd("RSET")
+        self.mail(c)
+        c.rcpt("missing@closed.example")
+        c.cmd("RSET")
+
+    def hang_up(self):
+        c = self.connect()
+        self.mail(c)
+        if c.rcpt(self.rcpts[0]).code == 250:
+            c.cmd("DATA")
+            c.send(b"Subject: half\r\n\r\nhal")
+        c.drop()
+
+    def until_full(self):
+        """One after the other until nothing passes."""
+        with self.connect() as c:
+            passed = 0
+            for _ in range(20):
+                self.fail(c)
+                now = self.deliver(c)
+                passed += now
+                if not now:
+                    return passed
+        raise AssertionError(f"{self.user} is never full")
+
+
+def crowd(senders, each, rounds):
+    """All senders at once, each on several connections."""
+    errors = []
+
+    def work(sender):
+        try:
+            with sender.connect() as c:
+                for _ in range(rounds):
+                    sender.fail(c)
+                    sender.deliver(c)
+            sender.hang_up()
+        except Exception as error:	# shown by the test
+            errors.append(repr(error))
+    threads = [threading.Thread(target=work, args=(s,))
+               for s in senders for _ in range(each)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(60)
+    assert not errors
+
+
+def counted(postfix, sink, marks):
+    """(messages, recipients) of each user at the sink."""
+    postfix.settle()
+    out = {}
+    for user, mark in marks.items():
+        got = sink.all(mark)
+        assert all(d.sender == f"{user}@example.org" for d in got)
+        out[user] = (len({d.field("Message-ID")[0] + d.field("Received")[0]
+                          for d in got}), sum(len(d.rcpts) for d in got))
+    return out
+
+
+@pytest.mark.parametrize("recipients", [1, 5])
+def test_exactly_that_many(postfix, postern, sink, logins, state, recipients):
+    daemon = postern(LIMIT, state=state)
+    marks = {user: token() for user in logins}
+    senders = [Sender(postfix, u, m, recipients) for u, m in marks.items()]
+    crowd(senders, 3, 2)
+    daemon.wait_metric("connections_open", 0)
+    for sender in senders:
+        sender.until_full()
+    want = (5, 5) if recipients == 1 else None
+    for user, (messages, rcpts) in counted(postfix, sink, marks).items():
+        if want:
+            assert (messages, rcpts) == want, user
+        else:
+            assert messages <= 5 and rcpts <= 12, user
+            assert messages == 5 or rcpts == 12, user
+    with senders[0].connect() as c:
+        senders[0].mail(c)
+        reply = c.rcpt()
+        assert reply.code == 451
+        assert reply.says.startswith("submission: ")
+        assert reply.says.endswith(" per 1h")
+
+
+def test_twelve_recipients(postfix, postern, sink, logins, state):
+    """Five, five and two: the message that is cut short is delivered."""
+    postern(LIMIT, state=state)
+    mark = token()
+    alice = Sender(postfix, "alice", mark, 5)
+    with alice.connect() as c:
+        assert [alice.deliver(c) for _ in range(4)] == [5, 5, 2, 0]
+    assert counted(postfix, sink, {"alice": mark}) == {"alice": (3, 12)}
+    # The others are not concerned, nor is anyone without a login.
+    mark = token()
+    bob = Sender(postfix, "bob", mark, 5)
+    with bob.connect() as c:
+        assert bob.deliver(c) == 5
+    with postfix.connect() as c:
+        assert c.post(message(token()), "alice@example.org").code == 250
+
+
+def test_kill_between(postfix, postern, sink, logins, state):
+    """What was sent before kill -9 counts after it."""
+    daemon = postern(LIMIT, state=state)
+    marks = {user: token() for user in logins}
+    senders = [Sender(postfix, u, m, 1) for u, m in marks.items()]
+    for sender in senders:
+        with sender.connect() as c:
+            assert [sender.deliver(c) for _ in range(3)] == [1, 1, 1]
+            # Still reserved when the process dies: given back.
+            sender.mail(c)
+            assert c.rcpt().code == 250
+            if sender is senders[-1]:
+                daemon.kill()
+    daemon.start()
+    assert all(sender.until_full() == 2 for sender in senders)
+    assert set(counted(postfix, sink, marks).values()) == {(5, 5)}
+    daemon.stop()
+    daemon.start()
+    assert all(sender.until_full() == 0 for sender in senders)
+
+
+def test_kill_in_the_middle(postfix, postern, sink, logins, state):
+    """Three kills under load: never more than allowed, none lost for good."""
+    daemon = postern(LIMIT, state=state)
+    mark = token()
+    stop = threading.Event()
+    accepted, in_flight = [], []
+
+    def work():
+        sender = Sender(postfix, "alice", mark, 1)
+        while not stop.is_set():
+            try:
+                with sender.connect() as c:
+                    while not stop.is_set():
+                        if c.mail("alice@example.org").code != 250:
+                            break
+                        if c.rcpt("r@example.net").code != 250:
+                            break
+                        reply = c.data(message(mark))
+                        (accepted if reply.code == 250 else
+                         in_flight).append(reply)
+            except (Gone, OSError, AssertionError):
+                pass
+            stop.wait(0.02)
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for _ in range(3):
+        stop.wait(0.15)
+        daemon.kill()
+        daemon.start()
+    stop.wait(0.3)
+    stop.set()
+    for t in threads:
+        t.join(30)
+    left = Sender(postfix, "alice", mark, 1).until_full()
+    messages, rcpts = counted(postfix, sink, {"alice": mark})["alice"]
+    assert rcpts == messages == len(accepted) + left
+    assert messages <= 5
+    # A message judged but not yet answered when the process died may have
+    # been charged; there were at most four of them a kill.
+    assert messages + len(in_flight) >= 5
+
+
+def test_per_sender(mta, postern, sink):
+    """Without a login, by address; tags do not make a new key."""
+    postern("""
+limit slow per sender { 3 messages/1h }
+on rcpt {
+	tempfail "451 4.7.1 slow down, {limit.retry}"	if over slow
+}
+on message {
+	reject "550 5.7.1 spam"	if subject = "spam"
+}
+""")
+    mark = token()
+    with mta.connect() as c:
+        codes = []
+        for i in range(6):
+            codes.append(c.post(message(mark),
+                                f"a{'+' + str(i) if i else ''}@example.org",
+                                ).code)
+            assert c.post(message(token(), subject="spam"),
+                          "a@EXAMPLE.org").code in (550, 451)
+        assert codes == [250, 250, 250, 451, 451, 451]
+        assert c.post(message(token()), "b@example.org").code == 250
+    mta.settle()
+    assert len(sink.all(mark)) == 3
+
+
+def test_bytes(mta, postern, sink):
+    """What the messages really had counts, declared or not."""
+    postern("""
+limit volume per sender { 100K bytes/1h }
+on message {
+	tempfail "451 4.7.1 too much"	if over volume
+}
+""")
+    body = b"x" * 70 + b"\r\n"
+    with mta.connect() as c:
+        codes = [c.post(message(token(), body=body * 500)).code
+                 for _ in range(4)]
+    assert codes == [250, 250, 451, 451]
+
+
+def test_block(postfix, postern, sink):
+    """Too many unknown recipients block the network for a while."""
+    daemon = postern("""
+limit probing per client/24 { 3 rejected recipients/10m }
+on rcpt {
+	block client for 1h		if over probing
+	reject "550 5.7.1 blocked"	if blocked client
+}
+""")
+    with postfix.connect(client="192.0.2.9") as c:
+        c.mail()
+        for i in range(3):
+            assert c.rcpt(f"x{i}@closed.example").code == 550
+        assert c.rcpt("good@example.net") == "550 5.7.1 blocked"
+    with postfix.connect(client="198.51.100.9") as c:
+        assert c.post(message(token())).code == 250
+    assert daemon.log("event=block")
+    done = daemon.cli("release", "client=192.0.2.9")
+    assert done.returncode == 0, done.stderr
