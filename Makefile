@@ -46,7 +46,7 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -pthread -fPIE -Ifilter $(WARN) \
 ALL_LDFLAGS = -pthread -pie -Wl,-z,relro,-z,now $(LDFLAGS)
 LIBS := -lmilter -lspf2 -lunbound $(PKG_LIBS) -lm
 
-all: $(BUILD)/postern
+all: $(if $(wildcard filter/daemon/main.c),$(BUILD)/postern,$(BUILD)/libpostern.a)
 
 $(BUILD)/postern: $(BUILD)/filter/daemon/main.o $(BUILD)/libpostern.a
 	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
@@ -111,33 +111,33 @@ deps-test:
 	@tests/deps.sh test
 
 check: deps deps-test
-	$(MAKE_GCC) programs
-	$(MAKE_CLANG) all
-	$(MAKE_FUZZ) fuzz-programs
+	+$(MAKE_GCC) programs
+	+$(MAKE_CLANG) all
+	+$(MAKE_FUZZ) fuzz-programs
 	tests/run build/gcc/postern
 
 check-asan: deps deps-test
-	$(MAKE_ASAN) programs
-	tests/run build/asan/postern unit errors replay wire
+	+$(MAKE_ASAN) programs
+	POSTERN_SLACK=4 tests/run build/asan/postern unit errors replay wire
 
 check-tsan: deps deps-test
-	$(MAKE_TSAN) programs
-	tests/run build/tsan/postern unit errors replay wire
+	+$(MAKE_TSAN) programs
+	POSTERN_SLACK=8 tests/run build/tsan/postern unit errors replay wire
 
 fuzz: deps deps-test
-	$(MAKE_FUZZ) fuzz-programs
+	+$(MAKE_FUZZ) fuzz-programs
 	tests/fuzz/run $(FUZZ_SECONDS)
 
 bench: deps deps-test
-	$(MAKE_J) all
+	+$(MAKE_J) all
 	tests/bench/run $(BUILD)/postern
 
 run: deps
-	$(MAKE_J) all
+	+$(MAKE_J) all
 	$(BUILD)/postern run -f -c contrib/postern.conf
 
 lint:
-	$(MAKE_GCC) programs
+	+$(MAKE_GCC) build/gcc/libpostern.a
 	tests/run build/gcc/postern lint
 
 format:
