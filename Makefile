@@ -12,7 +12,8 @@ FUZZ_SECONDS ?= 60
 BASE := mem arena str map addr clock log metric
 SERVICE := resolver dns_answer resolver_file resolver_unbound store \
 	store_memory store_sqlite
-MAIL := stage session envelope charset header mailbox body mime html verdict
+MAIL := stage session envelope charset header mailbox body link mime_cut \
+	mime html verdict
 CHECK := check key spf spf_record spf_dns dkim dmarc dnsbl greylist limit \
 	notify authres
 SCORE := regex rule_parse rule_compile rule_match meta report

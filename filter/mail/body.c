@@ -1,5 +1,7 @@
 #include "mail/body.h"
 
+#include "mail/mime.h"
+
 void
 body_init(struct body *b, size_t max_kept)
 {
@@ -24,4 +26,15 @@ body_free(struct body *b)
 {
 	buf_free(&b->raw);
 	b->content = NULL;
+}
+
+const struct content *
+body_content(struct body *b, struct arena *a, const struct headers *hs)
+{
+	if (b->content == NULL) {
+		b->content = mime_parse(a, hs, buf_str(&b->raw));
+		if (b->content != NULL && b->truncated)
+			b->content->truncated = true;
+	}
+	return b->content;
 }

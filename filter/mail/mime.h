@@ -12,8 +12,6 @@
 
 #include "mail/body.h"
 
-#define MIME_MAX_URLS	1000
-
 /* NULL only when the arena is full. */
 struct content	*mime_parse(struct arena *, const struct headers *,
 		    struct str body);

@@ -1,0 +1,43 @@
+/*
+ * link - the web links of a message, each once.
+ *
+ * http, https and ftp; a bare "www." name counts as http.  What browsers
+ * forgive is put right (tabs inside, backslashes, missing slashes), anything
+ * else of a link stays as written.  A set takes LINK_MAX_COUNT links of at
+ * most LINK_MAX_BYTES each; what is past that is left out and `truncated'
+ * set.
+ *
+ * The links live in the arena, what is needed to know them again on the heap
+ * until link_set_free().  One thread at a time.
+ */
+#ifndef MAIL_LINK_H
+#define MAIL_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "base/str.h"
+#include "mail/body.h"
+
+#define LINK_MAX_COUNT	1000
+#define LINK_MAX_BYTES	2048
+
+struct link_set {
+	struct arena	*arena;
+	struct map	*seen;
+	struct url	*first, **tail;
+	size_t		 count;
+	bool		 truncated;
+	bool		 full;		/* the arena is */
+};
+
+void	link_set_init(struct link_set *, struct arena *);
+void	link_set_free(struct link_set *);
+/* As found in an attribute; what is no web link is passed over. */
+void	link_add(struct link_set *, struct str);
+/* Adds every link that stands in a text. */
+void	link_find(struct link_set *, struct str text);
+
+#endif
