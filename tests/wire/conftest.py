@@ -4,12 +4,13 @@ Each test starts a postern of its own at the socket that both MTAs know.
 """
 
 import os
-import shutil
+import subprocess
 import sys
 
 import pytest
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
 
 from mta_postfix import Postfix  # noqa: E402
 from mta_sendmail import Sendmail  # noqa: E402
@@ -23,9 +24,12 @@ def lab():
     if os.geteuid() != 0:
         pytest.skip("a private MTA needs root")
     path = private_directory()
+    undertaker = subprocess.Popen(
+        [sys.executable, f"{HERE}/undertaker.py", path],
+        stdin=subprocess.PIPE, start_new_session=True)
     yield path
-    if not os.environ.get("WIRE_KEEP"):
-        shutil.rmtree(path, ignore_errors=True)
+    undertaker.stdin.close()
+    undertaker.wait(60)
 
 
 @pytest.fixture(scope="session")
