@@ -14,8 +14,8 @@ SERVICE := resolver dns_answer resolver_file resolver_unbound store \
 	store_memory store_sqlite
 MAIL := stage session envelope charset header mailbox body link mime_cut \
 	mime html verdict
-CHECK := check key spf spf_record spf_dns dkim dmarc dnsbl greylist limit \
-	notify authres
+CHECK := check key taglist spf spf_record spf_macro dkim dkim_signature \
+	dkim_sign dmarc dnsbl greylist limit notify authres
 SCORE := regex rule_parse rule_compile rule_match meta report
 POLICY := diag lex parse parse_rule setting table resolve fact_table \
 	fact text trace cond act act_call eval policy journal \
@@ -32,11 +32,11 @@ OBJS := $(SRCS:%.c=$(BUILD)/%.o)
 LIB_OBJS := $(filter-out $(BUILD)/filter/daemon/main.o,$(OBJS))
 
 # (libunbound's own entry asks for libevent, which nobody needs here.)
-PACKAGES := libpcre2-8 gmime-3.0 sqlite3 libpsl libidn2 opendkim
+PACKAGES := libpcre2-8 gmime-3.0 sqlite3 libpsl libidn2 opendkim libcrypto
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
-HEADERS := libmilter/mfapi.h spf2/spf.h pcre2.h gmime/gmime.h sqlite3.h \
-	unbound.h libpsl.h idn2.h dkim.h
+HEADERS := libmilter/mfapi.h pcre2.h gmime/gmime.h sqlite3.h \
+	unbound.h libpsl.h idn2.h opendkim/dkim.h openssl/evp.h
 
 WARN := -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wshadow \
 	-Wpointer-arith -Wwrite-strings -Wvla
@@ -45,7 +45,7 @@ HARDEN ?= -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -pthread -fPIE -Ifilter $(WARN) \
 	$(if $(WERROR),-Werror) $(HARDEN) $(PKG_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pthread -pie -Wl,-z,relro,-z,now $(LDFLAGS)
-LIBS := -lmilter -lspf2 -lunbound $(PKG_LIBS) -lm
+LIBS := -lmilter -lunbound $(PKG_LIBS) -lm
 
 all: $(if $(wildcard filter/daemon/main.c),$(BUILD)/postern,$(BUILD)/libpostern.a)
 

@@ -1,10 +1,12 @@
 /*
  * spf - RFC 7208 for MAIL FROM, or for HELO where the sender is null.
  *
- * check/spf.c is the only file that sees libspf2, and libspf2 never sees a
- * record that spf_record.c has not parsed by the RFC's grammar, bounded and
- * simplified for this client.  spf_start() only starts lookups; spf_check()
- * waits.  Never fails: an error is a result (temperror, permerror).
+ * check_host() is our own, on the shared resolver: a record is parsed whole by
+ * spf_record.c before anything of it is acted on, and every count that
+ * a stranger's record could drive is bounded (section 4.6.4).  spf_start() only
+ * starts the first lookup; spf_check() waits, at most until check_deadline(),
+ * and remembers its answer.  Never fails: an error is a result (temperror,
+ * permerror).  One thread at a time for each txn.
  */
 #ifndef CHECK_SPF_H
 #define CHECK_SPF_H

@@ -291,7 +291,7 @@ road_header(struct session *s, struct str name, struct str value)
 	if (!header_add(txn->arena, &txn->headers, name, value))
 		return false;
 	if (verifies(s) && txn->headers.last != before)
-		dkim_header(txn, txn->headers.last);
+		dkim_feed_header(txn, txn->headers.last);
 	return true;
 }
 
@@ -303,7 +303,7 @@ road_eoh(struct session *s)
 	stage_begin(s);
 	policy_prefetch(s, STAGE_MESSAGE);
 	if (verifies(s))
-		dkim_eoh(s->txn);
+		dkim_feed_eoh(s->txn);
 }
 
 bool
@@ -320,7 +320,7 @@ road_body(struct session *s, const void *data, size_t n)
 	if (needs & (NEED_BODY_SIZE | NEED_CONTENT))
 		body_add(&txn->body, data, n);
 	if (verifies(s))
-		dkim_body(txn, data, n);
+		dkim_feed_body(txn, data, n);
 	if (needs & (NEED_BODY_SIZE | NEED_DKIM | NEED_DMARC))
 		return true;
 	return (needs & NEED_CONTENT) && !txn->body.truncated;

@@ -244,6 +244,21 @@ read_value(struct reader *rd, struct rrset *set)
 	return read_name(rd, set, 0);
 }
 
+/* A name may have \DDD for what does not fit into a word, such as a space. */
+static bool
+read_owner(struct reader *rd, char name[DNS_NAME_MAX + 1])
+{
+	struct buf text = BUF_INIT(4 * DNS_NAME_MAX);
+	struct str s = reader_word(rd);
+	bool ok;
+
+	while (s.n > 0)
+		s = str_sub(s, read_char(s, &text), s.n);
+	ok = !text.failed && dns_name_normal(buf_str(&text), name);
+	buf_free(&text);
+	return ok;
+}
+
 static bool
 read_line(struct reader *rd)
 {
@@ -254,7 +269,7 @@ read_line(struct reader *rd)
 	rd->rest = str_trim(rd->rest);
 	if (rd->rest.n == 0 || rd->rest.p[0] == '#' || rd->rest.p[0] == ';')
 		return true;
-	if (!dns_name_normal(reader_word(rd), name))
+	if (!read_owner(rd, name))
 		return reader_fail(rd, "bad name");
 	if (!dns_type_parse(reader_word(rd), &type))
 		return reader_fail(rd, "unknown record type");

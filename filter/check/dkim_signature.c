@@ -1,0 +1,303 @@
+#include <string.h>
+
+#include "check/dkim_signature.h"
+#include "check/taglist.h"
+
+/* A DNS name of letters, digits, "-" and "_"; a selector may be one label. */
+static bool
+name_valid(struct str s, bool dotted)
+{
+	size_t i, label = 0;
+	bool dot = false;
+
+	if (s.n == 0 || s.n > 253)
+		return (false);
+	for (i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+
+		if (c == '.') {
+			if (label == 0)
+				return (false);
+			label = 0;
+			dot = true;
+			continue;
+		}
+		if (!chr_alnum(c) && c != '-' && c != '_')
+			return (false);
+		if (++label > 63)
+			return (false);
+	}
+	return (label > 0 && (dot || !dotted));
+}
+
+static bool
+base64_valid(struct str s)
+{
+	size_t i, pad = 0;
+
+	for (i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+
+		if (c == '=')
+			pad++;
+		else if (pad > 0 || (!chr_alnum(c) && c != '+' && c != '/'))
+			return (false);
+	}
+	return (s.n > pad && pad <= 2);
+}
+
+static const char *
+take_version(struct dkim_tags *t, struct str v)
+{
+	(void)t;
+	return (str_eq(v, STR("1")) ? NULL : "v= is not 1");
+}
+
+static const char *
+take_algorithm(struct dkim_tags *t, struct str v)
+{
+	t->a = v;
+	if (str_ieq(v, STR("rsa-sha256")) || str_ieq(v, STR("rsa-sha1")) ||
+	    str_ieq(v, STR("ed25519-sha256")))
+		return (NULL);
+	return ("unknown algorithm");
+}
+
+static const char *
+take_b(struct dkim_tags *t, struct str v)
+{
+	t->b = v;
+	return (base64_valid(v) ? NULL : "b= is not base64");
+}
+
+static const char *
+take_bh(struct dkim_tags *t, struct str v)
+{
+	t->bh = v;
+	return (base64_valid(v) ? NULL : "bh= is not base64");
+}
+
+static const char *
+take_canon(struct dkim_tags *t, struct str v)
+{
+	struct str body, header = str_cut(v, '/', &body);
+
+	t->c = v;
+	t->relaxed_body = str_ieq(body, STR("relaxed"));
+	if ((str_ieq(header, STR("relaxed")) ||
+		str_ieq(header, STR("simple"))) &&
+	    (body.p == NULL || t->relaxed_body || str_ieq(body, STR("simple"))))
+		return (NULL);
+	return ("unknown canonicalization");
+}
+
+static const char *
+take_domain(struct dkim_tags *t, struct str v)
+{
+	t->d = v;
+	return (name_valid(v, true) ? NULL : "d= is not a domain name");
+}
+
+static const char *
+take_headers(struct dkim_tags *t, struct str v)
+{
+	struct str name, rest = v;
+	unsigned int n = 0;
+
+	t->h = v;
+	while (rest.p != NULL) {
+		name = str_cut(rest, ':', &rest);
+		if (name.n == 0)
+			return ("h= has an empty name");
+		if (++n > DKIM_NAMES_MAX)
+			return ("h= has too many names");
+		if (str_ieq(name, STR("from")))
+			t->from_signed++;
+	}
+	return (t->from_signed > 0 ? NULL : "h= does not name From");
+}
+
+static const char *
+take_identity(struct dkim_tags *t, struct str v)
+{
+	t->i = v;
+	return (str_rchr(v, '@') >= 0 ? NULL : "i= has no domain");
+}
+
+static const char *
+take_length(struct dkim_tags *t, struct str v)
+{
+	t->have_l = true;
+	return (v.n <= 18 && str_u64(v, &t->l) ? NULL : "l= is not a number");
+}
+
+static const char *
+take_query(struct dkim_tags *t, struct str v)
+{
+	struct str rest = v;
+
+	(void)t;
+	while (rest.p != NULL)
+		if (str_ieq(str_cut(rest, ':', &rest), STR("dns/txt")))
+			return (NULL);
+	return ("q= has no method we know");
+}
+
+static const char *
+take_selector(struct dkim_tags *t, struct str v)
+{
+	t->s = v;
+	return (name_valid(v, false) ? NULL : "s= is not a name");
+}
+
+static const char *
+take_time(struct dkim_tags *t, struct str v)
+{
+	uint64_t n;
+
+	(void)t;
+	return (
+	    v.n <= 12 && str_u64(v, &n) ? NULL : "t= or x= is not a number");
+}
+
+static const struct tag_def {
+	const char *name;
+	const char *(*take)(struct dkim_tags *, struct str);
+	const char *missing; /* NULL: the tag is optional */
+} tag_defs[] = {
+	{ "v", take_version, "v= is missing" },
+	{ "a", take_algorithm, "a= is missing" },
+	{ "b", take_b, "b= is missing" },
+	{ "bh", take_bh, "bh= is missing" },
+	{ "d", take_domain, "d= is missing" },
+	{ "h", take_headers, "h= is missing" },
+	{ "s", take_selector, "s= is missing" },
+	{ "c", take_canon, NULL },
+	{ "i", take_identity, NULL },
+	{ "l", take_length, NULL },
+	{ "q", take_query, NULL },
+	{ "t", take_time, NULL },
+	{ "x", take_time, NULL },
+};
+
+#define NTAGS (sizeof(tag_defs) / sizeof(tag_defs[0]))
+
+/* i= is at d= or below it. */
+static bool
+identity_fits(const struct dkim_tags *t)
+{
+	struct str domain;
+	ptrdiff_t at = str_rchr(t->i, '@');
+
+	if (t->i.p == NULL)
+		return (true);
+	domain = str_sub(t->i, (size_t)at + 1, t->i.n);
+	return (str_ieq(domain, t->d) ||
+		(domain.n > t->d.n && str_iends(domain, t->d) &&
+		    domain.p[domain.n - t->d.n - 1] == '.'));
+}
+
+static const char *
+take_tag(struct arena *a, struct dkim_tags *t, struct str name,
+    struct str value, unsigned int *seen)
+{
+	size_t i;
+
+	for (i = 0; i < NTAGS; i++)
+		if (str_eq(name, str_of(tag_defs[i].name)))
+			break;
+	if (i == NTAGS)
+		return (NULL);
+	if (*seen & 1u << i)
+		return ("a tag is there twice");
+	*seen |= 1u << i;
+	value = taglist_squeeze(a, value);
+	return (value.p ? tag_defs[i].take(t, value) : "out of memory");
+}
+
+bool
+dkim_tags_parse(
+    struct arena *a, struct str value, struct dkim_tags *t, const char **why)
+{
+	struct taglist l = TAGLIST(value);
+	struct str name, v;
+	unsigned int seen = 0;
+	const char *first = NULL, *w;
+	size_t i;
+
+	*t = (struct dkim_tags){ 0 };
+	if (value.n > DKIM_FIELD_MAX || memchr(value.p, '\0', value.n)) {
+		*why = "the field is too long or has a NUL";
+		return (false);
+	}
+	/* Read to the end in any case: the report names domain and selector. */
+	while (taglist_next(&l, &name, &v))
+		if ((w = take_tag(a, t, name, v, &seen)) != NULL && !first)
+			first = w;
+	if (l.broken && !first)
+		first = "not a tag list";
+	for (i = 0; i < NTAGS && !first; i++)
+		if (!(seen & 1u << i))
+			first = tag_defs[i].missing;
+	if (!first && !identity_fits(t))
+		first = "i= is not below d=";
+	*why = first;
+	return (first == NULL);
+}
+
+bool
+dkim_key_fits(struct str record, struct str algorithm)
+{
+	struct str k = taglist_get(record, STR("k"));
+
+	if (k.p == NULL)
+		k = STR("rsa");
+	return (str_istarts(algorithm, k) && algorithm.n > k.n &&
+		algorithm.p[k.n] == '-');
+}
+
+static void
+length_byte(struct dkim_length *n, unsigned char c)
+{
+	n->simple += 2 * n->simple_ends + 1;
+	n->simple_ends = 0;
+	if (c == ' ' || c == '\t') {
+		n->space = true;
+		return;
+	}
+	n->relaxed += 2 * n->relaxed_ends + n->space + 1;
+	n->relaxed_ends = 0;
+	n->space = false;
+}
+
+void
+dkim_length_add(struct dkim_length *n, const void *data, size_t len)
+{
+	const unsigned char *p = data;
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		if (n->cr && p[i] == '\n') {
+			n->simple_ends++;
+			n->relaxed_ends++;
+			n->space = false;
+			n->cr = false;
+			continue;
+		}
+		if (n->cr)
+			length_byte(n, '\r');
+		n->cr = p[i] == '\r';
+		if (!n->cr)
+			length_byte(n, p[i]);
+	}
+}
+
+/* Trailing empty lines do not count; the last line ends in CRLF (RFC 6376
+ * sections 3.4.3 and 3.4.4). */
+uint64_t
+dkim_length_get(const struct dkim_length *n, bool relaxed)
+{
+	if (!relaxed)
+		return (n->simple + 2);
+	return (n->relaxed > 0 ? n->relaxed + 2 : 0);
+}
