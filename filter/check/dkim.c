@@ -38,8 +38,8 @@ static bool
 same_key(const struct track *t, DKIM_SIGINFO *sig)
 {
 	return (t->live &&
-		str_ieq(t->tags.s, str_of((char *)dkim_sig_getselector(sig))) &&
-		str_ieq(t->tags.d, str_of((char *)dkim_sig_getdomain(sig))));
+	    str_ieq(t->tags.s, str_of((char *)dkim_sig_getselector(sig))) &&
+	    str_ieq(t->tags.d, str_of((char *)dkim_sig_getdomain(sig))));
 }
 
 /*
@@ -65,8 +65,8 @@ static DKIM_CBSTAT
 key_lookup(DKIM *handle, DKIM_SIGINFO *sig, u_char *buf, size_t buflen)
 {
 	struct dkim_state *state = dkim_get_user_context(handle);
-	struct str algorithm = str_of((const char *)dkim_sig_gettagvalue(
-	    sig, false, (u_char *)"a"));
+	struct str algorithm = str_of(
+	    (const char *)dkim_sig_gettagvalue(sig, false, (u_char *)"a"));
 	const struct dns_answer *answer;
 	struct track *t = state->tracks;
 	struct str key;
@@ -315,8 +315,8 @@ judge_valid(const struct dkim_state *state, struct track *t)
 		judge(t, AUTH_POLICY, "rsa-sha1 is too weak");
 	else if (rsa && bits < MIN_RSA_BITS)
 		judge(t, AUTH_POLICY, "the key is too short");
-	else if (t->tags.have_l && t->tags.l < dkim_length_get(&state->length,
-						   t->tags.relaxed_body))
+	else if (t->tags.have_l &&
+	    t->tags.l < dkim_length_get(&state->length, t->tags.relaxed_body))
 		judge(t, AUTH_POLICY, "l= leaves content unsigned");
 	else if (t->tags.from_signed < state->froms)
 		judge(t, AUTH_POLICY, "a From field is not signed");
@@ -372,8 +372,8 @@ is_temporary(enum dns_status status)
  * hash that does not match it is set as well.
  */
 static void
-judge_signature(
-    const struct dkim_state *state, struct track *t, DKIM_SIGINFO *sig)
+judge_signature(const struct dkim_state *state, struct track *t,
+    DKIM_SIGINFO *sig)
 {
 	int error = dkim_sig_geterror(sig);
 	unsigned int flags = dkim_sig_getflags(sig);

@@ -25,7 +25,7 @@ struct dkim_signature {
 	struct dkim_signature *next;
 	enum auth_result result;
 	struct str	 domain, selector, algorithm, identity;
-	struct str	 b;		/* first characters of b=, for header.b */
+	struct str	 b;		/* start of b=, for header.b */
 	struct str	 problem;	/* why it did not pass */
 	unsigned int	 key_bits;	/* 0: not known */
 };

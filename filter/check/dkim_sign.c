@@ -134,8 +134,7 @@ add_relaxed(struct buf *out, struct str name, struct str value)
 
 /* Names for h= and their fields for the hash, last one of a name first. */
 static void
-add_headers(const struct headers *headers, struct buf *names,
-    struct buf *data)
+add_headers(const struct headers *headers, struct buf *names, struct buf *data)
 {
 	const struct header *h;
 	unsigned int nth;
@@ -215,14 +214,16 @@ make_signature(EVP_PKEY *key, struct str data, struct buf *out)
 	if (ok && !rsa)
 		ok = EVP_Digest(data.p, data.n, digest, NULL, EVP_sha256(),
 			 NULL) == 1;
-	ok = ok && EVP_DigestSignInit(md, NULL, rsa ? EVP_sha256() : NULL,
-		       NULL, key) == 1;
+	ok = ok &&
+	    EVP_DigestSignInit(md, NULL, rsa ? EVP_sha256() : NULL, NULL,
+		key) == 1;
 	if (rsa)
-		ok = ok && EVP_DigestSign(md, sig, &n,
-			       (const unsigned char *)data.p, data.n) == 1;
+		ok = ok &&
+		    EVP_DigestSign(md, sig, &n, (const unsigned char *)data.p,
+			data.n) == 1;
 	else
-		ok = ok && EVP_DigestSign(md, sig, &n, digest,
-			       sizeof(digest)) == 1;
+		ok = ok &&
+		    EVP_DigestSign(md, sig, &n, digest, sizeof(digest)) == 1;
 	EVP_MD_CTX_free(md);
 	if (ok)
 		add_base64(out, sig, n);

@@ -193,8 +193,8 @@ identity_fits(const struct dkim_tags *t)
 		return (true);
 	domain = str_sub(t->i, (size_t)at + 1, t->i.n);
 	return (str_ieq(domain, t->d) ||
-		(domain.n > t->d.n && str_iends(domain, t->d) &&
-		    domain.p[domain.n - t->d.n - 1] == '.'));
+	    (domain.n > t->d.n && str_iends(domain, t->d) &&
+		domain.p[domain.n - t->d.n - 1] == '.'));
 }
 
 static const char *
@@ -216,8 +216,8 @@ take_tag(struct arena *a, struct dkim_tags *t, struct str name,
 }
 
 bool
-dkim_tags_parse(
-    struct arena *a, struct str value, struct dkim_tags *t, const char **why)
+dkim_tags_parse(struct arena *a, struct str value, struct dkim_tags *t,
+    const char **why)
 {
 	struct taglist l = TAGLIST(value);
 	struct str name, v;
@@ -253,7 +253,7 @@ dkim_key_fits(struct str record, struct str algorithm)
 	if (k.p == NULL)
 		k = STR("rsa");
 	return (str_istarts(algorithm, k) && algorithm.n > k.n &&
-		algorithm.p[k.n] == '-');
+	    algorithm.p[k.n] == '-');
 }
 
 static void

@@ -32,7 +32,8 @@ bool		 dkim_key_fits(struct str record, struct str algorithm);
 /* The canonical lengths of a body that comes in chunks. */
 struct dkim_length {
 	uint64_t	 simple, relaxed;
-	uint64_t	 simple_ends, relaxed_ends;	/* line ends not yet counted */
+	uint64_t	 simple_ends;	/* line ends not yet counted */
+	uint64_t	 relaxed_ends;
 	bool		 cr, space;
 };
 

@@ -137,8 +137,8 @@ match_mx(struct spf_run *run, const struct spf_term *t, struct str name)
 	if (answer->count > MAX_HOSTS)
 		return (perm(run, "more than 10 MX records", name));
 	for (i = 0; i < answer->count; i++) {
-		m = match_addresses(
-		    run, answer->records[i].data, term_bits(run, t));
+		m = match_addresses(run, answer->records[i].data,
+		    term_bits(run, t));
 		if (m != MATCH_NO)
 			return (m);
 	}
@@ -179,8 +179,8 @@ static bool
 is_within(struct str name, struct str domain)
 {
 	return (str_ieq(name, domain) ||
-		(name.n > domain.n && str_iends(name, domain) &&
-		    name.p[name.n - domain.n - 1] == '.'));
+	    (name.n > domain.n && str_iends(name, domain) &&
+		name.p[name.n - domain.n - 1] == '.'));
 }
 
 static bool
@@ -190,8 +190,9 @@ points_back(struct spf_run *run, struct str name)
 	const struct dns_answer *answer = ask(run, name, client_type(run));
 
 	run->problem = old;
-	return (answer && client_among(run, answer,
-			      run->macros.client.family == ADDR_V6 ? 128 : 32));
+	return (answer &&
+	    client_among(run, answer,
+		run->macros.client.family == ADDR_V6 ? 128 : 32));
 }
 
 static enum match
@@ -276,8 +277,8 @@ match_net(struct spf_run *run, const struct spf_term *t, struct str name)
 }
 
 static const struct {
-	enum match (*match)(
-	    struct spf_run *, const struct spf_term *, struct str name);
+	enum match (
+	    *match)(struct spf_run *, const struct spf_term *, struct str name);
 	bool counted; /* among the terms that cause lookups */
 } matchers[] = {
 	[SPF_ALL] = { match_all, false },
@@ -482,8 +483,8 @@ explain(struct spf_run *run, struct str spec, struct str domain)
 
 /* The identity: MAIL FROM, or postmaster at HELO for the null sender. */
 static void
-identity(
-    const struct txn *txn, struct spf_result *result, struct spf_macros *macros)
+identity(const struct txn *txn, struct spf_result *result,
+    struct spf_macros *macros)
 {
 	const struct address *sender = &txn->sender;
 	ptrdiff_t at = str_rchr(sender->raw, '@');
@@ -521,9 +522,9 @@ spf_start(struct txn *txn)
 	identity(txn, result, &macros);
 	checks->spf = result;
 	if (is_fqdn(result->domain))
-		check_keep_lookup(
-		    txn->arena, resolver_start(checks->services->resolver,
-				    result->domain, DNS_TXT));
+		check_keep_lookup(txn->arena,
+		    resolver_start(checks->services->resolver, result->domain,
+			DNS_TXT));
 }
 
 static void

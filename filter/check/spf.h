@@ -16,8 +16,8 @@
 struct spf_result {
 	enum auth_result result;
 	struct str	 domain;	/* the domain that was checked */
-	bool		 helo;		/* identity: HELO instead of MAIL FROM */
-	struct str	 explanation;	/* of fail; "" if the domain gives none */
+	bool		 helo;		/* identity: HELO, not MAIL FROM */
+	struct str	 explanation;	/* of fail; "" if there is none */
 	struct str	 problem;	/* why temperror or permerror */
 };
 

@@ -136,8 +136,8 @@ macro_value(const struct spf_macros *v, char letter, struct buf *out)
 		add_client(v, letter, out);
 		break;
 	case 'p':
-		buf_addstr(
-		    out, v->validated ? v->validated(v->arg) : STR("unknown"));
+		buf_addstr(out,
+		    v->validated ? v->validated(v->arg) : STR("unknown"));
 		break;
 	case 'v':
 		buf_adds(out, v->client.family == ADDR_V6 ? "ip6" : "in-addr");
@@ -224,8 +224,8 @@ macro_transform(const struct macro *m, struct str value, struct buf *out)
 
 	skip = n - keep;
 	for (i = 0; i < n; i++) {
-		struct str part = m->reverse ? part_prev(m, value, &end)
-					     : part_next(m, value, &at);
+		struct str part = m->reverse ? part_prev(m, value, &end) :
+					       part_next(m, value, &at);
 
 		if (i < skip)
 			continue;

@@ -26,7 +26,7 @@ spf_record_is(struct str txt)
 	const struct str version = STR("v=spf1");
 
 	return (str_istarts(txt, version) &&
-		(txt.n == version.n || txt.p[version.n] == ' '));
+	    (txt.n == version.n || txt.p[version.n] == ' '));
 }
 
 /* "0" or digits without a leading zero, up to max, all of s. */
@@ -59,7 +59,7 @@ dual_cidr(struct str s, unsigned int *bits4, unsigned int *bits6)
 	if (four.n == 0)
 		return (two >= 0);
 	return (four.p[0] == '/' &&
-		cidr_number(str_sub(four, 1, four.n), 32, bits4));
+	    cidr_number(str_sub(four, 1, four.n), 32, bits4));
 }
 
 /*
@@ -157,10 +157,9 @@ network_valid(enum spf_mechanism m, struct str s, struct addr *out)
 	for (i = 0; i < s.n; i++) {
 		int c = (unsigned char)s.p[i];
 
-		if (m == SPF_IP4
-			? !chr_digit(c) && c != '.'
-			: !chr_digit(c) && c != '.' && c != ':' &&
-			      !(chr_lower(c) >= 'a' && chr_lower(c) <= 'f'))
+		if (m == SPF_IP4 ? !chr_digit(c) && c != '.' :
+				   !chr_digit(c) && c != '.' && c != ':' &&
+			    !(chr_lower(c) >= 'a' && chr_lower(c) <= 'f'))
 			return (false);
 	}
 	return (addr_parse(s, out));
@@ -180,8 +179,8 @@ parse_network(struct spf_term *t, struct str arg)
 
 	if (slash >= 0) {
 		text = str_sub(arg, 0, (size_t)slash);
-		if (!cidr_number(
-			str_sub(arg, (size_t)slash + 1, arg.n), bits, &bits))
+		if (!cidr_number(str_sub(arg, (size_t)slash + 1, arg.n), bits,
+			&bits))
 			return (false);
 	}
 	if (!network_valid(t->mechanism, text, &t->net.addr))
@@ -264,9 +263,9 @@ parse_modifier(struct spf_record *r, struct str term, size_t namelen)
 {
 	struct str value = str_sub(term, namelen, term.n);
 	struct str name = str_sub(term, 0, namelen - 1);
-	struct str *slot = str_ieq(name, STR("redirect")) ? &r->redirect
-			   : str_ieq(name, STR("exp"))	  ? &r->exp
-							  : NULL;
+	struct str *slot = str_ieq(name, STR("redirect")) ? &r->redirect :
+	    str_ieq(name, STR("exp"))			  ? &r->exp :
+							    NULL;
 
 	if (slot == NULL) {
 		if (!spf_macro_valid(value, false))

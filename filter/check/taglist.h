@@ -13,7 +13,7 @@
 
 struct taglist {
 	struct str	 rest;
-	bool		 broken;	/* a tag without "=" or with a bad name */
+	bool		 broken;	/* a tag without "=" or a good name */
 };
 
 #define TAGLIST(text)	((struct taglist){ .rest = (text) })

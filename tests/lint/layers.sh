@@ -8,9 +8,10 @@ BEGIN {
 	for (i = 1; i <= n; i++)
 		rank[order[i]] = i
 	# header of a library: files that may include it
-	wall["spf2/"] = "^filter/check/spf[a-z_]*[.]c$"
 	wall["opendkim/"] = "^filter/check/dkim[.]c$"
 	wall["dkim.h"] = "^filter/check/dkim[.]c$"
+	wall["openssl/"] = "^filter/check/dkim_sign[.]c$"
+	wall["libpsl.h"] = "^filter/check/dmarc[.]c$"
 	wall["sqlite3.h"] = "^filter/service/"
 	wall["unbound.h"] = "^filter/service/"
 	wall["pcre2.h"] = "^filter/(score|policy)/"

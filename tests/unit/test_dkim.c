@@ -123,8 +123,8 @@ test_second_from(void **state)
 	    "From: Eve <eve@example.com>\r\nReceived:", AUTH_POLICY,
 	    "a From field is not signed");
 	/* This one was signed so that none can be added. */
-	expect_edit("relaxed", "Received:",
-	    "From: Eve <eve@example.com>\r\nReceived:", AUTH_FAIL,
+	expect_edit("relaxed",
+	    "Received:", "From: Eve <eve@example.com>\r\nReceived:", AUTH_FAIL,
 	    "signature verification failed");
 }
 
@@ -178,7 +178,8 @@ test_many(void **state)
 	for (i = 0; i < 100; i++)
 		buf_printf(&text,
 		    "DKIM-Signature: v=1; a=rsa-sha256; d=example.org; "
-		    "s=s%d; h=from; bh=aGVsbG8=; b=aGVsbG8=\n", i);
+		    "s=s%d; h=from; bh=aGVsbG8=; b=aGVsbG8=\n",
+		    i);
 	buf_adds(&text, "From: a@example.org\n\nhi\n");
 	f = begin(STR(""), buf_str(&text));
 	assert_int_equal(dkim_check(f.txn)->result, AUTH_PERMERROR);
@@ -264,9 +265,9 @@ triple(const char *dns, const char *msg, const char *result)
 	s = f.txn->checks->dkim->signatures;
 	for (; (expected = next_state(&rest)) != NULL; s = s->next) {
 		assert_non_null(s);
-		have = s->result == AUTH_PASS	 ? "pass" :
+		have = s->result == AUTH_PASS	? "pass" :
 		    s->result == AUTH_TEMPERROR ? "temperror" :
-						   "other";
+						  "other";
 		if (strcmp(have, expected) != 0)
 			fail_msg("%s: s=%.*s %s (%.*s), want %s", result,
 			    STR_FMT(s->selector), auth_result_word(s->result),
@@ -392,6 +393,14 @@ test_canonical_length(void **state)
 }
 
 static int
+run(const char *command)
+{
+	FILE *p = popen(command, "r");
+
+	return (p ? pclose(p) : -1);
+}
+
+static int
 setup(void **state)
 {
 	char command[200];
@@ -402,7 +411,7 @@ setup(void **state)
 		return (-1);
 	snprintf(command, sizeof(command),
 	    "/usr/bin/python3 tests/unit/dkim_oracle.py make %s", work);
-	status = system(command);
+	status = run(command);
 	have_oracle = status == 0;
 	if (status != 0 && WEXITSTATUS(status) != 77)
 		return (-1);
@@ -417,7 +426,7 @@ teardown(void **state)
 	(void)state;
 	dkim_global_free();
 	snprintf(command, sizeof(command), "rm -r %s", work);
-	return (system(command));
+	return (run(command));
 }
 
 int
