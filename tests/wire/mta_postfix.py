@@ -48,7 +48,8 @@ smtpd_sasl_path = smtpd
 cyrus_sasl_config_path = {dir}/etc/sasl
 smtpd_sasl_security_options = noanonymous
 smtpd_tls_auth_only = no
-smtpd_tls_security_level = none
+smtpd_tls_security_level = {tls}
+smtpd_tls_chain_files = {dir}/etc/tls.pem
 """
 
 MASTER = """\
@@ -116,7 +117,8 @@ class Postfix:
             os.mkdir(self.dir + sub, 0o755)
         os.chown(f"{self.dir}/data", postfix.pw_uid, 0)
         names = {"dir": self.dir, "sink": self.sink.port,
-                 "milter": self.milter, "port": self.port}
+                 "milter": self.milter, "port": self.port,
+                 "tls": "may" if self._certificate() else "none"}
         self._write("etc/main.cf", MAIN.format(**names))
         self._write("etc/master.cf", MASTER.format(**names))
         self._write("etc/sasl/smtpd.conf", SASL.format(**names))
@@ -124,6 +126,22 @@ class Postfix:
         self._run("check")
         self._run("start")
         wait_for(lambda: answers(self.port), 10, "Postfix to listen")
+
+    def _certificate(self):
+        """A key and a certificate of its own in one file."""
+        self.tls = shutil.which("openssl") is not None
+        if self.tls:
+            key, cert = f"{self.etc}/key.pem", f"{self.etc}/cert.pem"
+            subprocess.run(
+                ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",
+                 "-subj", f"/CN={self.hostname}", "-days", "2", "-keyout",
+                 key, "-out", cert], check=True, capture_output=True)
+            with open(f"{self.etc}/tls.pem", "wb") as out:
+                for path in (key, cert):
+                    with open(path, "rb") as part:
+                        out.write(part.read())
+            os.chmod(f"{self.etc}/tls.pem", 0o600)
+        return self.tls
 
     def stop(self):
         subprocess.run(["postfix", "-c", self.etc, "stop"],

@@ -2,6 +2,7 @@
 
 import re
 import socket
+import ssl
 import uuid
 
 
@@ -114,6 +115,17 @@ class Client:
         import base64
         plain = f"\0{user}\0{password}".encode()
         return self.cmd("AUTH PLAIN " + base64.b64encode(plain).decode())
+
+    def starttls(self):
+        reply = self.cmd("STARTTLS")
+        if reply.code == 220:
+            context = ssl.create_default_context()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            self.file.close()
+            self.sock = context.wrap_socket(self.sock)
+            self.file = self.sock.makefile("rb")
+        return reply
 
     def quit(self):
         reply = self.cmd("QUIT")

@@ -383,6 +383,46 @@ def test_only_what_is_needed_is_asked_for(postern, milter):
     assert NO_EOH
 
 
+HOSTILE = [
+    ("NUL and bare CR and LF", FIELDS, b"a\0b\rc\nd\r\n.\r\n" * 5000),
+    ("no header", [], b"body"),
+    ("no body", FIELDS, b""),
+    ("long fields", FIELDS + [("X-Long", "x" * 60000)] * 20, b"body"),
+    ("many fields", [("X-Many", "y")] * 20000, b"body"),
+    ("long folds", FIELDS + [("X-Fold", "z\n\t" * 10000)], b"body"),
+    ("odd bytes", [("Subject", "=?utf-8?b?" + "w" * 5000),
+                   ("From", "<" * 5000), ("Content-Type", "multipart/mixed;"
+                                          " boundary=" + '"' * 3000)],
+     b"--\r\n" * 20000),
+]
+
+
+@pytest.mark.parametrize("name,fields,body", HOSTILE,
+                         ids=[h[0] for h in HOSTILE])
+def test_hostile_content(postern, milter, name, fields, body):
+    """Judged in time, and the next message is none the worse."""
+    daemon = postern("""
+on message {
+	reject "550 5.7.1 no"	if body ~ /never there/ or subject ~ /never/
+	log "seen"		if dkim = pass or attachment.name ~ /exe$/
+	header "X-Seen" "yes"
+}
+""")
+    for these, content in ((fields, body), (FIELDS, b"hello\r\n")):
+        m = open_session(milter)
+        assert m.rcpt() == "c"
+        m.data()
+        began = time.monotonic()
+        answer = m.content(these, content)
+        if answer == "c" or answer == "s":
+            answer = m.end()
+        assert answer in ("a", "c", "t", "y"), answer
+        assert time.monotonic() - began < 5 * program.slack()
+        m.quit()
+    assert answer in ("a", "c")
+    assert daemon.metric("internal_errors") == 0
+
+
 def test_five_hundred_connections(postern, milter):
     """Held open at once; the last is served like the first."""
     daemon = postern(PLAIN)

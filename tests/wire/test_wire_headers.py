@@ -50,6 +50,24 @@ def test_strip_of_many_same_fields(mta, postern, sink):
     assert got.field("X-Kept") == [f" {i}".encode() for i in range(20)]
 
 
+def test_own_fields_from_outside_go(mta, postern, sink):
+    """Who sends our X- field along does not get it believed."""
+    postern('''
+on message {
+	header "X-Spam-Status" "No, {hostname}"
+	header "Comments" "checked"
+}
+''')
+    mark = token()
+    with mta.connect() as c:
+        assert c.post(message(mark, "X-Spam-Status: No, trust me",
+                              "x-spam-status:\r\n\tNo, really",
+                              "Comments: mine")).code == 250
+    got = sink.one(mark)
+    assert got.field("X-Spam-Status") == [b" No, mx.example.net"]
+    assert sorted(got.field("Comments")) == [b" checked", b" mine"]
+
+
 FORGED = [
     "Authentication-Results: mx.example.net; spf=pass smtp.mailfrom=x.org",
     "authentication-results: MX.Example.NET; dkim=pass header.d=x.org",

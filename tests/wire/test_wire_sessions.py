@@ -316,6 +316,26 @@ on connect {
         assert c.mail().code in (550, 554)
 
 
+def test_starttls(postfix, postern, sink):
+    if not postfix.tls:
+        pytest.skip("openssl, which makes a certificate, is not installed")
+    daemon = postern(FACTS)
+    mark = token()
+    with postfix.connect() as c:
+        assert c.mail().code == 250
+        assert c.cmd("RSET").code == 250
+        assert c.starttls().code == 220
+        assert c.mail().code == 503	# what was said before is forgotten
+        assert c.ehlo("inside.example.org").code == 250
+        assert c.post(message(mark)).code == 250
+    got = sink.one(mark)
+    assert re.fullmatch(rb" \[\] \[\] \[TLSv1\.[23]\]",
+                        got.field("X-User")[0])
+    assert got.field("X-Client")[0].endswith(b" inside.example.org")
+    assert got.field("X-Anon") == []
+    daemon.wait_metric("connections_open", 0)
+
+
 def test_login(postfix, postern, sink):
     if not postfix.sasl:
         pytest.skip("saslpasswd2 (sasl2-bin) is not installed")
