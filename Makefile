@@ -11,7 +11,8 @@ FUZZ_SECONDS ?= 60
 
 BASE := mem arena str map addr clock log metric
 SERVICE := resolver dns_answer resolver_file resolver_unbound store \
-	store_memory store_sqlite
+	slots store_cell store_memory store_row store_writer store_file \
+	store_sqlite
 MAIL := stage session envelope charset header mailbox body link mime_cut \
 	mime html verdict
 CHECK := check key taglist spf spf_record spf_macro dkim dkim_signature \

@@ -13,11 +13,14 @@
  * process that dies had not accepted what they stood for.
  *
  * Any thread may call these, and no caller may hold a lock.  A store that
- * can't do its work says STORE_DOWN, logs once when it goes and once when
- * it is back, and counts METRIC_STORE_FAULTS.
+ * can't write says STORE_DOWN to whoever reserves, commits or puts; it still
+ * answers store_peek() and store_note_get() from memory, tries again by
+ * itself and loses nothing meanwhile.  It logs once when it goes and once
+ * when it is back, and counts METRIC_STORE_FAULTS.
  *
- * "sqlite:PATH" keeps counters in memory, written by one writer thread in
- * groups (WAL, synchronous=NORMAL); "memory:" forgets at the end.
+ * "sqlite:PATH" keeps everything in memory, written by one writer thread in
+ * groups (WAL, synchronous=NORMAL); one process at a time may have the file.
+ * "memory:" forgets at the end.
  */
 #ifndef SERVICE_STORE_H
 #define SERVICE_STORE_H
@@ -28,6 +31,9 @@
 
 #include "base/str.h"
 
+#define STORE_KEY_MAX	2048	/* longer keys are cut: they share a counter */
+#define STORE_VALUE_MAX	255	/* bytes of a note's text; longer is cut */
+
 struct store;
 struct store_held;		/* a reservation */
 
@@ -35,39 +41,58 @@ enum store_result { STORE_OK, STORE_OVER, STORE_DOWN };
 
 /* One window of one limit for one key. */
 struct store_window {
-	struct str	 limit;		/* name and unit: "submission/messages" */
+	struct str	 limit;		/* "submission/messages" */
 	struct str	 key;		/* normalised: "user=alice" */
 	int64_t		 window_ms;
 	uint64_t	 max;
 	uint64_t	 cost;		/* units this event would use */
+	/* units that must fit besides, but are not reserved */
+	uint64_t	 room;
 };
 
 struct store_usage {
-	size_t		 index;		/* which window of the call it is about */
-	uint64_t	 used;		/* committed + reserved, before this call */
-	int64_t		 retry_ms;	/* until the cost fits; 0 if it does */
+	size_t		 index;		/* which window of the call */
+	uint64_t	 used;		/* committed + reserved before */
+	/* until the cost fits; 0: it does; the window's length: it never can */
+	int64_t		 retry_ms;
 };
 
-/* NULL with a text in *err: bad spec, unreadable, corrupt, newer schema. */
+/* NULL with a text in *err: bad spec, unreadable, corrupt, foreign, newer
+ * schema, in use by another process. */
 struct store	*store_open(struct str spec, struct buf *err);
 void		 store_close(struct store **);	/* writes what is pending */
 
 /*
- * All windows or none.  STORE_OK: *held is set.  STORE_OVER: *usage tells of
- * the first window that is full (the one with the longest retry_ms).
+ * All windows or none.  STORE_OK: *held is set.  STORE_OVER: *usage (may be
+ * NULL) tells of the window that is full with the longest retry_ms.
  */
 enum store_result store_reserve(struct store *, const struct store_window *,
 		    size_t n, struct store_held **held,
 		    struct store_usage *usage);
-/* Both end the reservation and clear *held; NULL is allowed. */
+/* Changes the cost of a reservation's window (by its index in the call),
+ * once the real size is known.  Not checked against max. */
+void		 store_change(struct store *, struct store_held *,
+		    size_t index, uint64_t cost);
+/*
+ * Moves a reservation into the window.  STORE_OK ends it and clears *held.
+ * STORE_DOWN: it is counted in memory and will be written when the store is
+ * back; *held stays, for store_keep() to let it stand or store_refund() to
+ * take it back.  *held may be NULL.
+ */
 enum store_result store_commit(struct store *, struct store_held **held);
-void		 store_refund(struct store *, struct store_held **held);
 /* Several at once, one wait for the disk. */
 enum store_result store_commit_all(struct store *, struct store_held **helds[],
 		    size_t n);
+/* Gives everything back; clears *held, which may be NULL. */
+void		 store_refund(struct store *, struct store_held **held);
+/* After a commit that said STORE_DOWN: the charge stands; clears *held. */
+void		 store_keep(struct store *, struct store_held **held);
 /* Reads without reserving; STORE_OVER if cost would not fit. */
 enum store_result store_peek(struct store *, const struct store_window *,
 		    struct store_usage *usage);
+/* Counts the cost at once, even past max, and does not wait for the disk:
+ * the writer takes it with its next group. */
+enum store_result store_count(struct store *, const struct store_window *);
 
 /*
  * Notes: a small text under (space, key), gone after expires_ms (wall time).
@@ -79,6 +104,24 @@ enum store_result store_note_get(struct store *, struct str space,
 		    struct str key, struct buf *value, int64_t *expires_ms);
 enum store_result store_note_del(struct store *, struct str space,
 		    struct str key);
+
+/*
+ * For `postern who' and `show': every counter with something in it, and
+ * every note.  The callback gets copies and may call the store; false ends.
+ */
+struct store_seen {
+	bool		 note;
+	struct str	 limit;		/* or the note's space */
+	struct str	 key;
+	int64_t		 window_ms;	/* counters */
+	uint64_t	 used;
+	struct str	 value;		/* notes */
+	int64_t		 expires_ms;
+};
+void		 store_each(struct store *,
+		    bool (*seen)(void *, const struct store_seen *), void *);
+/* Empties every counter of that key; reservations stay.  How many it were. */
+size_t		 store_clear(struct store *, struct str key);
 
 /* Numbers for `postern status': keys in memory, bytes on disk, rows waiting. */
 struct store_stats {

@@ -1,0 +1,301 @@
+#include "service/store_cell.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#define SHARD_MAX   (STORE_CELLS_MAX / STORE_SHARDS)
+#define BUCKETS_MIN 16
+
+int64_t
+store_cell_now(struct store_memory *m)
+{
+	int64_t mono = clock_mono_ms(), ahead = clock_wall_ms() - mono;
+	int64_t most = atomic_load_explicit(&m->ahead, memory_order_relaxed);
+
+	while (ahead > most)
+		if (atomic_compare_exchange_weak(&m->ahead, &most, ahead))
+			return mono + ahead;
+	return mono + most;
+}
+
+struct store_name
+store_cell_name(enum store_kind kind, struct str space, struct str key,
+    int64_t window_ms)
+{
+	uint64_t h = str_hash(key) ^ str_hash(space) * 31 ^
+	    (uint64_t)window_ms * 0x9e3779b97f4a7c15u;
+
+	h = (h ^ h >> 32) * 0xd6e8feb86659fd93u;
+	return (struct store_name){ kind, space, key, window_ms, h >> 32 };
+}
+
+struct store_shard *
+store_cell_shard(struct store_memory *m, uint32_t hash)
+{
+	return &m->shards[hash % STORE_SHARDS];
+}
+
+static size_t
+bucket_of(const struct store_shard *s, uint32_t hash)
+{
+	return (hash / STORE_SHARDS) & (s->nbuckets - 1);
+}
+
+struct store_counter *
+store_cell_counter(struct store_cell *c)
+{
+	assert(c->kind == STORE_COUNTER);
+	return (struct store_counter *)c;
+}
+
+struct store_note *
+store_cell_note(struct store_cell *c)
+{
+	assert(c->kind == STORE_NOTE);
+	return (struct store_note *)c;
+}
+
+struct str
+store_cell_space(struct store_cell *c)
+{
+	const char *text = c->kind == STORE_COUNTER ?
+	    store_cell_counter(c)->text :
+	    store_cell_note(c)->text;
+
+	return (struct str){ text, c->nspace };
+}
+
+struct str
+store_cell_key(struct store_cell *c)
+{
+	return (struct str){ store_cell_space(c).p + c->nspace, c->nkey };
+}
+
+static bool
+cell_is(struct store_cell *c, const struct store_name *name)
+{
+	return c->hash == name->hash && c->kind == name->kind &&
+	    (c->kind == STORE_NOTE ||
+		store_cell_counter(c)->window_ms == name->window_ms) &&
+	    str_eq(store_cell_key(c), name->key) &&
+	    str_eq(store_cell_space(c), name->space);
+}
+
+void
+store_cell_changed(struct store_memory *m, struct store_cell *c)
+{
+	if (m->journal.changed == NULL || c->queued)
+		return;
+	c->queued = true;
+	m->journal.changed(m->journal.arg, c);
+}
+
+struct store_cell *
+store_cell_find(struct store_shard *s, const struct store_name *name)
+{
+	struct store_cell *c = s->buckets[bucket_of(s, name->hash)];
+
+	while (c && !cell_is(c, name))
+		c = c->next;
+	return c;
+}
+
+static void
+cell_free(struct store_memory *m, struct store_cell *c)
+{
+	if (c->kind == STORE_COUNTER) {
+		slots_free(&store_cell_counter(c)->slots);
+		atomic_fetch_sub(&m->counters, 1);
+	} else {
+		free(store_cell_note(c)->value);
+		atomic_fetch_sub(&m->notes, 1);
+	}
+	free(c);
+}
+
+/* Nothing in it, and nobody refers to it. */
+static bool
+cell_idle(struct store_cell *c, int64_t now_ms)
+{
+	struct store_counter *k;
+
+	if (c->refs || c->queued)
+		return false;
+	if (c->kind == STORE_NOTE)
+		return store_cell_note(c)->expires_ms <= clock_wall_ms();
+	k = store_cell_counter(c);
+	return k->reserved == 0 &&
+	    slots_end_ms(&k->slots, k->window_ms) <= now_ms;
+}
+
+void
+store_cell_drop_if_empty(struct store_memory *m, struct store_shard *s,
+    struct store_cell *c)
+{
+	struct store_cell **at = &s->buckets[bucket_of(s, c->hash)];
+
+	if (!cell_idle(c, store_cell_now(m)))
+		return;
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
+	s->ncells--;
+	cell_free(m, c);
+}
+
+/* Frees the idle cells of the next buckets. */
+static void
+shard_sweep(struct store_memory *m, struct store_shard *s, size_t buckets)
+{
+	struct store_cell **at, *c;
+	int64_t now = store_cell_now(m);
+
+	for (size_t i = 0; i < buckets; i++) {
+		at = &s->buckets[s->hand++ & (s->nbuckets - 1)];
+		while ((c = *at) != NULL) {
+			if (!cell_idle(c, now)) {
+				at = &c->next;
+				continue;
+			}
+			*at = c->next;
+			s->ncells--;
+			cell_free(m, c);
+		}
+	}
+}
+
+static void
+shard_grow(struct store_shard *s)
+{
+	struct store_cell **old = s->buckets, *c, *next;
+	size_t n = s->nbuckets;
+
+	s->nbuckets = n * 2;
+	s->buckets = mem_alloc(s->nbuckets * sizeof(struct store_cell *));
+	for (size_t i = 0; i < n; i++)
+		for (c = old[i]; c; c = next) {
+			size_t b = bucket_of(s, c->hash);
+
+			next = c->next;
+			c->next = s->buckets[b];
+			s->buckets[b] = c;
+		}
+	free(old);
+}
+
+static struct store_cell *
+cell_new(struct store_memory *m, const struct store_name *name)
+{
+	size_t ntext = name->space.n + name->key.n;
+	struct store_cell *c;
+	struct store_counter *k;
+	char *text;
+
+	if (name->kind == STORE_COUNTER) {
+		k = mem_alloc(sizeof(*k) + ntext);
+		k->window_ms = name->window_ms;
+		c = &k->cell;
+		text = k->text;
+		atomic_fetch_add(&m->counters, 1);
+	} else {
+		struct store_note *o = mem_alloc(sizeof(*o) + ntext);
+
+		c = &o->cell;
+		text = o->text;
+		atomic_fetch_add(&m->notes, 1);
+	}
+	c->kind = name->kind;
+	c->hash = name->hash;
+	c->nspace = name->space.n;
+	c->nkey = name->key.n;
+	if (c->nspace)
+		memcpy(text, name->space.p, c->nspace);
+	if (c->nkey)
+		memcpy(text + c->nspace, name->key.p, c->nkey);
+	return c;
+}
+
+struct store_cell *
+store_cell_get(struct store_memory *m, const struct store_name *name)
+{
+	struct store_shard *s = store_cell_shard(m, name->hash);
+	struct store_cell *c = store_cell_find(s, name);
+	size_t b;
+
+	if (c)
+		return c;
+	shard_sweep(m, s, s->ncells < SHARD_MAX ? 2 : s->nbuckets);
+	if (s->ncells >= SHARD_MAX)
+		return NULL;
+	if (s->ncells >= s->nbuckets)
+		shard_grow(s);
+	c = cell_new(m, name);
+	b = bucket_of(s, c->hash);
+	c->next = s->buckets[b];
+	s->buckets[b] = c;
+	s->ncells++;
+	return c;
+}
+
+void
+store_cell_set_note(struct store_note *o, struct str value, int64_t expires_ms)
+{
+	if (value.n > STORE_VALUE_MAX)
+		value.n = STORE_VALUE_MAX;
+	free(o->value);
+	o->value = value.n ? mem_alloc(value.n) : NULL;
+	o->nvalue = value.n;
+	if (value.n)
+		memcpy(o->value, value.p, value.n);
+	o->expires_ms = expires_ms;
+}
+
+struct store_memory *
+store_memory_new(const struct store_journal *journal)
+{
+	struct store_memory *m;
+
+	m = aligned_alloc(64, sizeof(*m));
+	if (m == NULL)
+		return NULL;
+	memset(m, 0, sizeof(*m));
+	if (journal)
+		m->journal = *journal;
+	m->ahead = clock_wall_ms() - clock_mono_ms();
+	for (size_t i = 0; i < STORE_SHARDS; i++) {
+		struct store_shard *s = &m->shards[i];
+
+		pthread_mutex_init(&s->lock, NULL);
+		s->nbuckets = BUCKETS_MIN;
+		s->buckets =
+		    mem_alloc(s->nbuckets * sizeof(struct store_cell *));
+	}
+	return m;
+}
+
+void
+store_memory_free(struct store_memory **mp)
+{
+	struct store_memory *m = *mp;
+	struct store_cell *c, *next;
+
+	if (m == NULL)
+		return;
+	for (size_t i = 0; i < STORE_SHARDS; i++) {
+		struct store_shard *s = &m->shards[i];
+
+		for (size_t b = 0; b < s->nbuckets; b++)
+			for (c = s->buckets[b]; c; c = next) {
+				next = c->next;
+				cell_free(m, c);
+			}
+		free(s->buckets);
+		pthread_mutex_destroy(&s->lock);
+	}
+	free(m);
+	*mp = NULL;
+}

@@ -1,0 +1,586 @@
+#include "service/store_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#define APPLICATION_ID	 0x50737472 /* "Pstr" */
+#define BUSY_MS		 200
+#define CHECKPOINT_PAGES 1000
+#define SWEEP_ROWS	 500
+
+#define TABLES(X)                                                  \
+	X(COUNTER, "counter",                                      \
+	    "INSERT OR REPLACE INTO counter"                       \
+	    "(id, space, key, expires_ms, window_ms, head, slots)" \
+	    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                \
+	X(NOTE, "note",                                            \
+	    "INSERT OR REPLACE INTO note"                          \
+	    "(id, space, key, expires_ms, value)"                  \
+	    " VALUES (?1, ?2, ?3, ?4, ?5)")
+
+static const char *const table_put[] = {
+#define X(id, name, put) [STORE_##id] = put,
+	TABLES(X)
+#undef X
+};
+
+static const char *const table_delete[] = {
+#define X(id, name, put) [STORE_##id] = "DELETE FROM " name " WHERE id = ?1",
+	TABLES(X)
+#undef X
+};
+
+static const char *const table_sweep[] = {
+#define X(id, name, put)                   \
+	[STORE_##id] = "DELETE FROM " name \
+		       " WHERE id > ?1 AND id <= ?2 AND expires_ms <= ?3",
+	TABLES(X)
+#undef X
+};
+
+static const char *const table_span[] = {
+#define X(id, name, put)                                           \
+	[STORE_##id] = "SELECT max(id) FROM (SELECT id FROM " name \
+		       " WHERE id > ?1 ORDER BY id LIMIT ?2)",
+	TABLES(X)
+#undef X
+};
+
+/* What makes a file of version N out of one of version N - 1. */
+static const char *const schema[] = {
+	"CREATE TABLE counter (id INTEGER PRIMARY KEY, space TEXT NOT NULL,"
+	" key BLOB NOT NULL, expires_ms INTEGER NOT NULL,"
+	" window_ms INTEGER NOT NULL, head INTEGER NOT NULL,"
+	" slots BLOB NOT NULL);"
+	"CREATE TABLE note (id INTEGER PRIMARY KEY, space TEXT NOT NULL,"
+	" key BLOB NOT NULL, expires_ms INTEGER NOT NULL,"
+	" value BLOB NOT NULL)",
+};
+
+#define SCHEMA_VERSION ((int64_t)(sizeof(schema) / sizeof(schema[0])))
+
+struct store_file {
+	sqlite3 *db;
+	char *path;
+	dev_t dev;
+	ino_t ino;
+	int64_t next_id;
+	int64_t swept[2]; /* up to which row, each table */
+	int log_pages;
+	bool fresh; /* was empty when opened */
+	sqlite3_stmt *begin, *commit, *rollback;
+	sqlite3_stmt *put[2], *delete[2], *sweep[2], *span[2];
+};
+
+static bool
+file_error(struct store_file *f, struct buf *err)
+{
+	buf_printf(err, "%s: %s", f->path, sqlite3_errmsg(f->db));
+	return false;
+}
+
+static bool
+file_exec(struct store_file *f, const char *sql, struct buf *err)
+{
+	if (sqlite3_exec(f->db, sql, NULL, NULL, NULL) == SQLITE_OK)
+		return true;
+	return file_error(f, err);
+}
+
+/* The one value that a statement gives, as text of at most 200 bytes. */
+static bool
+file_ask(struct store_file *f, const char *sql, char out[200], struct buf *err)
+{
+	sqlite3_stmt *st = NULL;
+	const char *text;
+	bool ok = false;
+
+	out[0] = '\0';
+	if (sqlite3_prepare_v2(f->db, sql, -1, &st, NULL) == SQLITE_OK &&
+	    sqlite3_step(st) == SQLITE_ROW) {
+		text = (const char *)sqlite3_column_text(st, 0);
+		snprintf(out, 200, "%s", text ? text : "");
+		ok = true;
+	}
+	if (!ok && sqlite3_errcode(f->db) == SQLITE_BUSY)
+		buf_printf(err, "%s: in use by another process", f->path);
+	else if (!ok)
+		file_error(f, err);
+	sqlite3_finalize(st);
+	return ok;
+}
+
+static bool
+file_ask_int(struct store_file *f, const char *sql, int64_t *out,
+    struct buf *err)
+{
+	char text[200];
+
+	if (!file_ask(f, sql, text, err))
+		return false;
+	*out = strtoll(text, NULL, 10);
+	return true;
+}
+
+/* Ours, whole, and of a version we know; or empty. */
+static bool
+file_check(struct store_file *f, int64_t *version, struct buf *err)
+{
+	int64_t application, tables;
+	char said[200];
+
+	if (!file_ask_int(f, "PRAGMA application_id", &application, err) ||
+	    !file_ask_int(f, "PRAGMA user_version", version, err) ||
+	    !file_ask_int(f, "SELECT count(*) FROM sqlite_master", &tables,
+		err))
+		return false;
+	if (application != APPLICATION_ID &&
+	    (application || *version || tables)) {
+		buf_printf(err, "%s: a database of another program", f->path);
+		return false;
+	}
+	if (*version > SCHEMA_VERSION) {
+		buf_printf(err,
+		    "%s: written by a newer version (schema %lld, known %lld)",
+		    f->path, (long long)*version, (long long)SCHEMA_VERSION);
+		return false;
+	}
+	if (!file_ask(f, "PRAGMA quick_check(1)", said, err))
+		return false;
+	if (strcmp(said, "ok") != 0) {
+		buf_printf(err, "%s: damaged: %s", f->path, said);
+		return false;
+	}
+	return true;
+}
+
+static bool
+file_migrate(struct store_file *f, int64_t version, struct buf *err)
+{
+	char sql[120];
+
+	if (!file_exec(f, "BEGIN IMMEDIATE", err))
+		return false;
+	for (; version < SCHEMA_VERSION; version++)
+		if (!file_exec(f, schema[version], err))
+			return false;
+	snprintf(sql, sizeof(sql),
+	    "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
+	    APPLICATION_ID, (int)SCHEMA_VERSION);
+	return file_exec(f, sql, err);
+}
+
+static bool
+file_prepare(struct store_file *f, const char *sql, sqlite3_stmt **st,
+    struct buf *err)
+{
+	if (sqlite3_prepare_v3(f->db, sql, -1, SQLITE_PREPARE_PERSISTENT, st,
+		NULL) == SQLITE_OK)
+		return true;
+	return file_error(f, err);
+}
+
+static bool
+file_prepare_all(struct store_file *f, struct buf *err)
+{
+	for (int i = 0; i < 2; i++)
+		if (!file_prepare(f, table_put[i], &f->put[i], err) ||
+		    !file_prepare(f, table_delete[i], &f->delete[i], err) ||
+		    !file_prepare(f, table_sweep[i], &f->sweep[i], err) ||
+		    !file_prepare(f, table_span[i], &f->span[i], err))
+			return false;
+	return file_prepare(f, "BEGIN IMMEDIATE", &f->begin, err) &&
+	    file_prepare(f, "COMMIT", &f->commit, err) &&
+	    file_prepare(f, "ROLLBACK", &f->rollback, err);
+}
+
+static int
+on_log_grown(void *arg, sqlite3 *db, const char *name, int pages)
+{
+	struct store_file *f = arg;
+
+	(void)db;
+	(void)name;
+	f->log_pages = pages;
+	return SQLITE_OK;
+}
+
+/*
+ * Nothing is written before file_check() has agreed: not even a leftover log
+ * of a foreign file is merged into it.
+ */
+static bool
+file_setup(struct store_file *f, struct buf *err)
+{
+	int64_t version;
+	char said[200];
+
+	sqlite3_extended_result_codes(f->db, 0);
+	sqlite3_busy_timeout(f->db, BUSY_MS);
+	sqlite3_db_config(f->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	if (!file_ask(f, "PRAGMA locking_mode = EXCLUSIVE", said, err) ||
+	    !file_check(f, &version, err) ||
+	    !file_ask(f, "PRAGMA journal_mode = WAL", said, err))
+		return false;
+	if (strcmp(said, "wal") != 0) {
+		buf_printf(err, "%s: no write-ahead log is possible there",
+		    f->path);
+		return false;
+	}
+	sqlite3_db_config(f->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+	sqlite3_wal_hook(f->db, on_log_grown, f);
+	f->fresh = version == 0;
+	return file_exec(f, "PRAGMA synchronous = NORMAL", err) &&
+	    file_migrate(f, version, err) && file_prepare_all(f, err);
+}
+
+/* The log of a file that is gone would be taken for the new one's. */
+static void
+file_drop_log(const char *path)
+{
+	struct buf log = BUF_INIT(PATH_MAX);
+
+	buf_printf(&log, "%s-wal", path);
+	if (!log.failed)
+		unlink(log.p);
+	buf_free(&log);
+}
+
+/*
+ * Makes the file if it is not there.  One that is there is not opened here:
+ * closing it would drop the locks that this process may have on it.
+ */
+static bool
+file_create(struct store_file *f, struct buf *err)
+{
+	struct stat sb;
+	char *slash, *dir, text[128];
+	int fd, error;
+
+	if (stat(f->path, &sb) == 0) {
+		f->dev = sb.st_dev;
+		f->ino = sb.st_ino;
+		if (S_ISREG(sb.st_mode))
+			return true;
+		buf_printf(err, "%s: not a file", f->path);
+		return false;
+	}
+	fd = open(f->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd >= 0) {
+		file_drop_log(f->path);
+		fstat(fd, &sb);
+		close(fd);
+		f->dev = sb.st_dev;
+		f->ino = sb.st_ino;
+		return true;
+	}
+	error = errno;
+	dir = mem_strdup(f->path);
+	slash = strrchr(dir, '/');
+	if (slash && slash != dir)
+		*slash = '\0';
+	if (error == ENOENT && slash)
+		buf_printf(err, "%s: there is no directory %s", f->path, dir);
+	else
+		buf_printf(err, "%s: %s", f->path,
+		    strerror_r(error, text, sizeof(text)));
+	free(dir);
+	return false;
+}
+
+struct store_file *
+store_file_open(const char *path, struct buf *err)
+{
+	struct store_file *f = mem_alloc(sizeof(*f));
+
+	f->path = mem_strdup(path);
+	f->next_id = 1;
+	if (!file_create(f, err)) {
+		store_file_close(&f);
+		return NULL;
+	}
+	if (sqlite3_open_v2(path, &f->db,
+		SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+		NULL) != SQLITE_OK) {
+		file_error(f, err);
+		store_file_close(&f);
+	} else if (!file_setup(f, err)) {
+		store_file_close(&f);
+	}
+	return f;
+}
+
+void
+store_file_close(struct store_file **fp)
+{
+	struct store_file *f = *fp;
+
+	if (f == NULL)
+		return;
+	sqlite3_finalize(f->begin);
+	sqlite3_finalize(f->commit);
+	sqlite3_finalize(f->rollback);
+	for (int i = 0; i < 2; i++) {
+		sqlite3_finalize(f->put[i]);
+		sqlite3_finalize(f->delete[i]);
+		sqlite3_finalize(f->sweep[i]);
+		sqlite3_finalize(f->span[i]);
+	}
+	sqlite3_close(f->db);
+	free(f->path);
+	free(f);
+	*fp = NULL;
+}
+
+bool
+store_file_fresh(const struct store_file *f)
+{
+	return f->fresh;
+}
+
+bool
+store_file_there(const struct store_file *f)
+{
+	struct stat sb;
+
+	return stat(f->path, &sb) == 0 && sb.st_dev == f->dev &&
+	    sb.st_ino == f->ino;
+}
+
+static struct str
+column_str(sqlite3_stmt *st, int column)
+{
+	const void *p = sqlite3_column_blob(st, column);
+
+	return (struct str){ p, sqlite3_column_bytes(st, column) };
+}
+
+/* Column order of both SELECTs below; false: the row is damaged. */
+static bool
+row_of(sqlite3_stmt *st, enum store_kind kind, struct store_row *row)
+{
+	struct str blob = column_str(st, 4);
+
+	row->kind = kind;
+	row->id = sqlite3_column_int64(st, 0);
+	row->space = column_str(st, 1);
+	row->key = column_str(st, 2);
+	row->expires_ms = sqlite3_column_int64(st, 3);
+	if (row->space.n > UINT16_MAX || row->key.n > STORE_KEY_MAX)
+		return false;
+	if (kind == STORE_NOTE) {
+		row->nvalue = blob.n;
+		if (blob.n > sizeof(row->value))
+			return false;
+		if (blob.n)
+			memcpy(row->value, blob.p, blob.n);
+		return true;
+	}
+	row->window_ms = sqlite3_column_int64(st, 5);
+	row->head = sqlite3_column_int64(st, 6);
+	row->nslots = blob.n / sizeof(row->slots[0]);
+	if (blob.n > sizeof(row->slots) || blob.n % sizeof(row->slots[0]) != 0)
+		return false;
+	if (blob.n)
+		memcpy(row->slots, blob.p, blob.n);
+	return true;
+}
+
+static bool
+file_load_table(struct store_file *f, enum store_kind kind,
+    struct store_memory *m, struct buf *err)
+{
+	const char *sql = kind == STORE_COUNTER ?
+	    "SELECT id, space, key, expires_ms, slots, window_ms, head"
+	    " FROM counter" :
+	    "SELECT id, space, key, expires_ms, value FROM note";
+	int64_t now = clock_wall_ms();
+	struct store_row row;
+	sqlite3_stmt *st = NULL;
+	bool ok, twice;
+	int rc;
+
+	if (!file_prepare(f, sql, &st, err))
+		return false;
+	for (ok = true; (rc = sqlite3_step(st)) == SQLITE_ROW && ok;) {
+		ok = row_of(st, kind, &row);
+		if (row.id >= f->next_id)
+			f->next_id = row.id + 1;
+		if (!ok || row.expires_ms <= now)
+			continue;
+		ok = store_row_load(m, &row, &twice);
+		if (ok && twice) {
+			sqlite3_bind_int64(f->delete[kind], 1, row.id);
+			sqlite3_step(f->delete[kind]);
+			sqlite3_reset(f->delete[kind]);
+		}
+	}
+	if (!ok)
+		buf_printf(err, "%s: damaged: row %lld makes no sense", f->path,
+		    (long long)row.id);
+	else if (rc != SQLITE_DONE)
+		ok = file_error(f, err);
+	sqlite3_finalize(st);
+	return ok;
+}
+
+bool
+store_file_load(struct store_file *f, struct store_memory *m, struct buf *err)
+{
+	return file_load_table(f, STORE_COUNTER, m, err) &&
+	    file_load_table(f, STORE_NOTE, m, err);
+}
+
+static bool
+file_run(struct store_file *f, sqlite3_stmt *st, struct buf *why)
+{
+	bool ok = sqlite3_step(st) == SQLITE_DONE;
+
+	if (!ok)
+		file_error(f, why);
+	sqlite3_reset(st);
+	return ok;
+}
+
+bool
+store_file_begin(struct store_file *f, struct buf *why)
+{
+	return file_run(f, f->begin, why);
+}
+
+bool
+store_file_commit(struct store_file *f, struct buf *why)
+{
+	return file_run(f, f->commit, why);
+}
+
+void
+store_file_rollback(struct store_file *f)
+{
+	struct buf ignored = BUF_INIT(1024);
+
+	if (!sqlite3_get_autocommit(f->db))
+		file_run(f, f->rollback, &ignored);
+	buf_free(&ignored);
+}
+
+static bool
+file_delete(struct store_file *f, struct store_row *row, struct buf *why)
+{
+	sqlite3_stmt *st = f->delete[row->kind];
+
+	if (row->id == 0)
+		return true;
+	sqlite3_bind_int64(st, 1, row->id);
+	row->id = 0;
+	return file_run(f, st, why);
+}
+
+bool
+store_file_put(struct store_file *f, struct store_row *row, struct buf *why)
+{
+	sqlite3_stmt *st = f->put[row->kind];
+
+	if (row->expires_ms == 0)
+		return file_delete(f, row, why);
+	if (row->id == 0)
+		row->id = f->next_id++;
+	sqlite3_bind_int64(st, 1, row->id);
+	sqlite3_bind_text(st, 2, row->space.p, row->space.n, SQLITE_STATIC);
+	sqlite3_bind_blob(st, 3, row->key.n ? row->key.p : "", row->key.n,
+	    SQLITE_STATIC);
+	sqlite3_bind_int64(st, 4, row->expires_ms);
+	if (row->kind == STORE_COUNTER) {
+		sqlite3_bind_int64(st, 5, row->window_ms);
+		sqlite3_bind_int64(st, 6, row->head);
+		sqlite3_bind_blob(st, 7, row->slots,
+		    row->nslots * sizeof(row->slots[0]), SQLITE_STATIC);
+	} else {
+		sqlite3_bind_blob(st, 5, row->value, row->nvalue,
+		    SQLITE_STATIC);
+	}
+	return file_run(f, st, why);
+}
+
+bool
+store_file_probe(struct store_file *f, struct buf *why)
+{
+	char sql[60];
+
+	snprintf(sql, sizeof(sql), "PRAGMA user_version = %d",
+	    (int)SCHEMA_VERSION);
+	return file_exec(f, sql, why);
+}
+
+void
+store_file_checkpoint(struct store_file *f)
+{
+	if (f->log_pages < CHECKPOINT_PAGES)
+		return;
+	f->log_pages = 0;
+	sqlite3_wal_checkpoint_v2(f->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL,
+	    NULL);
+}
+
+void
+store_file_sync(struct store_file *f)
+{
+	sqlite3_file *log = NULL;
+
+	sqlite3_file_control(f->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+	if (log && log->pMethods)
+		log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
+}
+
+static void
+file_sweep_table(struct store_file *f, enum store_kind kind, int64_t now_ms)
+{
+	sqlite3_stmt *span = f->span[kind], *sweep = f->sweep[kind];
+	int64_t from = f->swept[kind], to = 0;
+
+	sqlite3_bind_int64(span, 1, from);
+	sqlite3_bind_int(span, 2, SWEEP_ROWS);
+	if (sqlite3_step(span) == SQLITE_ROW)
+		to = sqlite3_column_int64(span, 0);
+	sqlite3_reset(span);
+	f->swept[kind] = to; /* 0 behind the last: from the start */
+	if (to == 0)
+		return;
+	sqlite3_bind_int64(sweep, 1, from);
+	sqlite3_bind_int64(sweep, 2, to);
+	sqlite3_bind_int64(sweep, 3, now_ms);
+	sqlite3_step(sweep);
+	sqlite3_reset(sweep);
+}
+
+void
+store_file_sweep(struct store_file *f, int64_t now_ms)
+{
+	file_sweep_table(f, STORE_COUNTER, now_ms);
+	file_sweep_table(f, STORE_NOTE, now_ms);
+}
+
+uint64_t
+store_file_bytes(const char *path)
+{
+	char log[PATH_MAX];
+	struct stat sb;
+	uint64_t bytes = 0;
+
+	if (stat(path, &sb) == 0)
+		bytes += sb.st_size;
+	snprintf(log, sizeof(log), "%s-wal", path);
+	if (stat(log, &sb) == 0)
+		bytes += sb.st_size;
+	return bytes;
+}

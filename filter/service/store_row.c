@@ -1,0 +1,140 @@
+#include "service/store_row.h"
+
+#include <string.h>
+
+#include "service/store_cell.h"
+
+void
+store_row_read(struct store_memory *m, struct store_cell *c,
+    struct store_row *row)
+{
+	struct store_shard *s = store_cell_shard(m, c->hash);
+
+	row->kind = c->kind;
+	row->space = store_cell_space(c);
+	row->key = store_cell_key(c);
+	pthread_mutex_lock(&s->lock);
+	c->queued = false;
+	c->refs++;
+	row->id = c->id;
+	if (c->kind == STORE_COUNTER) {
+		struct store_counter *k = store_cell_counter(c);
+
+		row->window_ms = k->window_ms;
+		row->head = k->slots.head;
+		row->nslots = slots_save(&k->slots, row->slots);
+		row->expires_ms = slots_end_ms(&k->slots, k->window_ms);
+	} else {
+		struct store_note *o = store_cell_note(c);
+
+		row->expires_ms = o->expires_ms;
+		row->nvalue = o->nvalue;
+		if (o->nvalue)
+			memcpy(row->value, o->value, o->nvalue);
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+void
+store_row_hold(struct store_memory *m, struct store_cell *c)
+{
+	struct store_shard *s = store_cell_shard(m, c->hash);
+
+	pthread_mutex_lock(&s->lock);
+	c->queued = false;
+	c->refs++;
+	pthread_mutex_unlock(&s->lock);
+}
+
+void
+store_row_saved(struct store_memory *m, struct store_cell *c, int64_t id)
+{
+	struct store_shard *s = store_cell_shard(m, c->hash);
+
+	pthread_mutex_lock(&s->lock);
+	c->id = id;
+	c->refs--;
+	store_cell_drop_if_empty(m, s, c);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void
+store_row_unsaved(struct store_memory *m, struct store_cell *c)
+{
+	struct store_shard *s = store_cell_shard(m, c->hash);
+
+	pthread_mutex_lock(&s->lock);
+	c->refs--;
+	store_cell_changed(m, c);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void
+store_row_resave(struct store_memory *m)
+{
+	struct store_cell *c;
+
+	for (size_t i = 0; i < STORE_SHARDS; i++) {
+		struct store_shard *s = &m->shards[i];
+
+		pthread_mutex_lock(&s->lock);
+		for (size_t b = 0; b < s->nbuckets; b++)
+			for (c = s->buckets[b]; c; c = c->next) {
+				c->id = 0;
+				store_cell_changed(m, c);
+			}
+		pthread_mutex_unlock(&s->lock);
+	}
+}
+
+/* A row from a time that has not come yet counts as from now. */
+static bool
+counter_load(struct store_counter *k, const struct store_row *row, int64_t now,
+    bool twice)
+{
+	int64_t index = slots_index(now, row->window_ms);
+	struct slots read;
+
+	if (!slots_load(&read, row->head, row->slots, row->nslots))
+		return false;
+	if (read.head > index)
+		slots_shift(&read, index);
+	if (twice) {
+		slots_advance(&k->slots, index);
+		slots_add(&k->slots, slots_sum(&read));
+		slots_free(&read);
+	} else {
+		k->slots = read;
+	}
+	return true;
+}
+
+bool
+store_row_load(struct store_memory *m, const struct store_row *row, bool *twice)
+{
+	struct store_name name = store_cell_name(row->kind, row->space,
+	    row->key, row->kind == STORE_COUNTER ? row->window_ms : 0);
+	struct store_shard *s = store_cell_shard(m, name.hash);
+	struct store_cell *c;
+	bool good = true;
+
+	if (row->kind == STORE_COUNTER && row->window_ms <= 0)
+		return false;
+	pthread_mutex_lock(&s->lock);
+	*twice = store_cell_find(s, &name) != NULL;
+	c = store_cell_get(m, &name);
+	if (c == NULL)
+		good = false;
+	else if (row->kind == STORE_COUNTER)
+		good = counter_load(store_cell_counter(c), row,
+		    store_cell_now(m), *twice);
+	else
+		store_cell_set_note(store_cell_note(c),
+		    (struct str){ row->value, row->nvalue }, row->expires_ms);
+	if (good && *twice)
+		store_cell_changed(m, c);
+	else if (good)
+		c->id = row->id;
+	pthread_mutex_unlock(&s->lock);
+	return good;
+}

@@ -1,0 +1,332 @@
+/*
+ * The "sqlite:" store: memory decides, the writer's thread saves.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "service/store_backend.h"
+#include "service/store_file.h"
+#include "service/store_memory.h"
+#include "service/store_row.h"
+#include "service/store_writer.h"
+
+#define SYNC_EVERY_MS  800
+#define SWEEP_EVERY_MS 5000
+
+struct store_sqlite {
+	struct store_memory *memory;
+	struct store_writer *writer;
+	struct store_health *health;
+	char *path;
+	/* the writer's alone */
+	struct store_file *file; /* NULL: gone, to be made again */
+	bool unsynced;
+	int64_t synced_ms, swept_ms;
+};
+
+/*
+ * The file was moved or deleted under us.  A new one is made of what is in
+ * memory; one that somebody else put there is not ours to overwrite.
+ */
+static bool
+file_again(struct store_sqlite *s, struct buf *why)
+{
+	if (s->file && store_file_there(s->file))
+		return true;
+	store_file_close(&s->file);
+	if ((s->file = store_file_open(s->path, why)) == NULL)
+		return false;
+	if (!store_file_fresh(s->file)) {
+		store_file_close(&s->file);
+		buf_printf(why,
+		    "%s: replaced by another file; restart to read it",
+		    s->path);
+		return false;
+	}
+	store_row_resave(s->memory);
+	return true;
+}
+
+/* The rows of a group; ids[] is what they are called then. */
+static bool
+group_put(struct store_sqlite *s, struct store_cell **cells, size_t n,
+    int64_t *ids, size_t *read, struct buf *why)
+{
+	struct store_row row;
+
+	if (!store_file_begin(s->file, why))
+		return false;
+	for (*read = 0; *read < n;) {
+		store_row_read(s->memory, cells[*read], &row);
+		(*read)++;
+		if (!store_file_put(s->file, &row, why))
+			return false;
+		ids[*read - 1] = row.id;
+	}
+	return store_file_commit(s->file, why);
+}
+
+static bool
+group_save(struct store_sqlite *s, struct store_cell **cells, size_t n,
+    struct buf *why)
+{
+	int64_t *ids = mem_alloc((n + 1) * sizeof(*ids));
+	size_t read = 0;
+	bool ok;
+
+	ok = group_put(s, cells, n, ids, &read, why);
+	if (!ok) {
+		store_file_rollback(s->file);
+		/* those not read yet are still marked as queued */
+		for (size_t i = read; i < n; i++)
+			store_row_hold(s->memory, cells[i]);
+	}
+	for (size_t i = 0; i < n; i++)
+		if (ok)
+			store_row_saved(s->memory, cells[i], ids[i]);
+		else
+			store_row_unsaved(s->memory, cells[i]);
+	free(ids);
+	return ok;
+}
+
+static bool
+sqlite_save(void *arg, struct store_cell **cells, size_t n, struct buf *why)
+{
+	struct store_sqlite *s = arg;
+
+	if (!file_again(s, why)) {
+		for (size_t i = 0; i < n; i++) {
+			store_row_hold(s->memory, cells[i]);
+			store_row_unsaved(s->memory, cells[i]);
+		}
+		return false;
+	}
+	if (n == 0)
+		return store_file_probe(s->file, why);
+	s->unsynced = true;
+	return group_save(s, cells, n, why);
+}
+
+static void
+sqlite_tidy(void *arg)
+{
+	struct store_sqlite *s = arg;
+	int64_t now = clock_mono_ms();
+
+	store_file_checkpoint(s->file);
+	if (s->unsynced && now - s->synced_ms >= SYNC_EVERY_MS) {
+		store_file_sync(s->file);
+		s->unsynced = false;
+		s->synced_ms = now;
+	}
+	if (now - s->swept_ms >= SWEEP_EVERY_MS) {
+		store_file_sweep(s->file, clock_wall_ms());
+		s->swept_ms = now;
+	}
+}
+
+static const struct store_writer_ops writer_ops = {
+	.save = sqlite_save,
+	.tidy = sqlite_tidy,
+};
+
+static void
+sqlite_close(void *arg)
+{
+	struct store_sqlite *s = arg;
+
+	store_writer_free(&s->writer);
+	store_file_close(&s->file);
+	store_memory_free(&s->memory);
+	free(s->path);
+	free(s);
+}
+
+static void *
+sqlite_open(struct str where, struct store_health *health, struct buf *err)
+{
+	struct store_sqlite *s;
+	struct store_journal journal = { .changed = store_writer_changed };
+
+	if (where.n == 0 || memchr(where.p, '\0', where.n)) {
+		buf_adds(err, "sqlite: needs the path of a file");
+		return NULL;
+	}
+	s = mem_alloc(sizeof(*s));
+	s->path = mem_strndup(where.p, where.n);
+	s->health = health;
+	s->writer = store_writer_new(&writer_ops, s, health);
+	journal.arg = s->writer;
+	s->memory = store_memory_new(&journal);
+	s->file = store_file_open(s->path, err);
+	if (s->file && store_file_load(s->file, s->memory, err)) {
+		if (store_writer_start(s->writer))
+			return s;
+		buf_adds(err, "no thread for the store's writer");
+	}
+	sqlite_close(s);
+	return NULL;
+}
+
+static bool
+is_down(const struct store_sqlite *s)
+{
+	return atomic_load_explicit(&s->health->down, memory_order_relaxed);
+}
+
+static enum store_result
+sqlite_reserve(void *arg, const struct store_window *w, size_t n,
+    struct store_held **held, struct store_usage *usage)
+{
+	struct store_sqlite *s = arg;
+
+	if (is_down(s))
+		return STORE_DOWN;
+	return store_memory_reserve(s->memory, w, n, held, usage);
+}
+
+static void
+sqlite_change(void *arg, struct store_held *held, size_t index, uint64_t cost)
+{
+	struct store_sqlite *s = arg;
+
+	store_memory_change(s->memory, held, index, cost);
+}
+
+static enum store_result
+sqlite_commit(void *arg, struct store_held **helds[], size_t n)
+{
+	struct store_sqlite *s = arg;
+	bool any = false;
+
+	for (size_t i = 0; i < n; i++) {
+		if (*helds[i] == NULL)
+			continue;
+		store_memory_commit(s->memory, *helds[i]);
+		any = true;
+	}
+	if (!any)
+		return STORE_OK;
+	if (store_writer_wait(s->writer) != STORE_OK)
+		return STORE_DOWN;
+	for (size_t i = 0; i < n; i++)
+		if (*helds[i])
+			store_memory_keep(s->memory, helds[i]);
+	return STORE_OK;
+}
+
+static void
+sqlite_refund(void *arg, struct store_held **held)
+{
+	struct store_sqlite *s = arg;
+
+	store_memory_refund(s->memory, held);
+}
+
+static void
+sqlite_keep(void *arg, struct store_held **held)
+{
+	struct store_sqlite *s = arg;
+
+	store_memory_keep(s->memory, held);
+}
+
+static enum store_result
+sqlite_peek(void *arg, const struct store_window *w, struct store_usage *usage)
+{
+	struct store_sqlite *s = arg;
+
+	return store_memory_peek(s->memory, w, usage);
+}
+
+static enum store_result
+sqlite_count(void *arg, const struct store_window *w)
+{
+	struct store_sqlite *s = arg;
+	enum store_result result = store_memory_count(s->memory, w);
+
+	return is_down(s) ? STORE_DOWN : result;
+}
+
+static enum store_result
+sqlite_note_put(void *arg, struct str space, struct str key, struct str value,
+    int64_t expires_ms)
+{
+	struct store_sqlite *s = arg;
+	enum store_result result;
+
+	result =
+	    store_memory_note_put(s->memory, space, key, value, expires_ms);
+	return result == STORE_OK ? store_writer_wait(s->writer) : result;
+}
+
+static enum store_result
+sqlite_note_get(void *arg, struct str space, struct str key, struct buf *value,
+    int64_t *expires_ms)
+{
+	struct store_sqlite *s = arg;
+
+	return store_memory_note_get(s->memory, space, key, value, expires_ms);
+}
+
+static enum store_result
+sqlite_note_del(void *arg, struct str space, struct str key)
+{
+	struct store_sqlite *s = arg;
+	enum store_result result;
+
+	result = store_memory_note_del(s->memory, space, key);
+	return result == STORE_OK ? store_writer_wait(s->writer) : result;
+}
+
+static void
+sqlite_each(void *arg, bool (*seen)(void *, const struct store_seen *),
+    void *seen_arg)
+{
+	struct store_sqlite *s = arg;
+
+	store_memory_each(s->memory, seen, seen_arg);
+}
+
+static size_t
+sqlite_clear(void *arg, struct str key)
+{
+	struct store_sqlite *s = arg;
+	size_t n = store_memory_clear(s->memory, key);
+
+	if (n)
+		store_writer_wait(s->writer);
+	return n;
+}
+
+static void
+sqlite_stats(void *arg, struct store_stats *out)
+{
+	struct store_sqlite *s = arg;
+
+	store_memory_stats(s->memory, out);
+	out->disk_bytes = store_file_bytes(s->path);
+	out->pending = store_writer_pending(s->writer);
+}
+
+const struct store_backend store_backend_sqlite = {
+	.scheme = "sqlite:",
+	.open = sqlite_open,
+	.close = sqlite_close,
+	.reserve = sqlite_reserve,
+	.change = sqlite_change,
+	.commit = sqlite_commit,
+	.refund = sqlite_refund,
+	.keep = sqlite_keep,
+	.peek = sqlite_peek,
+	.count = sqlite_count,
+	.note_put = sqlite_note_put,
+	.note_get = sqlite_note_get,
+	.note_del = sqlite_note_del,
+	.each = sqlite_each,
+	.clear = sqlite_clear,
+	.stats = sqlite_stats,
+};

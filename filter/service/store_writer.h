@@ -1,0 +1,40 @@
+/*
+ * store_writer - one thread that saves changed cells in groups.
+ *
+ * store_writer_changed() is a store_journal's function: it queues a cell.
+ * The thread takes whatever is queued, has it saved by the backend, and wakes
+ * those who wait; meanwhile the next group gathers.  When saving fails the
+ * cells go back to the queue, everybody who waits is told STORE_DOWN, and
+ * the thread tries again after a while that grows up to 5 s.
+ *
+ * Lock order: a shard of store_memory, then the queue.  The backend's
+ * functions are called without a lock.
+ */
+#ifndef SERVICE_STORE_WRITER_H
+#define SERVICE_STORE_WRITER_H
+
+#include "service/store_backend.h"
+#include "service/store_memory.h"
+
+struct store_writer;
+
+struct store_writer_ops {
+	/* Saves all of them or none (they are queued again then, and *why
+	 * says what failed).  With n == 0 it tries whether saving works. */
+	bool		 (*save)(void *, struct store_cell **, size_t n,
+			    struct buf *why);
+	/* After a group, and about once a second: what nobody waits for. */
+	void		 (*tidy)(void *);
+};
+
+struct store_writer *store_writer_new(const struct store_writer_ops *,
+		    void *arg, struct store_health *);
+void		 store_writer_changed(void *, struct store_cell *);
+bool		 store_writer_start(struct store_writer *);
+/* Until all that was changed before is on disk; 5 s at most. */
+enum store_result store_writer_wait(struct store_writer *);
+uint64_t	 store_writer_pending(struct store_writer *);
+/* Saves what is queued, if that works, and ends the thread. */
+void		 store_writer_free(struct store_writer **);
+
+#endif
