@@ -10,8 +10,8 @@ struct html {
 	struct str s;
 	size_t i;
 	struct buf *out;
-	bool space; /* white space is owed to the text */
-	bool fresh; /* at the beginning of a line */
+	bool text; /* there is any */
+	char owed; /* white space before the next character; NUL: none */
 	void (*on_url)(void *, struct str);
 	void *arg;
 };
@@ -148,16 +148,23 @@ put_utf8(struct buf *b, uint32_t c)
 	}
 }
 
+/* White space runs become one space or line break, and none at the edges. */
 static void
-put_break(struct html *h)
+owe(struct html *h, char c)
 {
-	if (!h->fresh)
-		buf_addc(h->out, '\n');
-	h->fresh = true;
-	h->space = false;
+	if (h->owed != '\n')
+		h->owed = c;
 }
 
-/* White space runs become one space, and none at the edges of a line. */
+static void
+put_owed(struct html *h)
+{
+	if (h->owed != '\0' && h->text)
+		buf_addc(h->out, h->owed);
+	h->owed = '\0';
+	h->text = true;
+}
+
 static void
 put_char(struct html *h, uint32_t c)
 {
@@ -165,13 +172,10 @@ put_char(struct html *h, uint32_t c)
 		return;
 	if (c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\f' ||
 	    c == NBSP) {
-		h->space = true;
+		owe(h, ' ');
 		return;
 	}
-	if (h->space && !h->fresh)
-		buf_addc(h->out, ' ');
-	h->space = false;
-	h->fresh = false;
+	put_owed(h);
 	put_utf8(h->out, c);
 }
 
@@ -362,6 +366,25 @@ skip_past(struct html *h, struct str needle)
 	h->i = at < 0 ? h->s.n : h->i + at + needle.n;
 }
 
+/* A comment ends in "-->" or "--!>"; "<!-->" and "<!--->" are whole ones. */
+static void
+skip_comment(struct html *h)
+{
+	const char *begin = h->s.p + h->i + 4, *end = h->s.p + h->s.n, *p;
+
+	for (p = begin; p < end; p++) {
+		p = memchr(p, '>', end - p);
+		if (p == NULL)
+			break;
+		if (memcmp(p - 2, "--", 2) == 0 ||
+		    (p - begin >= 3 && memcmp(p - 3, "--!", 3) == 0)) {
+			h->i = p + 1 - h->s.p;
+			return;
+		}
+	}
+	h->i = h->s.n;
+}
+
 /* To "</script" and the like; its attributes are read as those of a tag. */
 static void
 skip_raw(struct html *h, struct str name)
@@ -397,12 +420,7 @@ take_tag(struct html *h)
 	size_t letter = closing ? 2 : 1;
 
 	if (str_starts(s, STR("<!--"))) {
-		h->i += 4;
-		/* "<!-->" is a whole comment. */
-		if (str_starts(str_sub(s, 4, 2), STR(">")))
-			h->i++;
-		else
-			skip_past(h, STR("-->"));
+		skip_comment(h);
 		return true;
 	}
 	if (s.n > 1 && (s.p[1] == '!' || s.p[1] == '?')) {
@@ -414,10 +432,10 @@ take_tag(struct html *h)
 	h->i += letter;
 	name = take_name(h);
 	if (listed(blocks, sizeof(blocks) / sizeof(blocks[0]), name))
-		put_break(h);
+		owe(h, '\n');
 	else if (str_ieq(name, STR("td")) || str_ieq(name, STR("th")) ||
 	    str_ieq(name, STR("img")))
-		h->space = true;
+		owe(h, ' ');
 	attributes(h);
 	if (!closing && is_raw(name))
 		skip_raw(h, name);
@@ -430,7 +448,7 @@ html_text(struct str html, struct buf *out, void (*on_url)(void *, struct str),
 {
 	struct html h = { .s = html,
 		.out = out,
-		.fresh = true,
+
 		.on_url = on_url,
 		.arg = arg };
 
@@ -450,9 +468,7 @@ html_text(struct str html, struct buf *out, void (*on_url)(void *, struct str),
 			h.i++;
 		} else {
 			/* a byte of UTF-8, or what the caller left of it */
-			if (h.space && !h.fresh)
-				buf_addc(out, ' ');
-			h.space = h.fresh = false;
+			put_owed(&h);
 			buf_addc(out, c);
 			h.i++;
 		}

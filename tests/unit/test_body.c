@@ -14,9 +14,9 @@
 #include "base/mem.h"
 
 struct mail {
-	struct arena	*arena;
-	struct headers	 headers;
-	struct body	 body;
+	struct arena *arena;
+	struct headers headers;
+	struct body body;
 	const struct content *content;
 };
 
@@ -45,8 +45,8 @@ mail_read(struct mail *m, struct str text)
 		}
 		if (field.p != NULL && str_chr(field, ':') > 0) {
 			name = str_cut(field, ':', &value);
-			assert_true(header_add(m->arena, &m->headers, name,
-			    value));
+			assert_true(
+			    header_add(m->arena, &m->headers, name, value));
 		}
 		field = line;
 		if (str_trim(line).n == 0)
@@ -78,9 +78,11 @@ test_plain(void **state)
 	struct mail m;
 
 	(void)state;
-	mail_of(&m, "Subject: x\n\nHello\r\nworld http://Example.org/a?b=c.\r\n"
-		    "www.example.net, mailto:a@b.c (https://x.org/y)");
-	assert_str(m.content->text, "Hello\nworld http://Example.org/a?b=c.\n"
+	mail_of(&m,
+	    "Subject: x\n\nHello\r\nworld http://Example.org/a?b=c.\r\n"
+	    "www.example.net, mailto:a@b.c (https://x.org/y)");
+	assert_str(m.content->text,
+	    "Hello\nworld http://Example.org/a?b=c.\n"
 	    "www.example.net, mailto:a@b.c (https://x.org/y)");
 	assert_int_equal(m.content->parts, 1);
 	assert_false(m.content->broken);
@@ -91,8 +93,7 @@ test_plain(void **state)
 	assert_str(m.content->urls->next->next->text, "https://x.org/y");
 	assert_null(m.content->urls->next->next->next);
 	/* it is parsed once */
-	assert_ptr_equal(m.content,
-	    body_content(&m.body, m.arena, &m.headers));
+	assert_ptr_equal(m.content, body_content(&m.body, m.arena, &m.headers));
 	mail_free(&m);
 	mail_of(&m, "Subject: x\n\n");
 	assert_int_equal(m.content->text.n, 0);
@@ -105,20 +106,26 @@ test_charsets(void **state)
 	struct mail m;
 
 	(void)state;
-	mail_of(&m, "Content-Type: text/plain; charset=iso-8859-1\n"
-		    "Content-Transfer-Encoding: quoted-printable\n\n=FCber=\nall");
-	assert_str(m.content->text, "\xc3\xbc" "berall");
+	mail_of(&m,
+	    "Content-Type: text/plain; charset=iso-8859-1\n"
+	    "Content-Transfer-Encoding: quoted-printable\n\n=FCber=\nall");
+	assert_str(m.content->text,
+	    "\xc3\xbc"
+	    "berall");
 	mail_free(&m);
-	mail_of(&m, "Content-Type: text/plain; charset=koi8-r\n"
-		    "Content-Transfer-Encoding: base64\n\n8NLJ18XU\n");
-	assert_str(m.content->text, "\xd0\x9f\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5"
-				    "\xd1\x82");
+	mail_of(&m,
+	    "Content-Type: text/plain; charset=koi8-r\n"
+	    "Content-Transfer-Encoding: base64\n\n8NLJ18XU\n");
+	assert_str(m.content->text,
+	    "\xd0\x9f\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5"
+	    "\xd1\x82");
 	mail_free(&m);
 	mail_of(&m, "Content-Type: text/plain; charset=x-nonsense\n\n\x80 5");
 	assert_str(m.content->text, "\xe2\x82\xac 5");
 	mail_free(&m);
-	mail_of(&m, "Content-Type: text/plain; charset=us-ascii\n\n"
-		    "\xc3\xbc");
+	mail_of(&m,
+	    "Content-Type: text/plain; charset=us-ascii\n\n"
+	    "\xc3\xbc");
 	assert_str(m.content->text, "\xc3\xbc");
 	mail_free(&m);
 	mail_of(&m, "Content-Type: text/html\n\n<meta charset=\"koi8-r\">\xf0");
@@ -189,8 +196,9 @@ test_broken(void **state)
 	struct mail m;
 
 	(void)state;
-	mail_of(&m, "Content-Type: multipart/mixed; boundary=x\n\n"
-		    "--x\n\nno end\n");
+	mail_of(&m,
+	    "Content-Type: multipart/mixed; boundary=x\n\n"
+	    "--x\n\nno end\n");
 	assert_true(m.content->broken);
 	assert_str(m.content->text, "no end\n");
 	mail_free(&m);
@@ -201,9 +209,10 @@ test_broken(void **state)
 	mail_of(&m, "Content-Type: text/plain\nContent-Type: text/html\n\nx");
 	assert_true(m.content->broken);
 	mail_free(&m);
-	mail_of(&m, "Content-Type: multipart/mixed; boundary=x\n"
-		    "Content-Transfer-Encoding: base64\n\n"
-		    "--x\n\ntext\n--x--\n");
+	mail_of(&m,
+	    "Content-Type: multipart/mixed; boundary=x\n"
+	    "Content-Transfer-Encoding: base64\n\n"
+	    "--x\n\ntext\n--x--\n");
 	assert_true(m.content->parts >= 1);
 	mail_free(&m);
 }
@@ -243,7 +252,8 @@ test_caps(void **state)
 	mail_free(&m);
 	/* a boundary that hides from a plain reader */
 	m = mail_many("Content-Type: multipart/mixed; boundary*=us-ascii''%78"
-		      "\n\n", "--x\n\na\n", 100000);
+		      "\n\n",
+	    "--x\n\na\n", 100000);
 	assert_true(m.content->truncated);
 	mail_free(&m);
 	m = mail_many("Content-Type: multipart/mixed; boundary=x\n\n--x\n",
@@ -251,7 +261,8 @@ test_caps(void **state)
 	assert_true(m.content->truncated);
 	mail_free(&m);
 	m = mail_many("Content-Type: multipart/mixed; boundary=x\n\n--x\n"
-		      "Content-Type: a/b", "; a=b", 20000);
+		      "Content-Type: a/b",
+	    "; a=b", 20000);
 	assert_true(m.content->truncated);
 	mail_free(&m);
 	m = mail_many("Content-Type: multipart/mixed; boundary=x\n\n--x\nX: ",
@@ -268,8 +279,10 @@ test_caps(void **state)
 	assert_true(m.content->truncated);
 	mail_free(&m);
 	for (int i = 0; i < 2000; i++)
-		buf_printf(&deep, "Content-Type: multipart/mixed; "
-		    "boundary=b%d\n\n--b%d\n", i, i);
+		buf_printf(&deep,
+		    "Content-Type: multipart/mixed; "
+		    "boundary=b%d\n\n--b%d\n",
+		    i, i);
 	mail_read(&m, buf_str(&deep));
 	assert_true(m.content->truncated);
 	assert_int_equal(m.content->depth, BODY_MAX_DEPTH);
