@@ -18,8 +18,8 @@ MAIL := stage session envelope charset header mailbox body link mime_cut \
 CHECK := check key taglist spf spf_record spf_macro dkim dkim_signature \
 	dkim_sign dmarc dnsbl greylist limit notify authres
 SCORE := regex rule_parse rule_compile rule_match meta report
-POLICY := diag lex parse parse_rule setting table resolve fact_table \
-	fact text trace cond act act_call eval policy journal \
+POLICY := diag lex parse parse_define parse_rule parse_condition setting \
+	table resolve fact_table fact text trace cond act act_call eval policy journal \
 	road
 MILTER := threads glue apply
 DAEMON := socket server control cli scan report main

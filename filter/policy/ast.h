@@ -107,7 +107,8 @@ struct rule {
 	struct str	 where;		/* "postern.conf:12" */
 	struct str	 source;	/* the line, trimmed, for the trace */
 	struct expr	*condition;	/* NULL: always */
-	struct text	*text;		/* reply, reason, header value, message */
+	struct text	*text;		/* reply, reason, header value, message,
+					 * notify's command; NULL: none */
 	struct str	 name;		/* header's or tag's name, sign's domain */
 	struct place	 name_place;
 	double		 number;	/* score */

@@ -76,8 +76,12 @@ static size_t
 character(struct str s)
 {
 	unsigned char c = (unsigned char)s.p[0];
-	size_t n = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3
-	    : c < 0xf5 ? 4 : 0;
+	size_t n = c < 0x80 ? 1 :
+	    c < 0xc2	    ? 0 :
+	    c < 0xe0	    ? 2 :
+	    c < 0xf0	    ? 3 :
+	    c < 0xf5	    ? 4 :
+			      0;
 
 	if (n == 0 || n > s.n)
 		return 0;
@@ -118,8 +122,8 @@ static void
 quote_line(struct quoting *q, struct str line, struct place at)
 {
 	unsigned int col = 1;
-	unsigned int first = at.col > QUOTE_WIDTH - 20
-	    ? at.col - QUOTE_BEFORE : 1;
+	unsigned int first =
+	    at.col > QUOTE_WIDTH - 20 ? at.col - QUOTE_BEFORE : 1;
 
 	if (first > 1) {
 		buf_adds(q->out, "...");
@@ -179,8 +183,8 @@ is_told(const struct diag *d, const struct mistake *m)
 	for (size_t i = 0; i < d->n; i++) {
 		const struct mistake *o = &d->mistakes[i];
 
-		if (o->order == m->order && o->line == m->line
-		    && o->col == m->col && strcmp(o->message, m->message) == 0)
+		if (o->order == m->order && o->line == m->line &&
+		    o->col == m->col && strcmp(o->message, m->message) == 0)
 			return true;
 	}
 	return false;
@@ -191,8 +195,8 @@ mistake_keep(struct diag *d, const struct mistake *m)
 {
 	if (d->n == d->cap) {
 		d->cap = d->cap == 0 ? 16 : 2 * d->cap;
-		d->mistakes = mem_resize(d->mistakes,
-		    d->cap * sizeof(*d->mistakes));
+		d->mistakes =
+		    mem_resize(d->mistakes, d->cap * sizeof(*d->mistakes));
 	}
 	d->mistakes[d->n] = *m;
 	return &d->mistakes[d->n++];
@@ -203,7 +207,9 @@ mistake_add(struct diag *d, bool error, struct place at, const char *fmt,
     va_list ap)
 {
 	struct buf text = BUF_INIT(MESSAGE_MAX);
-	struct mistake m = { .error = error, .seq = d->n, .line = at.line,
+	struct mistake m = { .error = error,
+		.seq = d->n,
+		.line = at.line,
 		.col = at.col };
 
 	buf_vprintf(&text, fmt, ap);
@@ -277,9 +283,9 @@ distance(struct str a, struct str b)
 
 			row[j] = least(up[j - 1] + (ca != cb),
 			    least(up[j], row[j - 1]) + 1);
-			if (i > 1 && j > 1
-			    && ca == chr_lower((unsigned char)b.p[j - 2])
-			    && cb == chr_lower((unsigned char)a.p[i - 2]))
+			if (i > 1 && j > 1 &&
+			    ca == chr_lower((unsigned char)b.p[j - 2]) &&
+			    cb == chr_lower((unsigned char)a.p[i - 2]))
 				row[j] = least(row[j], upup[j - 2] + 1);
 		}
 	}

@@ -10,11 +10,11 @@ static const char *const dmarc_policy_words[] = { "none", "quarantine",
 	"reject", NULL };
 
 #define WORDS(id)                                                              \
-	((id) == FACT_SPF                ? spf_words                           \
-		: (id) == FACT_DKIM      ? dkim_words                          \
-		: (id) == FACT_DMARC     ? dmarc_words                         \
-		: (id) == FACT_DMARC_POLICY ? dmarc_policy_words               \
-					 : NULL)
+	((id) == FACT_SPF		  ? spf_words :          \
+		(id) == FACT_DKIM	  ? dkim_words :         \
+		(id) == FACT_DMARC	  ? dmarc_words :        \
+		(id) == FACT_DMARC_POLICY ? dmarc_policy_words : \
+					    NULL)
 
 static const struct fact_def defs[FACT_COUNT] = {
 #define X(i, nam, st, k, arg, need, text)                                      \

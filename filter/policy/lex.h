@@ -50,6 +50,8 @@ struct lexer	*lex_new(struct arena *, struct lex_macros *,
 		    const struct source *, struct diag *);
 const struct token *lex_peek(struct lexer *);
 struct token	 lex_next(struct lexer *);
+/* Gives the token read last back. */
+void		 lex_unread(struct lexer *, const struct token *);
 /* The next token as /.../flags; TOKEN_BAD where it is none. */
 struct token	 lex_regex(struct lexer *);
 /* Whether the next token begins with a slash. */

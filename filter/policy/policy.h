@@ -99,6 +99,8 @@ struct policy {
 struct policy	*policy_load(const char *path, bool shadow, struct diag *);
 struct policy	*policy_ref(struct policy *);
 void		 policy_release(struct policy **);
+/* Is there such a rule in the files of `rules'? */
+bool		 policy_has_rule(const struct policy *, struct str name);
 /* Rereads file tables that have changed; the daemon's ticker calls it. */
 void		 policy_refresh(struct policy *);
 

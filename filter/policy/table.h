@@ -17,6 +17,7 @@
 #include <stdbool.h>
 
 #include "base/addr.h"
+#include "base/arena.h"
 #include "base/str.h"
 #include "policy/diag.h"
 #include "policy/fact.h"
@@ -29,6 +30,8 @@ struct str	 table_name(const struct table *);
 size_t		 table_count(const struct table *);
 /* An inline entry; false with *why. */
 bool		 table_add(struct table *, struct str entry, struct buf *why);
+/* After the last inline entry: makes lookups of addresses fast. */
+void		 table_seal(struct table *);
 /* Loads PATH: an entry a line, # comments, what follows an entry on its line
  * is its value.  Mistakes go to the diag with the table file's own lines. */
 bool		 table_load(struct table *, struct str path, struct place where,

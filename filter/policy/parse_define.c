@@ -1,0 +1,487 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "policy/parse.h"
+#include "policy/setting.h"
+
+#define WINDOWS_MAX   16
+#define WINDOW_MAX_MS (53LL * 7 * 24 * 3600 * 1000)
+#define RANGES_MAX    256
+
+/* Where a name is taken already, that is a mistake; the first one counts. */
+static void
+name_add(struct parse *p, enum name_kind kind, const struct token *name,
+    void *object)
+{
+	struct named *n = map_get(p->by_name[kind], name->text);
+
+	if (n != NULL) {
+		diag_error(p->diag, name->place,
+		    "%s `%.*s' is defined already, at %.*s:%u",
+		    parse_kind_word(kind), STR_FMT(name->text),
+		    STR_FMT(n->place.source->name), n->place.line);
+		return;
+	}
+	n = parse_alloc(p, sizeof(*n));
+	n->kind = kind;
+	n->name = name->text;
+	n->place = name->place;
+	n->object = object;
+	*p->named_tail = n;
+	p->named_tail = &n->next;
+	map_put(p->by_name[kind], n->name, n);
+}
+
+/* A name behind its keyword; false with a mistake told. */
+static bool
+name_read(struct parse *p, const char *what, struct token *name)
+{
+	*name = lex_next(p->lex);
+	if (name->kind == TOKEN_WORD)
+		return true;
+	parse_expected(p, name, what);
+	return false;
+}
+
+static void
+policy_push(void ***list, size_t *n, void *object)
+{
+	*list = mem_resize(*list, (*n + 1) * sizeof(**list));
+	(*list)[(*n)++] = object;
+}
+
+struct table *
+parse_new_table(struct parse *p, struct str name)
+{
+	struct table *t = table_new(name);
+
+	policy_push((void ***)&p->policy->tables, &p->policy->ntables, t);
+	return t;
+}
+
+unsigned int
+parse_width(struct str s)
+{
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < s.n; i++)
+		n += ((unsigned char)s.p[i] & 0xc0) != 0x80;
+	return n;
+}
+
+/* The place of one byte of a regex's pattern or flags. */
+static struct place
+regex_place(const struct token *t, struct str part, size_t before, size_t at)
+{
+	struct place place = t->place;
+
+	if (place.len > 1) {
+		place.col +=
+		    (unsigned int)before + parse_width(str_sub(part, 0, at));
+		place.len = 1;
+	}
+	return place;
+}
+
+struct regex *
+parse_regex(struct parse *p, const struct token *t)
+{
+	struct buf err = BUF_INIT(1000);
+	struct regex *re;
+	size_t at;
+
+	for (size_t i = 0; i < t->flags.n; i++)
+		if (memchr("imsxu", t->flags.p[i], 5) == NULL) {
+			diag_error(p->diag,
+			    regex_place(t, t->flags, parse_width(t->text) + 2,
+				i),
+			    "unknown flag `%c'; flags are i, m, s, x and u",
+			    t->flags.p[i]);
+			return NULL;
+		}
+	re = regex_new(t->text, t->flags, &err, &at);
+	if (re == NULL)
+		diag_error(p->diag, regex_place(t, t->text, 1, at),
+		    "in this regex: %.*s", STR_FMT(buf_str(&err)));
+	else
+		policy_push((void ***)&p->policy->regexes, &p->policy->nregexes,
+		    re);
+	buf_free(&err);
+	return re;
+}
+
+/* ---- braces with entries ---- */
+
+static bool
+entry_add(struct parse *p, struct table *table, const struct token *t)
+{
+	struct buf why = BUF_INIT(1000);
+	struct str entry = t->text;
+	bool ok = true;
+
+	if (t->kind == TOKEN_REGEX) {
+		struct regex *re = parse_regex(p, t);
+
+		ok = re != NULL;
+		entry = arena_printf(p->arena, "/%.*s/%.*s", STR_FMT(t->text),
+		    STR_FMT(t->flags));
+	}
+	if (ok && !table_add(table, entry, &why)) {
+		diag_error(p->diag, t->place, "%.*s", STR_FMT(buf_str(&why)));
+		ok = false;
+	}
+	buf_free(&why);
+	return ok;
+}
+
+/* Reads the opening brace; its place is in *open. */
+bool
+parse_brace(struct parse *p, struct token *open)
+{
+	if (lex_peek(p->lex)->kind != TOKEN_LBRACE) {
+		parse_expected(p, lex_peek(p->lex), "`{'");
+		return false;
+	}
+	*open = lex_next(p->lex);
+	return true;
+}
+
+/*
+ * The next token inside braces, newlines and commas skipped; false at the
+ * closing brace, which is read, or where it is missing, which is told.
+ */
+static bool
+brace_next(struct parse *p, const struct token *open, struct token *t)
+{
+	for (;;) {
+		if (lex_at_slash(p->lex)) {
+			*t = lex_regex(p->lex);
+			return true;
+		}
+		*t = lex_next(p->lex);
+		if (t->kind == TOKEN_RBRACE)
+			return false;
+		if (t->kind == TOKEN_END) {
+			diag_error(p->diag, open->place,
+			    "this `{' is never closed");
+			return false;
+		}
+		if (t->kind != TOKEN_NEWLINE && t->kind != TOKEN_COMMA)
+			return true;
+	}
+}
+
+bool
+parse_entries(struct parse *p, struct table *table)
+{
+	struct token open, t;
+	bool ok = true;
+
+	if (!parse_brace(p, &open))
+		return false;
+	while (brace_next(p, &open, &t)) {
+		if (t.kind == TOKEN_WORD || t.kind == TOKEN_STRING ||
+		    t.kind == TOKEN_REGEX)
+			ok = entry_add(p, table, &t) && ok;
+		else {
+			parse_expected(p, &t, "an entry or `}'");
+			ok = false;
+		}
+	}
+	table_seal(table);
+	return ok;
+}
+
+/* ---- statements ---- */
+
+void
+parse_table(struct parse *p, const struct token *word)
+{
+	struct token name, t;
+	struct table *table;
+
+	(void)word;
+	if (!name_read(p, "a name for the table", &name))
+		return;
+	table = parse_new_table(p, name.text);
+	name_add(p, NAME_TABLE, &name, table);
+	if (lex_peek(p->lex)->kind == TOKEN_LBRACE) {
+		parse_entries(p, table);
+		return;
+	}
+	t = lex_next(p->lex);
+	if (!parse_is_word(&t, "file")) {
+		parse_expected(p, &t, "`{' or `file'");
+		return;
+	}
+	t = lex_next(p->lex);
+	if (t.kind != TOKEN_STRING && t.kind != TOKEN_WORD) {
+		parse_expected(p, &t, "the path of a file");
+		return;
+	}
+	table_load(table, parse_path(p, t.text), t.place, p->diag);
+}
+
+static bool
+range_parse(struct str text, struct dnsbl_range *range, const char **why)
+{
+	struct str to, from = str_cut(text, '-', &to);
+
+	if (!addr_parse(from, &range->from) ||
+	    !addr_parse(to.p ? to : from, &range->to) ||
+	    range->from.family != ADDR_V4 || range->to.family != ADDR_V4) {
+		*why = "a range is 127.0.0.2 or 127.0.0.2-127.0.0.11";
+		return false;
+	}
+	if (range->from.b[0] != 127 || range->to.b[0] != 127) {
+		*why = "a DNS list answers with addresses in 127.0.0.0/8";
+		return false;
+	}
+	if (addr_cmp(&range->from, &range->to) > 0) {
+		*why = "the range ends before it begins";
+		return false;
+	}
+	return true;
+}
+
+static void
+parse_ranges(struct parse *p, struct dnsbl *list)
+{
+	struct token open, t;
+
+	if (!parse_brace(p, &open))
+		return;
+	list->ranges = parse_alloc(p, RANGES_MAX * sizeof(*list->ranges));
+	while (brace_next(p, &open, &t)) {
+		const char *why;
+
+		if (t.kind != TOKEN_WORD)
+			parse_expected(p, &t, "an address or a range");
+		else if (list->nranges == RANGES_MAX)
+			diag_error(p->diag, t.place, "more than %d ranges",
+			    RANGES_MAX);
+		else if (!range_parse(t.text, &list->ranges[list->nranges],
+			     &why))
+			diag_error(p->diag, t.place, "%s", why);
+		else
+			list->nranges++;
+	}
+}
+
+static bool
+is_domain(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!chr_alnum((unsigned char)s.p[i]) &&
+		    memchr("-._", s.p[i], 3) == NULL)
+			return false;
+	return s.n > 0 && s.n <= 200 && s.p[0] != '.' && str_chr(s, '.') > 0 &&
+	    str_find(s, STR("..")) < 0;
+}
+
+void
+parse_dnsbl(struct parse *p, const struct token *word)
+{
+	struct dnsbl *list = parse_alloc(p, sizeof(*list));
+	struct token name, zone;
+
+	(void)word;
+	if (!name_read(p, "a name for the list", &name))
+		return;
+	list->name = name.text;
+	name_add(p, NAME_DNSBL, &name, list);
+	policy_push((void ***)&p->policy->dnsbls, &p->policy->ndnsbls, list);
+	zone = lex_next(p->lex);
+	if (zone.kind != TOKEN_STRING && zone.kind != TOKEN_WORD) {
+		parse_expected(p, &zone, "the DNS zone of the list");
+		return;
+	}
+	list->zone = zone.text;
+	if (zone.text.n > 1 && zone.text.p[zone.text.n - 1] == '.')
+		list->zone.n--;
+	if (!is_domain(list->zone))
+		diag_error(p->diag, zone.place, "not a DNS zone");
+	if (lex_peek(p->lex)->kind == TOKEN_LBRACE)
+		parse_ranges(p, list);
+}
+
+/* "messages/1h" or the second half of "rejected recipients/10m". */
+static bool
+window_unit(struct parse *p, const struct token *t, const struct token *first,
+    struct limit_window *w)
+{
+	static const char *const known[] = {
+#define X(id, word, stage) word,
+		LIMIT_UNITS(X)
+#undef X
+	};
+	struct str window, unit = str_cut(t->text, '/', &window);
+	struct place place = t->place;
+
+	if (first != NULL) {
+		place = parse_place_join(first->place, place);
+		unit = arena_printf(p->arena, "%.*s %.*s", STR_FMT(first->text),
+		    STR_FMT(unit));
+	}
+	if (first != NULL && parse_is_word(first, "distinct")) {
+		diag_error(p->diag, place,
+		    "`%.*s' is not known in this version", STR_FMT(unit));
+		return false;
+	}
+	if (!limit_unit_parse(unit, &w->unit)) {
+		diag_error(p->diag, place, "unknown unit `%.*s'",
+		    STR_FMT(unit));
+		diag_suggest(p->diag, unit, known, LIMIT_UNIT_COUNT);
+		return false;
+	}
+	if (window.p == NULL || window.n == 0) {
+		diag_error(p->diag, place, "per what time? such as %.*s/1h",
+		    STR_FMT(t->text));
+		return false;
+	}
+	if (!setting_time(window, &w->window_ms) || w->window_ms < 1000 ||
+	    w->window_ms > WINDOW_MAX_MS) {
+		diag_error(p->diag, place,
+		    "a window is a time from 1s to "
+		    "53w, such as 10m, 1h or 1d");
+		return false;
+	}
+	w->text = window;
+	return true;
+}
+
+static bool
+window_max(struct parse *p, const struct token *t, struct limit_window *w)
+{
+	if (t->kind == TOKEN_WORD && setting_size(t->text, &w->max))
+		return true;
+	if (parse_is_word(t, "override"))
+		diag_error(p->diag, t->place,
+		    "`override file' is not known in this version");
+	else
+		parse_expected(p, t,
+		    "a number and a unit, such as "
+		    "100 messages/1h");
+	return false;
+}
+
+/* N UNIT/WINDOW, behind which the lexer stands whether it was right or not. */
+static bool
+parse_window(struct parse *p, const struct token *max, struct limit_window *w)
+{
+	struct token t, first;
+	bool two;
+
+	if (!window_max(p, max, w))
+		return false;
+	if (lex_peek(p->lex)->kind != TOKEN_WORD) {
+		parse_expected(p, lex_peek(p->lex),
+		    "a unit, such as "
+		    "messages/1h");
+		return false;
+	}
+	t = first = lex_next(p->lex);
+	two = parse_is_word(&t, "rejected") || parse_is_word(&t, "distinct");
+	if (two) {
+		if (lex_peek(p->lex)->kind != TOKEN_WORD) {
+			parse_expected(p, lex_peek(p->lex),
+			    "`recipients/' and a time");
+			return false;
+		}
+		t = lex_next(p->lex);
+	}
+	if (!window_unit(p, &t, two ? &first : NULL, w))
+		return false;
+	if (w->unit != LIMIT_BYTES &&
+	    !chr_digit((unsigned char)max->text.p[max->text.n - 1])) {
+		diag_error(p->diag, max->place,
+		    "K, M and G go with bytes only");
+		return false;
+	}
+	return true;
+}
+
+/* Skips an entry that is not understood, to the next line or brace. */
+static void
+skip_entry(struct parse *p)
+{
+	while (lex_peek(p->lex)->kind != TOKEN_NEWLINE &&
+	    lex_peek(p->lex)->kind != TOKEN_END &&
+	    lex_peek(p->lex)->kind != TOKEN_COMMA &&
+	    lex_peek(p->lex)->kind != TOKEN_RBRACE)
+		lex_next(p->lex);
+}
+
+static void
+parse_windows(struct parse *p, struct limit *limit)
+{
+	struct token open, t;
+	bool ok = true;
+
+	if (!parse_brace(p, &open))
+		return;
+	limit->windows = parse_alloc(p, WINDOWS_MAX * sizeof(*limit->windows));
+	while (brace_next(p, &open, &t)) {
+		struct limit_window w;
+
+		if (!parse_window(p, &t, &w)) {
+			ok = false;
+			skip_entry(p);
+		} else if (limit->count == WINDOWS_MAX) {
+			diag_error(p->diag, t.place, "more than %d windows",
+			    WINDOWS_MAX);
+			skip_entry(p);
+		} else
+			limit->windows[limit->count++] = w;
+	}
+	if (ok && limit->count == 0 && t.kind == TOKEN_RBRACE)
+		diag_error(p->diag, open.place,
+		    "a limit needs a number, such as 100 messages/1h");
+}
+
+bool
+parse_key(struct parse *p, struct key *key)
+{
+	struct token t = lex_next(p->lex);
+	struct place place = t.place;
+	const char *why;
+	size_t at;
+
+	if (t.kind != TOKEN_WORD) {
+		parse_expected(p, &t, "a key, such as user or client/24");
+		return false;
+	}
+	if (key_parse(t.text, key, &why, &at))
+		return true;
+	place.col += (unsigned int)at;
+	place.len = place.len > at ? place.len - (unsigned int)at : 1;
+	diag_error(p->diag, place, "%s", why);
+	return false;
+}
+
+void
+parse_limit(struct parse *p, const struct token *word)
+{
+	struct limit *limit = parse_alloc(p, sizeof(*limit));
+	struct token name;
+
+	(void)word;
+	if (!name_read(p, "a name for the limit", &name))
+		return;
+	limit->name = name.text;
+	name_add(p, NAME_LIMIT, &name, limit);
+	policy_push((void ***)&p->policy->limits, &p->policy->nlimits, limit);
+	if (!parse_is_word(lex_peek(p->lex), "per")) {
+		parse_expected(p, lex_peek(p->lex), "`per' and a key");
+		return;
+	}
+	lex_next(p->lex);
+	parse_key(p, &limit->key);
+	if (parse_is_word(lex_peek(p->lex), "override")) {
+		diag_error(p->diag, lex_peek(p->lex)->place,
+		    "`override file' is not known in this version");
+		return;
+	}
+	parse_windows(p, limit);
+}

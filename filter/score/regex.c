@@ -1,0 +1,192 @@
+#include "score/regex.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define MATCH_LIMIT	1000000
+#define DEPTH_LIMIT	10000
+#define HEAP_LIMIT_KB	20000
+#define JIT_STACK_FIRST	(32 * 1024)
+#define JIT_STACK_MAX	(1024 * 1024)
+#define PAIRS_MAX	32
+#define PATTERN_MAX	65536
+
+struct regex {
+	pcre2_code	*code;
+};
+
+/* What one thread needs to match, made at its first match. */
+struct matcher {
+	pcre2_match_context *context;
+	pcre2_match_data *data;
+	pcre2_jit_stack	*stack;
+};
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t key;
+static pcre2_compile_context *compile_context;
+
+static void
+matcher_free(void *arg)
+{
+	struct matcher *m = arg;
+
+	if (m == NULL)
+		return;
+	pcre2_jit_stack_free(m->stack);
+	pcre2_match_data_free(m->data);
+	pcre2_match_context_free(m->context);
+	free(m);
+}
+
+static void
+global_init(void)
+{
+	pthread_key_create(&key, matcher_free);
+	compile_context = pcre2_compile_context_create(NULL);
+	if (compile_context == NULL)
+		return;
+	pcre2_set_newline(compile_context, PCRE2_NEWLINE_LF);
+	pcre2_set_max_pattern_length(compile_context, PATTERN_MAX);
+}
+
+static struct matcher *
+matcher_get(void)
+{
+	struct matcher *m;
+
+	pthread_once(&once, global_init);
+	m = pthread_getspecific(key);
+	if (m != NULL)
+		return m;
+	m = mem_alloc(sizeof(*m));
+	m->context = pcre2_match_context_create(NULL);
+	m->data = pcre2_match_data_create(PAIRS_MAX, NULL);
+	if (m->context == NULL || m->data == NULL ||
+	    pthread_setspecific(key, m) != 0) {
+		matcher_free(m);
+		return NULL;
+	}
+	/* Without a stack of its own JIT code uses 32 KB of the thread's. */
+	m->stack = pcre2_jit_stack_create(JIT_STACK_FIRST, JIT_STACK_MAX, NULL);
+	if (m->stack != NULL)
+		pcre2_jit_stack_assign(m->context, NULL, m->stack);
+	pcre2_set_match_limit(m->context, MATCH_LIMIT);
+	pcre2_set_depth_limit(m->context, DEPTH_LIMIT);
+	pcre2_set_heap_limit(m->context, HEAP_LIMIT_KB);
+	return m;
+}
+
+static bool
+options_parse(struct str flags, uint32_t *options, struct buf *err)
+{
+	/* Without `u' no pattern may switch UTF on by itself: then a subject
+	 * that is not UTF-8 would be an error. */
+	*options = PCRE2_NEVER_BACKSLASH_C;
+	for (size_t i = 0; i < flags.n; i++) {
+		switch (flags.p[i]) {
+		case 'i':
+			*options |= PCRE2_CASELESS;
+			break;
+		case 'm':
+			*options |= PCRE2_MULTILINE;
+			break;
+		case 's':
+			*options |= PCRE2_DOTALL;
+			break;
+		case 'x':
+			*options |= PCRE2_EXTENDED;
+			break;
+		case 'u':
+			*options |=
+			    PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF;
+			break;
+		default:
+			buf_printf(err,
+			    "unknown flag `%c'; flags are i, m, "
+			    "s, x and u",
+			    flags.p[i]);
+			return false;
+		}
+	}
+	if (!(*options & PCRE2_UTF))
+		*options |= PCRE2_NEVER_UTF;
+	return true;
+}
+
+struct regex *
+regex_new(struct str pattern, struct str flags, struct buf *err, size_t *at)
+{
+	uint32_t options;
+	int code;
+	PCRE2_SIZE offset = 0;
+	PCRE2_UCHAR text[256];
+	struct regex *re;
+
+	*at = pattern.n;
+	if (!options_parse(flags, &options, err))
+		return NULL;
+	pthread_once(&once, global_init);
+	re = mem_alloc(sizeof(*re));
+	re->code = pcre2_compile((PCRE2_SPTR)(pattern.p ? pattern.p : ""),
+	    pattern.n, options, &code, &offset, compile_context);
+	if (re->code == NULL) {
+		pcre2_get_error_message(code, text, sizeof(text));
+		buf_adds(err, (const char *)text);
+		*at = offset > pattern.n ? pattern.n : offset;
+		free(re);
+		return NULL;
+	}
+	/* Where JIT can't (a pattern it does not know) the interpreter runs. */
+	pcre2_jit_compile(re->code, PCRE2_JIT_COMPLETE);
+	return re;
+}
+
+void
+regex_free(struct regex **re)
+{
+	if (*re == NULL)
+		return;
+	pcre2_code_free((*re)->code);
+	free(*re);
+	*re = NULL;
+}
+
+enum regex_answer
+regex_search(const struct regex *re, struct str subject, size_t start,
+    size_t from[], size_t to[], size_t pairs)
+{
+	struct matcher *m = matcher_get();
+	int rc;
+
+	if (m == NULL)
+		return REGEX_LIMIT;
+	if (start > subject.n)
+		return REGEX_NO;
+	rc = pcre2_match(re->code, (PCRE2_SPTR)(subject.p ? subject.p : ""),
+	    subject.n, start, 0, m->data, m->context);
+	if (rc == PCRE2_ERROR_NOMATCH)
+		return REGEX_NO;
+	if (rc < 0)
+		return REGEX_LIMIT;
+	for (size_t i = 0; i < pairs; i++) {
+		const PCRE2_SIZE *v = pcre2_get_ovector_pointer(m->data);
+		bool set = i < PAIRS_MAX && (rc == 0 || i < (size_t)rc) &&
+		    v[2 * i] != PCRE2_UNSET && v[2 * i] <= v[2 * i + 1];
+
+		from[i] = set ? v[2 * i] : 0;
+		to[i] = set ? v[2 * i + 1] : 0;
+	}
+	return REGEX_YES;
+}
+
+enum regex_answer
+regex_match(const struct regex *re, struct str subject)
+{
+	return regex_search(re, subject, 0, NULL, NULL, 0);
+}
