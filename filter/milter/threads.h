@@ -1,0 +1,24 @@
+/*
+ * threads - a thread for each connection in place of libmilter's worker pool.
+ *
+ * Debian builds libmilter with a pool that serves the events of one poll round
+ * one after another: a callback that waits for DNS holds up every other
+ * event of its round.  libmilter reaches its pool and its signal handling
+ * through exported functions; milter/threads.c defines the same names in the
+ * program, which the dynamic linker prefers.  A connection's thread runs the
+ * library's own engine until the connection ends.
+ *
+ * threads_check() says whether the library found at run time is of the
+ * kind this was made for; without it a filter would only be slower.
+ */
+#ifndef MILTER_THREADS_H
+#define MILTER_THREADS_H
+
+#include <stdbool.h>
+
+/* false: the library does not look like a pool build; *why says more. */
+bool	threads_check(const char **why);
+/* Connections that have a thread now. */
+long	threads_running(void);
+
+#endif
