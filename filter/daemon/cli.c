@@ -1,0 +1,226 @@
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/cli.h"
+#include "daemon/control.h"
+#include "daemon/scan.h"
+#include "daemon/server.h"
+#include "score/score.h"
+
+#define DIAG_TEXT_MAX	(4 * 1024 * 1024)
+
+static int	run_main(int, char **);
+static int	check_main(int, char **);
+static int	ask_main(int, char **);
+static int	help_main(int, char **);
+
+static const struct command {
+	const char	*name;
+	int		(*main)(int, char **);
+	const char	*words;
+	const char	*help;
+} commands[] = {
+	{ "run", run_main, "[-c CONF] [--shadow] [-f]",
+	    "the daemon; -f stays in the foreground" },
+	{ "check", check_main, "[-c CONF]",
+	    "reads policy, tables and rules; tells every mistake" },
+	{ "scan", scan_main, "[-c CONF] [--client IP] [--client-name N] "
+	    "[--helo N]\n\t    [--from A] [--rcpt A]... [--user L] "
+	    "[--resolver R] [--rules GLOB]\n\t    [--json] FILE...",
+	    "judges messages offline and explains" },
+	{ "status", ask_main, "[-c CONF] [--json]",
+	    "counters of the running daemon" },
+	{ "metrics", ask_main, "[-c CONF]",
+	    "the same as Prometheus text" },
+	{ "reload", ask_main, "[-c CONF]",
+	    "takes a changed policy into force" },
+	{ "help", help_main, "", "this text" },
+};
+
+#define COMMANDS	(sizeof(commands) / sizeof(commands[0]))
+
+static void
+print_command(FILE *f, const struct command *c)
+{
+	fprintf(f, "\tpostern %s %s\n\t\t%s\n", c->name, c->words, c->help);
+}
+
+int
+cli_usage(const char *command)
+{
+	size_t i;
+
+	fputs("usage:\n", stderr);
+	for (i = 0; i < COMMANDS; i++)
+		if (command == NULL || strcmp(command, commands[i].name) == 0)
+			print_command(stderr, &commands[i]);
+	return CLI_USAGE;
+}
+
+static int
+help_main(int argc, char **argv)
+{
+	size_t i;
+
+	(void)argc;
+	(void)argv;
+	printf("postern %s, a milter for Postfix and Sendmail\n\n",
+	    CLI_VERSION);
+	for (i = 0; i < COMMANDS; i++)
+		print_command(stdout, &commands[i]);
+	printf("\nCONF is %s unless given.  See postern(8), "
+	    "postern.conf(5).\n", CLI_DEFAULT_CONF);
+	return 0;
+}
+
+struct policy *
+cli_load_policy(const char *conf, bool shadow, FILE *out)
+{
+	struct diag *diag = diag_new();
+	struct buf text = BUF_INIT(DIAG_TEXT_MAX);
+	struct policy *p = policy_load(conf, shadow, diag);
+
+	diag_print(diag, &text);
+	if (text.n > 0)
+		fwrite(text.p, 1, text.n, out);
+	buf_free(&text);
+	diag_free(&diag);
+	return p;
+}
+
+enum { OPT_SHADOW = 256, OPT_JSON };
+
+static const struct option long_options[] = {
+	{ "shadow", no_argument, NULL, OPT_SHADOW },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ NULL, 0, NULL, 0 }
+};
+
+struct common {
+	const char	*conf;
+	bool		 shadow, foreground, json;
+};
+
+/* false: a word that this command does not know. */
+static bool
+read_options(int argc, char **argv, const char *letters, struct common *o)
+{
+	int opt;
+
+	*o = (struct common){ .conf = CLI_DEFAULT_CONF };
+	while ((opt = getopt_long(argc, argv, letters, long_options,
+	    NULL)) != -1) {
+		switch (opt) {
+		case 'c':
+			o->conf = optarg;
+			break;
+		case 'f':
+			o->foreground = true;
+			break;
+		case OPT_SHADOW:
+			o->shadow = true;
+			break;
+		case OPT_JSON:
+			o->json = true;
+			break;
+		default:
+			return false;
+		}
+	}
+	return argv[optind] == NULL;
+}
+
+static int
+run_main(int argc, char **argv)
+{
+	struct common o;
+	struct server_options so;
+
+	if (!read_options(argc, argv, "c:f", &o) || o.json)
+		return cli_usage("run");
+	so = (struct server_options){ .conf = o.conf, .shadow = o.shadow,
+		.foreground = o.foreground };
+	return server_run(&so);
+}
+
+static int
+check_main(int argc, char **argv)
+{
+	struct common o;
+	struct policy *p;
+	int stage;
+	const struct rule *r;
+	size_t n;
+
+	if (!read_options(argc, argv, "c:", &o) || o.json || o.shadow)
+		return cli_usage("check");
+	p = cli_load_policy(o.conf, false, stdout);
+	if (p == NULL)
+		return 1;
+	printf("%s: %zu rules (", o.conf, p->nrules);
+	for (stage = 0; stage < STAGE_COUNT; stage++) {
+		for (n = 0, r = p->rules[stage]; r != NULL; r = r->next)
+			n++;
+		printf("%s%s %zu", stage ? ", " : "",
+		    stage_word((enum stage)stage), n);
+	}
+	printf("), %zu tables, %zu lists, %zu limits", p->ntables,
+	    p->ndnsbls, p->nlimits);
+	if (p->ruleset != NULL)
+		printf(", %zu score rules, %zu lines left out",
+		    ruleset_count(p->ruleset), ruleset_left_out(p->ruleset));
+	printf(": well formed\n");
+	policy_release(&p);
+	return 0;
+}
+
+/* status, metrics, reload: asked of the daemon over its control socket. */
+static int
+ask_main(int argc, char **argv)
+{
+	const char *request = argv[0];
+	struct common o;
+	struct policy *p;
+	struct str path;
+	int result;
+
+	if (!read_options(argc, argv, "c:", &o) || o.shadow ||
+	    (o.json && strcmp(request, "status") != 0))
+		return cli_usage(request);
+	/* A policy with mistakes still names its socket; only the text of
+	 * the mistakes is of no interest here. */
+	p = cli_load_policy(o.conf, false, stderr);
+	if (p == NULL)
+		return CLI_BAD_POLICY;
+	if (p->settings.control.kind != LISTEN_UNIX) {
+		fprintf(stderr, "postern: %s has no control socket\n",
+		    o.conf);
+		policy_release(&p);
+		return 1;
+	}
+	path = p->settings.control.path;
+	result = control_ask(path, o.json ? "status json" : request);
+	policy_release(&p);
+	return result;
+}
+
+int
+cli_main(int argc, char **argv)
+{
+	size_t i;
+
+	if (argc < 2)
+		return cli_usage(NULL);
+	if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+		printf("postern %s\n", CLI_VERSION);
+		return 0;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+		return help_main(argc, argv);
+	for (i = 0; i < COMMANDS; i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].main(argc - 1, argv + 1);
+	fprintf(stderr, "postern: no command \"%s\"\n", argv[1]);
+	return cli_usage(NULL);
+}
