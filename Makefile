@@ -22,7 +22,7 @@ POLICY := diag lex parse parse_define parse_rule parse_condition setting \
 	table resolve fact_table fact text trace cond act act_call eval policy journal \
 	road
 MILTER := threads glue apply
-DAEMON := socket server control cli scan report main
+DAEMON := socket control server message report scan cli main
 
 SRCS := $(BASE:%=filter/base/%.c) $(SERVICE:%=filter/service/%.c) \
 	$(MAIL:%=filter/mail/%.c) $(CHECK:%=filter/check/%.c) \
