@@ -39,18 +39,13 @@ static struct {
 	int		 ready_fd;	/* the parent waits here; -1: none */
 } server = { .reload_lock = PTHREAD_MUTEX_INITIALIZER, .ready_fd = -1 };
 
+/* Says what could not be done, once; the reason may be there already. */
 static bool
-complain(const char *what, const struct buf *err)
+fail(struct buf *err, const char *what)
 {
-	fprintf(stderr, "postern: %s%s%s\n", what, err->n ? ": " : "",
-	    err->n ? err->p : "");
+	if (err->n == 0)
+		buf_adds(err, what);
 	return false;
-}
-
-static void
-print_diag(const struct diag *diag, struct buf *out)
-{
-	diag_print(diag, out);
 }
 
 /* "stderr info", "syslog warn" */
@@ -182,11 +177,13 @@ reload(struct buf *out)
 {
 	struct diag *diag = diag_new();
 	struct policy *new, *old;
+	bool ok;
 
 	pthread_mutex_lock(&server.reload_lock);
 	new = policy_load(server.options->conf, server.options->shadow, diag);
-	print_diag(diag, out);
-	if (new == NULL) {
+	diag_print(diag, out);
+	ok = new != NULL;
+	if (!ok) {
 		metric_inc(METRIC_RELOADS_FAILED);
 		log_event(LOG_EV_RELOAD_FAILED, "conf=%s mistakes=%zu first=%s",
 		    server.options->conf, diag_errors(diag),
@@ -205,11 +202,11 @@ reload(struct buf *out)
 	}
 	pthread_mutex_unlock(&server.reload_lock);
 	diag_free(&diag);
-	return new != NULL || out->n == 0;
+	return ok;
 }
 
 static void
-status(struct buf *out, bool json)
+tell_status(struct buf *out, bool json)
 {
 	struct store_stats stats = { 0 };
 	struct policy *p = glue_policy();
@@ -262,7 +259,7 @@ handle(struct str request, struct buf *out)
 {
 	if (str_eq(request, STR("status")) ||
 	    str_eq(request, STR("status json"))) {
-		status(out, request.n > 6);
+		tell_status(out, request.n > 6);
 		return true;
 	}
 	if (str_eq(request, STR("metrics"))) {
@@ -337,6 +334,31 @@ wait_for_end(const sigset_t *set)
 	}
 }
 
+/* The socket as Postfix names it; Sendmail takes our own form. */
+static void
+print_mta_lines(const struct policy *p)
+{
+	const struct listen *l = &p->settings.listen;
+	char addr[ADDR_TEXT_MAX];
+	struct str rest, name = str_cut(p->settings.text[SETTING_LISTEN], ' ',
+	    &rest);
+
+	printf("postern listens.  For Postfix, in main.cf:\n\n");
+	if (l->kind == LISTEN_INET) {
+		addr_format(&l->addr, addr);
+		printf(l->addr.family == ADDR_V6 ?
+		    "smtpd_milters = inet:[%s]:%u\n" :
+		    "smtpd_milters = inet:%s:%u\n", addr, l->port);
+	} else {
+		printf("smtpd_milters = %.*s\n", STR_FMT(name));
+	}
+	printf("milter_default_action = tempfail\n\n"
+	    "For Sendmail, in sendmail.mc:\n\n"
+	    "INPUT_MAIL_FILTER(`postern', `S=%.*s, F=T, "
+	    "T=C:10s;S:60s;R:60s;E:5m')\n\n", STR_FMT(name));
+	fflush(stdout);
+}
+
 static bool
 open_services(const struct policy *p, struct buf *err)
 {
@@ -346,14 +368,14 @@ open_services(const struct policy *p, struct buf *err)
 	sv->hostname = p->settings.text[SETTING_HOSTNAME];
 	sv->store = store_open(p->settings.text[SETTING_STATE], err);
 	if (sv->store == NULL)
-		return complain("state", err);
+		return fail(err, "the state store can't be opened");
 	sv->resolver = resolver_new(p->settings.text[SETTING_RESOLVER], err);
 	if (sv->resolver == NULL)
-		return complain("resolver", err);
+		return fail(err, "the resolver can't be set up");
 	if (!dkim_global_init())
-		return complain("libopendkim can't be set up", err);
+		return fail(err, "libopendkim can't be set up");
 	if (!dmarc_global_init())
-		return complain("the public suffix list can't be read", err);
+		return fail(err, "the public suffix list can't be read");
 	return true;
 }
 
@@ -373,28 +395,27 @@ open_sockets(int *fd, int *control_fd, struct buf *err)
 {
 	*control_fd = -1;
 	if ((*fd = socket_listen(&server.listen, err)) == -1)
-		return complain("listen", err);
-	if (server.control.kind != LISTEN_OFF &&
-	    (*control_fd = socket_listen(&server.control, err)) == -1)
-		return complain("control", err);
-	return true;
+		return false;
+	if (server.control.kind == LISTEN_OFF)
+		return true;
+	*control_fd = socket_listen(&server.control, err);
+	return *control_fd != -1;
 }
 
 static bool
-start_threads(int fd, int control_fd, struct policy *p)
+start_threads(int fd, int control_fd, struct policy *p, struct buf *err)
 {
 	pthread_t thread;
-	struct buf none = BUF_INIT(1);
 
 	if (!glue_init(fd, &server.services, p))
-		return complain("libmilter does not take the socket", &none);
+		return fail(err, "libmilter does not take the socket");
 	if (control_fd != -1 && !control_start(control_fd, handle))
-		return complain("no thread for the control socket", &none);
+		return fail(err, "no thread for the control socket");
 	if (pthread_create(&thread, NULL, listener_thread, NULL) != 0 ||
 	    pthread_detach(thread) != 0 ||
 	    pthread_create(&thread, NULL, ticker_thread, NULL) != 0 ||
 	    pthread_detach(thread) != 0)
-		return complain("no thread", &none);
+		return fail(err, "no thread");
 	return true;
 }
 
@@ -419,28 +440,36 @@ finish(void)
 	return atomic_load(&server.listener_failed) ? 1 : 0;
 }
 
-static int
-serve(struct policy *p)
+/* Sockets first, while we may; nothing else as root. */
+static bool
+start(struct policy *p)
 {
 	struct buf err = BUF_INIT(ERROR_MAX);
 	int fd, control_fd;
+	bool ok;
+
+	ok = open_sockets(&fd, &control_fd, &err) &&
+	    drop_privileges(p->settings.text[SETTING_USER], &err) &&
+	    open_services(p, &err) &&
+	    start_threads(fd, control_fd, p, &err);
+	if (!ok)
+		fprintf(stderr, "postern: %s\n", err.p);
+	buf_free(&err);
+	return ok;
+}
+
+static int
+serve(struct policy *p)
+{
 	sigset_t signals;
-	bool started;
 
 	server.listen = p->settings.listen;
 	server.control = p->settings.control;
 	block_signals(&signals);
-	started = open_sockets(&fd, &control_fd, &err) &&
-	    drop_privileges(p->settings.text[SETTING_USER], &err);
-	if (!started && err.n > 0)
-		complain("start", &err);
-	started = started && open_services(p, &err) &&
-	    start_threads(fd, control_fd, p);
-	buf_free(&err);
-	if (!started) {
-		socket_remove(&server.listen);
+	if (!start(p))
 		return 1;
-	}
+	if (server.options->foreground && getenv("NOTIFY_SOCKET") == NULL)
+		print_mta_lines(p);
 	tell_ready();
 	log_event(LOG_EV_START, "conf=%s rules=%zu listen=%.*s",
 	    server.options->conf, p->nrules,
@@ -455,12 +484,13 @@ server_run(const struct server_options *options)
 	struct diag *diag = diag_new();
 	struct buf out = BUF_INIT(ERROR_MAX);
 	struct policy *p;
+	int status;
 
 	server.options = options;
 	server.started_ms = clock_wall_ms();
 	raise_limits();
 	p = policy_load(options->conf, options->shadow, diag);
-	print_diag(diag, &out);
+	diag_print(diag, &out);
 	if (out.n > 0)
 		fwrite(out.p, 1, out.n, stderr);
 	buf_free(&out);
@@ -473,5 +503,7 @@ server_run(const struct server_options *options)
 		return 1;
 	}
 	/* The first policy's texts (hostname, sockets) serve to the end. */
-	return serve(p);
+	status = serve(p);
+	policy_release(&p);
+	return status;
 }
