@@ -17,7 +17,7 @@ MAIL := stage session envelope charset header mailbox body link mime_cut \
 	mime html verdict
 CHECK := check key taglist spf spf_record spf_macro dkim dkim_signature \
 	dkim_sign dmarc dnsbl greylist limit notify authres
-SCORE := regex rule_parse rule_compile rule_match meta report
+SCORE := regex meta rule ruleset score
 POLICY := diag lex parse parse_define parse_rule parse_condition setting \
 	table resolve fact_table fact text trace cond act act_call eval policy journal \
 	road

@@ -1,17 +1,15 @@
 /*
- * score - SpamAssassin-syntax rule files: loaded, matched, added up.
+ * score - a message judged by a ruleset: which rules hit, and their sum.
  *
- * A ruleset is immutable once loaded and shared by all threads.  score_run()
- * judges a message at its end and leaves names, scores and report in the
- * txn's arena.  A line of a rule file that is not understood is named with
- * file and line, counted, and never silently dropped.
+ * score_run() judges a message at its end, once, and leaves names, scores
+ * and report in the txn's arena.  A regex that meets its match limit counts
+ * as no hit, and is told of in `limited'.  Called by the txn's thread.
  */
 #ifndef SCORE_SCORE_H
 #define SCORE_SCORE_H
 
 #include "check/check.h"
-
-struct ruleset;
+#include "score/ruleset.h"
 
 struct score_hit {
 	struct score_hit *next;
@@ -27,14 +25,6 @@ struct score_result {
 	bool		 limited;	/* a rule met its match limit */
 };
 
-/* Each path of the globs (white space between them), sorted; *problems says,
- * a line each, what was left out.  NULL: a file can't be read (in *err). */
-struct ruleset	*ruleset_load(struct str globs, struct buf *problems,
-		    struct buf *err);
-void		 ruleset_free(struct ruleset **);
-size_t		 ruleset_count(const struct ruleset *);
-size_t		 ruleset_left_out(const struct ruleset *);
-bool		 ruleset_has(const struct ruleset *, struct str rule);
 /* Once a txn; NULL: arena full. */
 const struct score_result *score_run(struct txn *, const struct ruleset *);
 bool		 score_hit(const struct score_result *, struct str rule);
