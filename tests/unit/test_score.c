@@ -1,0 +1,230 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "check/check.h"
+#include "score/score.h"
+
+static struct services services;
+
+static struct ruleset *
+load(const char *rules, struct buf *problems)
+{
+	char path[] = "/tmp/postern-rules-XXXXXX";
+	struct buf err = BUF_INIT(4096);
+	struct ruleset *set;
+	FILE *f;
+	int fd;
+
+	fd = mkstemp(path);
+	assert_int_not_equal(fd, -1);
+	f = fdopen(fd, "w");
+	fputs(rules, f);
+	fclose(f);
+	set = ruleset_load(str_of(path), problems, &err);
+	assert_non_null(set);
+	unlink(path);
+	buf_free(&err);
+	return set;
+}
+
+/* A message on a connection, with these fields and this body. */
+static struct session *
+message(const char *const *fields, const char *body)
+{
+	struct session *s = session_new();
+	struct txn *t = txn_begin(s, 1 << 20);
+	struct str value;
+
+	assert_non_null(check_attach_txn(t, &services));
+	for (; *fields != NULL; fields++) {
+		value = str_of(*fields);
+		assert_true(header_add(t->arena, &t->headers,
+		    str_cut(value, ':', &value), value));
+	}
+	body_add(&t->body, body, strlen(body));
+	return s;
+}
+
+static const char *const fields[] = {
+	"From: Alice Example <alice@example.org>",
+	"To: bob@example.net",
+	"Subject: =?utf-8?q?Cheap_pills?=",
+	"Message-ID: <1@example.org>",
+	NULL,
+};
+
+static const char body[] =
+    "Buy   our\r\npills now!\r\n\r\nSee http://pills.example/buy today.\r\n";
+
+/* Which of the rules named hit. */
+static void
+assert_hits(const char *rules, const char *hits, double sum)
+{
+	struct buf problems = BUF_INIT(65536), found = BUF_INIT(65536);
+	struct ruleset *set = load(rules, &problems);
+	struct session *s = message(fields, body);
+	const struct score_result *r = score_run(s->txn, set);
+	char want[512], *name, *save;
+
+	assert_non_null(r);
+	assert_int_equal(problems.n, 0);
+	snprintf(want, sizeof(want), "%s", hits);
+	for (name = strtok_r(want, " ", &save); name != NULL;
+	    name = strtok_r(NULL, " ", &save)) {
+		if (!score_hit(r, str_of(name)))
+			fail_msg("%s did not hit", name);
+		buf_addc(&found, 'x');
+	}
+	assert_int_equal(found.n, r->count);
+	assert_true(r->score > sum - 0.001 && r->score < sum + 0.001);
+	assert_ptr_equal(score_run(s->txn, set), r);
+	session_free(&s);
+	ruleset_free(&set);
+	buf_free(&problems);
+	buf_free(&found);
+}
+
+static void
+test_header(void **state)
+{
+	(void)state;
+	assert_hits("header A Subject =~ /cheap pills/i\n"
+	    "header B Subject:raw =~ /utf-8/\n"
+	    "header C From:addr =~ /^alice\\@example\\.org$/\n"
+	    "header D From:name =~ /^Alice Example$/\n"
+	    "header E exists:Reply-To\n"
+	    "header F exists:Message-ID\n"
+	    "header G Subject !~ /expensive/\n"
+	    "header H Reply-To =~ /none/ [if-unset: none at all]\n"
+	    "header I ALL =~ /^To: bob/m\n"
+	    "header J ToCc =~ /bob/\n"
+	    "header K Subject =~ m{cheap}\n",
+	    "A B C D F G H I J", 9);
+}
+
+static void
+test_body(void **state)
+{
+	(void)state;
+	assert_hits("body A /Buy our pills now/\n"
+	    "body B /^Cheap pills$/\n"
+	    "body C /now! See/\n"
+	    "uri D m{^http://pills\\.example/}\n"
+	    "full E /Subject:.*\\n.*\\n\\nBuy {3}our/s\n",
+	    "A B D E", 4);
+}
+
+static void
+test_meta_and_scores(void **state)
+{
+	(void)state;
+	assert_hits("body __PILLS /pills/\n"
+	    "header __ALICE From =~ /alice/\n"
+	    "meta BOTH (__PILLS && __ALICE)\n"
+	    "score BOTH 1.5 2.5 3.5 4.5 # net, no bayes\n"
+	    "meta NONE __PILLS && NOT_THERE\n"
+	    "body ZERO /pills/\nscore ZERO 0\n"
+	    "meta OWN_TAIL !OWN_TAIL\n"
+	    "describe BOTH pills from alice\n",
+	    "BOTH OWN_TAIL", 3.5);
+}
+
+static void
+test_left_out(void **state)
+{
+	struct buf problems = BUF_INIT(65536);
+	struct ruleset *set;
+
+	(void)state;
+	set = load("body GOOD /x/\n"
+	    "header E eval:check_for_something()\n"
+	    "body BAD /(/\n"
+	    "frobnicate yes\n"
+	    "ifplugin Mail::SpamAssassin::Plugin::DCC\n"
+	    "body HIDDEN /y/\n"
+	    "else\n"
+	    "body SEEN /y/\n"
+	    "endif\n", &problems);
+	assert_int_equal(ruleset_count(set), 2);
+	assert_int_equal(ruleset_left_out(set), 4);
+	assert_true(ruleset_has(set, STR("SEEN")));
+	assert_false(ruleset_has(set, STR("HIDDEN")));
+	assert_false(ruleset_has(set, STR("BAD")));
+	assert_non_null(strstr(problems.p,
+	    ":2: left out: E: eval functions are not known\n"));
+	assert_non_null(strstr(problems.p, ":3: left out: BAD: "));
+	assert_non_null(strstr(problems.p,
+	    ":4: left out: frobnicate: not a word that is known\n"));
+	ruleset_free(&set);
+	buf_free(&problems);
+}
+
+static void
+test_report(void **state)
+{
+	struct buf problems = BUF_INIT(65536);
+	struct ruleset *set = load("body FIRST /Buy/\nscore FIRST 4\n"
+	    "body SECOND /pills/\n", &problems);
+	struct session *s = message(fields, body);
+	const struct score_result *r = score_run(s->txn, set);
+	struct str text;
+
+	(void)state;
+	assert_non_null(r);
+	text = score_report(s->txn->arena, r, 0.5, 5);
+	assert_true(str_starts(text, STR("Yes, score=5.5 required=5.0 tests=")));
+	assert_true(str_find(text, STR("FIRST")) > 0);
+	assert_true(str_find(text, STR("SECOND")) > 0);
+	text = score_report(s->txn->arena, NULL, 1, 5);
+	assert_true(str_eq(text,
+	    STR("No, score=1.0 required=5.0 tests=none autolearn=no")));
+	session_free(&s);
+	ruleset_free(&set);
+	buf_free(&problems);
+}
+
+/* A regex that runs away costs a bounded time and is told of. */
+static void
+test_limited(void **state)
+{
+	struct buf problems = BUF_INIT(65536);
+	struct ruleset *set = load("full SLOW /(a+)+$/\n", &problems);
+	struct session *s;
+	const struct score_result *r;
+	char long_body[4000];
+
+	(void)state;
+	memset(long_body, 'a', sizeof(long_body));
+	memcpy(long_body + sizeof(long_body) - 5, "!\r\n", 4);
+	s = message(fields, long_body);
+	r = score_run(s->txn, set);
+	assert_non_null(r);
+	assert_int_equal(r->count, 0);
+	assert_true(r->limited);
+	session_free(&s);
+	ruleset_free(&set);
+	buf_free(&problems);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_header),
+		cmocka_unit_test(test_body),
+		cmocka_unit_test(test_meta_and_scores),
+		cmocka_unit_test(test_left_out),
+		cmocka_unit_test(test_report),
+		cmocka_unit_test(test_limited),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
