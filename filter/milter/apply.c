@@ -40,11 +40,11 @@ static bool
 set_reply(SMFICTX *ctx, struct arena *a, const struct reply *reply)
 {
 	char *lines[REPLY_MAX_LINES] = { NULL };
-	char code[4];
+	char code[16];
 	struct str rest = reply->text;
 	size_t n = 0;
 
-	snprintf(code, sizeof(code), "%03d", reply->code % 1000);
+	snprintf(code, sizeof(code), "%d", reply->code);
 	while (n < REPLY_MAX_LINES && rest.p != NULL) {
 		lines[n] = reply_line(a, str_cut(rest, '\n', &rest));
 		if (lines[n++] == NULL)

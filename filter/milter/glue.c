@@ -401,8 +401,9 @@ on_close(SMFICTX *ctx)
 bool
 glue_init(int fd, struct services *services, struct policy *policy)
 {
+	static char name[] = "postern";
 	struct smfiDesc desc = {
-		.xxfi_name = "postern",
+		.xxfi_name = name,
 		.xxfi_version = SMFI_VERSION,
 		.xxfi_flags = ACTIONS_WANTED,
 		.xxfi_connect = on_connect,

@@ -201,8 +201,11 @@ take_policy(struct session *s, struct policy *policy)
 {
 	if (policy == NULL || policy == s->policy)
 		return;
-	if (!arena_cleanup(s->arena, release_policy, s->policy))
+	/* A cleanup that can't be kept runs at once: it must not take the
+	 * reference that is in use. */
+	if (!arena_cleanup(s->arena, release_policy, policy_ref(s->policy)))
 		return;
+	policy_release(&s->policy);
 	s->policy = policy_ref(policy);
 }
 
