@@ -77,7 +77,12 @@ $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libpostern.a
 	$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -MMD -MP -MF $@.d \
 		$(ALL_LDFLAGS) -o $@ $< $(BUILD)/libpostern.a -lcmocka $(LIBS)
 
-programs: all $(UNIT:%=$(BUILD)/unit/%)
+# Conversations from text files: tests/replay/run plays them.
+$(BUILD)/replay: tests/replay/replay.c $(BUILD)/libpostern.a
+	$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< \
+		$(BUILD)/libpostern.a $(LIBS)
+
+programs: all $(BUILD)/replay $(UNIT:%=$(BUILD)/unit/%)
 
 unit: $(UNIT:%=$(BUILD)/unit/%)
 	@tests/run $(BUILD)/postern unit
@@ -164,4 +169,5 @@ clean:
 
 .PHONY: all programs unit fuzz-programs deps deps-test check check-asan \
 	check-tsan fuzz bench run lint format install clean
--include $(OBJS:.o=.d) $(wildcard $(BUILD)/unit/*.d $(BUILD)/fuzz_*.d)
+-include $(OBJS:.o=.d) $(wildcard $(BUILD)/unit/*.d $(BUILD)/fuzz_*.d \
+	$(BUILD)/replay.d)

@@ -172,7 +172,7 @@ policy_eval(struct session *s, enum stage stage, struct decision *d)
 		.stage = stage,
 		.arena = session_arena(s),
 		.verdict = session_verdict(s),
-		.trace = session_trace(s),
+		.trace = trace_of(s),
 		.decision = d,
 	};
 	struct rule *rule;

@@ -122,7 +122,7 @@ struct str
 text_render(struct session *s, enum stage stage, const struct text *text)
 {
 	struct arena *arena = session_arena(s);
-	struct trace *trace = session_trace(s);
+	struct trace *trace = trace_of(s);
 	struct buf out = BUF_INIT(RENDER_MAX);
 	struct str result;
 

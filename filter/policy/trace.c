@@ -17,7 +17,7 @@ truth_word(enum truth truth)
 }
 
 struct trace *
-session_trace(const struct session *s)
+trace_of(const struct session *s)
 {
 	return s->txn != NULL ? s->txn->trace : s->trace;
 }

@@ -72,7 +72,7 @@ struct trace {
 
 const char	*truth_word(enum truth);	/* "no", "yes", "unknown" */
 /* The open message's trace, else the connection's; may be NULL. */
-struct trace	*session_trace(const struct session *);
+struct trace	*trace_of(const struct session *);
 /* NULL: the arena is full. */
 struct trace	*trace_new(struct arena *, size_t max);
 /* The facts recorded since the last rule are the ones this rule read. */

@@ -618,7 +618,7 @@ unknown_holds(struct replay *r, struct str rest)
 
 	if (r->session == NULL)
 		return false;
-	f = session_trace(r->session) ? session_trace(r->session)->facts :
+	f = trace_of(r->session) ? trace_of(r->session)->facts :
 					NULL;
 	for (; f != NULL; f = f->next)
 		if (f->unknown && str_eq(f->name, rest))
@@ -763,10 +763,18 @@ play(const char *path)
 	return r.failed == 0;
 }
 
+static const char *
+base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash != NULL ? slash + 1 : path;
+}
+
 int
 main(int argc, char **argv)
 {
-	int good = 0, bad = 0;
+	int bad = 0;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (__sanitizer_set_report_fd != NULL)
@@ -777,14 +785,15 @@ main(int argc, char **argv)
 		return 2;
 	}
 	for (int i = 1; i < argc; i++) {
+		bool as_expected;
+
 		alarm(20);
-		if (play(argv[i]))
-			good++;
-		else
-			bad++;
+		as_expected = play(argv[i]);
+		printf("%s %s\n", as_expected ? "ok" : "not ok",
+		    base_name(argv[i]));
+		bad += !as_expected;
 	}
 	dmarc_global_free();
 	dkim_global_free();
-	printf("replay: %d conversations as expected, %d not\n", good, bad);
-	return bad > 0 || good == 0;
+	return bad > 0 || argc < 2;
 }
