@@ -141,6 +141,7 @@ bench: deps deps-test
 
 run: deps
 	+$(MAKE_J) all
+	@mkdir -p build/run
 	$(BUILD)/postern run -f -c contrib/postern.conf
 
 lint:
@@ -151,6 +152,7 @@ format:
 	tests/lint/format --fix
 
 SHARE := $(DESTDIR)$(PREFIX)/share
+UNITS := $(DESTDIR)$(PREFIX)/lib/systemd/system
 
 install: all
 	install -D $(BUILD)/postern $(DESTDIR)$(PREFIX)/sbin/postern
@@ -160,9 +162,10 @@ install: all
 		install -D -m 644 -t $(SHARE)/postern $$file; done
 	for file in $(wildcard rules/*.cf); do \
 		install -D -m 644 -t $(SHARE)/postern/rules $$file; done
-	for unit in $(wildcard contrib/*.service); do \
-		install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system \
-		$$unit; done
+	for unit in $(wildcard contrib/*.service contrib/*.socket); do \
+		install -D -m 644 -t $(UNITS) $$unit; done
+	sed -i 's,/usr/sbin/postern,$(PREFIX)/sbin/postern,' \
+		$(UNITS)/postern.service
 
 clean:
 	rm -rf build
