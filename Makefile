@@ -16,7 +16,7 @@ SERVICE := resolver dns_answer resolver_file resolver_unbound store \
 MAIL := stage session envelope charset header mailbox body link mime_cut \
 	mime html verdict
 CHECK := check key taglist spf spf_record spf_macro dkim dkim_signature \
-	dkim_sign dmarc dnsbl greylist limit notify authres
+	dkim_sign dmarc dmarc_record dnsbl greylist limit notify authres
 SCORE := regex meta rule ruleset score
 POLICY := diag lex parse parse_define parse_rule parse_condition setting \
 	table resolve fact_table fact text trace cond act act_call eval policy journal \

@@ -446,17 +446,19 @@ choose_best(struct dkim_result *r)
 const struct dkim_result *
 dkim_check(struct txn *txn)
 {
-	struct dkim_state *state = state_get(txn);
 	struct dkim_result *r = txn->checks->dkim;
+	struct dkim_state *state;
 
-	if (state == NULL || arena_overflowed(txn->arena))
-		return (NULL);
-	if (r->result != AUTH_UNKNOWN)
+	if (r && r->result != AUTH_UNKNOWN)
 		return (r);
 	dkim_feed_eoh(txn);
+	state = state_get(txn);
+	if (state == NULL || arena_overflowed(txn->arena))
+		return (NULL);
 	state->deadline = check_deadline(txn->session);
 	judge_all(state, &txn->headers);
 	handle_free(state);
+	r = txn->checks->dkim;
 	choose_best(r);
 	return (r);
 }

@@ -2,13 +2,24 @@
  * dmarc - RFC 7489, evaluated here on libpsl, from our own SPF and DKIM.
  *
  * dmarc_start() starts the record's lookups as soon as the From field is
- * known.  result: pass, fail, none (no record), temperror, permerror.
- * `policy' is what the domain asks for this message when it fails.
+ * known; dmarc_check() waits, at most until check_deadline().
+ * result: pass, fail, none (no record), temperror, permerror (a record that
+ * can't be used, or a From field without a domain).  `policy' is what the
+ * domain asks for this message when it fails.
+ *
+ * Where From names several domains each is evaluated, and the message gets
+ * the worst answer of all (section 6.6.1), so that a second address is no way
+ * around a policy.  pct= is decided by a hash of the message's own header
+ * fields: the same message always gets the same answer.
+ *
+ * The public suffix list is loaded once and only read after that.
  */
 #ifndef CHECK_DMARC_H
 #define CHECK_DMARC_H
 
 #include "check/check.h"
+
+#define DMARC_MAX_DOMAINS	4	/* of From; more are a permerror */
 
 enum dmarc_policy { DMARC_NONE, DMARC_QUARANTINE, DMARC_REJECT };
 
@@ -20,7 +31,7 @@ struct dmarc_result {
 	struct str	 problem;
 };
 
-bool		 dmarc_global_init(void);	/* loads the public suffix list */
+bool		 dmarc_global_init(void);	/* once, before any thread */
 void		 dmarc_global_free(void);
 void		 dmarc_start(struct txn *);
 const struct dmarc_result *dmarc_check(struct txn *);	/* NULL: arena full */

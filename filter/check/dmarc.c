@@ -1,0 +1,349 @@
+#include <libpsl.h>
+#include <stdint.h>
+
+#include "check/dkim.h"
+#include "check/dmarc.h"
+#include "check/dmarc_record.h"
+#include "check/spf.h"
+
+#define FIELDS_MAX    8 /* From fields that are looked at */
+#define MAILBOXES_MAX 32 /* of one of them */
+
+static psl_ctx_t *suffixes;
+
+static const char *const policy_words[] = {
+	[DMARC_NONE] = "none",
+	[DMARC_QUARANTINE] = "quarantine",
+	[DMARC_REJECT] = "reject",
+};
+
+const char *
+dmarc_policy_word(enum dmarc_policy policy)
+{
+	return (policy_words[policy]);
+}
+
+/* The newest of Debian's file and the list that libpsl was built with. */
+bool
+dmarc_global_init(void)
+{
+	suffixes = psl_latest(NULL);
+	return (suffixes != NULL);
+}
+
+void
+dmarc_global_free(void)
+{
+	psl_free(suffixes);
+	suffixes = NULL;
+}
+
+struct str
+dmarc_org_domain(struct arena *a, struct str domain)
+{
+	struct str name = envelope_domain(a, domain);
+	const char *org;
+
+	if (name.p == NULL || name.n == 0 || name.p[0] == '[' ||
+	    suffixes == NULL)
+		return (STR(""));
+	/* The length as a bound: text in an arena may lack its NUL. */
+	name = arena_str(a, name);
+	if (name.p == NULL)
+		return (STR(""));
+	org = psl_registrable_domain(suffixes, name.p);
+	return (org ? str_of(org) : STR(""));
+}
+
+/* The domains that From names, each once. */
+struct author {
+	struct str domains[DMARC_MAX_DOMAINS];
+	size_t n;
+	const char *problem; /* more than these, or none */
+};
+
+static void
+add_domain(struct arena *a, struct author *author, struct str domain)
+{
+	struct str name = envelope_domain(a, domain);
+	size_t i;
+
+	if (name.p == NULL || name.n == 0 || name.p[0] == '[') {
+		author->problem = "From has an address without a domain";
+		return;
+	}
+	for (i = 0; i < author->n; i++)
+		if (str_eq(author->domains[i], name))
+			return;
+	if (author->n == DMARC_MAX_DOMAINS)
+		author->problem = "From names too many domains";
+	else
+		author->domains[author->n++] = name;
+}
+
+static void
+find_author(struct txn *txn, struct author *author)
+{
+	unsigned int nth, n = header_count(&txn->headers, STR("From"));
+	const struct header *h;
+	const struct mailbox *m;
+	bool more = false;
+
+	*author = (struct author){ .n = 0 };
+	if (n > FIELDS_MAX)
+		author->problem = "too many From fields";
+	for (nth = 1; nth <= n && nth <= FIELDS_MAX; nth++) {
+		h = header_get(&txn->headers, STR("From"), nth);
+		m = header_mailboxes(txn->arena, h->value, MAILBOXES_MAX,
+		    &more);
+		for (; m; m = m->next)
+			add_domain(txn->arena, author, m->domain);
+		if (more)
+			author->problem = "From names too many addresses";
+	}
+	if (author->n == 0 && !author->problem)
+		author->problem = "no From field with a domain";
+}
+
+static struct str
+record_name(struct arena *a, struct str domain)
+{
+	return (arena_printf(a, "_dmarc.%.*s", STR_FMT(domain)));
+}
+
+static void
+start_lookup(struct txn *txn, struct str domain)
+{
+	struct str name = record_name(txn->arena, domain);
+
+	if (name.p != NULL)
+		(void)check_keep_lookup(txn->arena,
+		    resolver_start(txn->checks->services->resolver, name,
+			DNS_TXT));
+}
+
+void
+dmarc_start(struct txn *txn)
+{
+	struct author author;
+	struct str org;
+	size_t i;
+
+	find_author(txn, &author);
+	for (i = 0; i < author.n; i++) {
+		org = dmarc_org_domain(txn->arena, author.domains[i]);
+		start_lookup(txn, author.domains[i]);
+		if (org.n > 0 && !str_eq(org, author.domains[i]))
+			start_lookup(txn, org);
+	}
+}
+
+/* Section 6.6.3 for one name; AUTH_PASS stands for "here it is". */
+static enum auth_result
+fetch_record(struct txn *txn, struct str domain, struct dmarc_record *record,
+    struct dmarc_result *r)
+{
+	struct str name = record_name(txn->arena, domain);
+	const struct dns_answer *answer;
+	struct lookup *lookup = NULL;
+	struct str found = STR_NONE;
+	size_t i, n = 0;
+
+	if (name.p == NULL)
+		return (AUTH_TEMPERROR);
+	answer = resolver_ask(txn->checks->services->resolver, name, DNS_TXT,
+	    check_deadline(txn->session), &lookup);
+	if (!check_keep_lookup(txn->arena, lookup))
+		return (AUTH_TEMPERROR);
+	if (answer->status == DNS_SERVFAIL || answer->status == DNS_TIMEOUT) {
+		r->problem = arena_printf(txn->arena, "%s: %.*s",
+		    dns_status_word(answer->status), STR_FMT(name));
+		return (AUTH_TEMPERROR);
+	}
+	for (i = 0; i < answer->count; i++)
+		if (dmarc_record_is(answer->records[i].data)) {
+			found = answer->records[i].data;
+			n++;
+		}
+	if (n == 0)
+		return (AUTH_NONE);
+	r->problem = STR("several DMARC records");
+	if (n > 1)
+		return (AUTH_PERMERROR);
+	r->problem = STR("the DMARC record has no valid policy");
+	if (!dmarc_record_parse(found, record))
+		return (AUTH_PERMERROR);
+	r->problem = STR("");
+	return (AUTH_PASS);
+}
+
+/* Section 3.1: strict is the same name, relaxed the same organization. */
+static bool
+aligned(struct txn *txn, const struct dmarc_result *r, struct str domain,
+    bool strict)
+{
+	if (str_ieq(domain, r->domain))
+		return (true);
+	return (!strict && r->org.n > 0 &&
+	    str_eq(dmarc_org_domain(txn->arena, domain), r->org));
+}
+
+/* What aligned identifiers say: pass, temperror, or fail. */
+static enum auth_result
+ask_spf(struct txn *txn, const struct dmarc_result *r, bool strict)
+{
+	const struct spf_result *spf = spf_check(txn);
+
+	if (spf == NULL)
+		return (AUTH_TEMPERROR);
+	if ((spf->result == AUTH_PASS || spf->result == AUTH_TEMPERROR) &&
+	    aligned(txn, r, spf->domain, strict))
+		return (spf->result);
+	return (AUTH_FAIL);
+}
+
+static enum auth_result
+ask_dkim(struct txn *txn, const struct dmarc_result *r, bool strict)
+{
+	const struct dkim_result *dkim = dkim_check(txn);
+	const struct dkim_signature *s;
+	enum auth_result best = AUTH_FAIL;
+
+	if (dkim == NULL)
+		return (AUTH_TEMPERROR);
+	for (s = dkim->signatures; s; s = s->next) {
+		if ((s->result != AUTH_PASS && s->result != AUTH_TEMPERROR) ||
+		    !aligned(txn, r, s->domain, strict))
+			continue;
+		if (s->result == AUTH_PASS)
+			return (AUTH_PASS);
+		best = AUTH_TEMPERROR;
+	}
+	return (best);
+}
+
+/* FNV-1a: the same in every process, unlike str_hash(). */
+static uint32_t
+hash_add(uint32_t hash, struct str s)
+{
+	size_t i;
+
+	for (i = 0; i < s.n; i++)
+		hash = (hash ^ (unsigned char)s.p[i]) * 16777619u;
+	return (hash);
+}
+
+/* Section 6.6.4: outside of the sample the next milder policy holds. */
+static enum dmarc_policy
+sampled(const struct headers *headers, enum dmarc_policy policy,
+    unsigned int percent)
+{
+	static const char *const names[] = { "Message-ID", "From", "Date",
+		"Subject" };
+	uint32_t hash = 2166136261u;
+	const struct header *h;
+	size_t i;
+
+	if (policy == DMARC_NONE || percent >= 100)
+		return (policy);
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		h = header_get(headers, str_of(names[i]), 1);
+		if (h)
+			hash = hash_add(hash, str_trim(h->value));
+	}
+	hash ^= hash >> 16;
+	if (hash % 100 < percent)
+		return (policy);
+	return (policy == DMARC_REJECT ? DMARC_QUARANTINE : DMARC_NONE);
+}
+
+/* One From domain. */
+static void
+check_domain(struct txn *txn, struct str domain, struct dmarc_result *r)
+{
+	struct dmarc_record record;
+	enum auth_result spf, dkim;
+	bool from_org = false;
+
+	*r = (struct dmarc_result){ .domain = domain, .problem = STR("") };
+	r->org = dmarc_org_domain(txn->arena, domain);
+	r->result = fetch_record(txn, domain, &record, r);
+	if (r->result == AUTH_NONE && r->org.n > 0 && !str_eq(r->org, domain)) {
+		r->result = fetch_record(txn, r->org, &record, r);
+		from_org = true;
+	}
+	if (r->result != AUTH_PASS)
+		return;
+	r->policy = sampled(&txn->headers,
+	    from_org ? record.subdomains : record.policy, record.percent);
+	spf = ask_spf(txn, r, record.strict_spf);
+	if (spf == AUTH_PASS)
+		return;
+	dkim = ask_dkim(txn, r, record.strict_dkim);
+	if (dkim == AUTH_PASS)
+		return;
+	r->result = AUTH_FAIL;
+	if (spf == AUTH_TEMPERROR || dkim == AUTH_TEMPERROR) {
+		r->result = AUTH_TEMPERROR;
+		r->problem = STR("an aligned identifier could not be checked");
+	}
+}
+
+/* How bad an answer is where From names several domains. */
+static int
+badness(const struct dmarc_result *r)
+{
+	switch (r->result) {
+	case AUTH_FAIL:
+		return (10 + (int)r->policy);
+	case AUTH_TEMPERROR:
+		return (4);
+	case AUTH_PERMERROR:
+		return (3);
+	case AUTH_NONE:
+		return (2);
+	default:
+		return (1);
+	}
+}
+
+static void
+check_author(struct txn *txn, struct dmarc_result *worst)
+{
+	struct author author;
+	struct dmarc_result r;
+	size_t i;
+
+	find_author(txn, &author);
+	*worst = (struct dmarc_result){ .result = AUTH_UNKNOWN,
+		.domain = STR(""),
+		.org = STR(""),
+		.problem = STR("") };
+	for (i = 0; i < author.n; i++) {
+		check_domain(txn, author.domains[i], &r);
+		if (i == 0 || badness(&r) > badness(worst))
+			*worst = r;
+	}
+	if (author.problem && worst->result != AUTH_FAIL) {
+		worst->result = AUTH_PERMERROR;
+		worst->problem = str_of(author.problem);
+	}
+}
+
+const struct dmarc_result *
+dmarc_check(struct txn *txn)
+{
+	struct checks *checks = txn->checks;
+	struct dmarc_result *r;
+
+	if (checks->dmarc)
+		return (checks->dmarc);
+	r = arena_alloc(txn->arena, sizeof(*r));
+	if (r == NULL)
+		return (NULL);
+	check_author(txn, r);
+	if (arena_overflowed(txn->arena))
+		return (NULL);
+	checks->dmarc = r;
+	return (r);
+}
