@@ -13,8 +13,8 @@ BASE := mem arena str map addr clock log metric
 SERVICE := resolver dns_answer resolver_file resolver_unbound store \
 	slots store_cell store_memory store_row store_writer store_file \
 	store_sqlite
-MAIL := stage session envelope charset header mailbox body link mime_cut \
-	mime html verdict
+MAIL := stage session envelope charset header header_mailbox body link \
+	mime_cut mime html verdict
 CHECK := check key taglist spf spf_record spf_macro dkim dkim_signature \
 	dkim_sign dmarc dmarc_record dnsbl greylist limit notify authres
 SCORE := regex meta rule ruleset score

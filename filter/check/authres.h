@@ -2,9 +2,10 @@
  * authres - Authentication-Results, RFC 8601: ours written, forged ones found.
  *
  * authres_forged() tells whether a field claims our authserv-id, comments,
- * quoting, folding and case considered; such a field that came from outside
- * is removed.  authres_make() writes the value of ours from what the checks
- * have computed, folded at 78 columns by LF.
+ * quoting, folding, case, IDNA and a last dot considered; such a field that
+ * came from outside is removed (section 5).  authres_make() writes the value
+ * of ours from what the checks have computed, folded at 78 columns by LF;
+ * the space behind the field's colon is not part of it.
  */
 #ifndef CHECK_AUTHRES_H
 #define CHECK_AUTHRES_H
@@ -13,8 +14,11 @@
 
 /* value: as the MTA gave it. */
 bool		 authres_forged(struct str value, struct str authserv_id);
-/* Marks every forged field of the message in the verdict (EDIT_REMOVE). */
+/* Marks every forged field of the message in the verdict (EDIT_REMOVE).
+ * false: the arena is full, or there were more fields than are kept, so that
+ * a forged one may be among those not seen. */
 bool		 authres_strip(struct txn *, struct str authserv_id);
+/* STR_NONE: the arena is full. */
 struct str	 authres_make(struct txn *, struct str authserv_id);
 
 #endif

@@ -26,7 +26,7 @@
 
 struct attachment {
 	struct attachment *next;
-	struct str	 name;		/* decoded file name, "" if it has none */
+	struct str	 name;		/* decoded; "" if it has none */
 	struct str	 type;		/* "application/pdf", lower case */
 	uint64_t	 size;		/* decoded bytes */
 };
@@ -48,8 +48,9 @@ struct content {
 	struct attachment *attachments;
 	struct url	*urls;
 	unsigned int	 parts, depth;
-	bool		 truncated;	/* a cap was met: a tag tells the policy */
-	bool		 broken;	/* boundary missing and the like */
+	bool		 truncated;	/* a cap was met */
+	bool		 broken;	/* boundary missing or unclosed, two
+					 * Content-Types and the like */
 };
 
 struct body {

@@ -34,7 +34,7 @@ struct rcpt {
 	struct address	 addr;
 	bool		 mta_refused;	/* {rcpt_mailer} was "error" */
 	enum action	 action;	/* what was decided for it */
-	bool		 final;		/* `accept' was said: no message rules */
+	bool		 final;		/* `accept': no message rules */
 	struct str	 rule;
 };
 
@@ -55,24 +55,24 @@ struct txn {
 	struct verdict	 verdict;
 	struct checks	*checks;	/* results about this message */
 	struct trace	*trace;
-	int64_t		 deadline;	/* mono ms: all waiting of this message */
+	int64_t		 deadline;	/* mono ms, of the whole message */
 	int64_t		 waited_ms;	/* time its rules have taken so far */
 	bool		 judged;	/* it came to its end */
-	bool		 non_smtp;	/* sendmail(1) mail by non_smtpd_milters */
+	bool		 non_smtp;	/* sendmail(1), non_smtpd_milters */
 };
 
 struct session {
 	struct arena	*arena;
 	uint64_t	 id;
 	struct addr	 client;	/* family ADDR_NONE: a local pipe */
-	struct str	 client_name;	/* "" or the name; never "[192.0.2.1]" */
+	struct str	 client_name;	/* never "[192.0.2.1]" but "" */
 	struct str	 helo;
 	struct str	 daemon_name, mta_name;
 	struct verdict	 verdict;	/* what connect and helo decided */
 	bool		 accepted;	/* `accept' at connect or helo */
 	struct checks	*checks;	/* results about this connection */
 	struct trace	*trace;
-	struct policy	*policy;	/* a reference; the txn's policy is taken
+	struct policy	*policy;	/* a reference; the txn's is taken
 					 * again at MAIL */
 	int64_t		 deadline;	/* mono ms: all waiting of this stage */
 	struct txn	*txn;		/* NULL between messages */
@@ -90,6 +90,6 @@ struct verdict	*session_verdict(struct session *);
 struct rcpt	*txn_add_rcpt(struct txn *, struct str arg);
 /* It was neither refused nor discarded. */
 bool		 rcpt_accepted(const struct rcpt *);
-uint64_t	 txn_size(const struct txn *);	/* headers and body as on the wire */
+uint64_t	 txn_size(const struct txn *);	/* as on the wire */
 
 #endif

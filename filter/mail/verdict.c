@@ -311,8 +311,8 @@ reply_text(struct arena *a, struct str text, struct str *out)
 }
 
 bool
-reply_make(
-    struct arena *a, enum action action, struct str text, struct reply *r)
+reply_make(struct arena *a, enum action action, struct str text,
+    struct reply *r)
 {
 	bool reject = action == ACTION_REJECT, agrees;
 	char class = reject ? '5' : '4';
@@ -328,7 +328,7 @@ reply_make(
 	code = take_code(&rest);
 	take_enhanced(&rest, enhanced);
 	agrees = (code == 0 || code / 100 == class - '0') &&
-		 (enhanced[0] == '\0' || enhanced[0] == class);
+	    (enhanced[0] == '\0' || enhanced[0] == class);
 	if (!agrees) {
 		code = 0;
 		enhanced[0] = '\0';
