@@ -73,13 +73,31 @@ server_spawn(char *path, int in, int out)
 	posix_spawn_file_actions_destroy(&actions);
 }
 
+/* The line with the port; false: it ended without one. */
+static bool
+server_port(int fd)
+{
+	size_t n = 0;
+	ssize_t got = 1;
+
+	while (got > 0 && n + 1 < sizeof(dns.port) &&
+	    (n == 0 || dns.port[n - 1] != '\n')) {
+		got = read(fd, dns.port + n, sizeof(dns.port) - 1 - n);
+		n += got > 0 ? (size_t)got : 0;
+	}
+	if (n == 0 || dns.port[n - 1] != '\n')
+		return false;
+	dns.port[n - 1] = '\0';
+	return true;
+}
+
 /* False: no Python, or no dnslib. */
 static bool
 server_start(const char *text)
 {
 	char path[] = "/tmp/test_unbound.XXXXXX";
 	int fd = mkstemp(path), in[2], out[2];
-	ssize_t n = -1;
+	bool ok;
 
 	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 	close(fd);
@@ -89,12 +107,10 @@ server_start(const char *text)
 	close(in[0]);
 	close(out[1]);
 	dns.in = in[1];
-	if (dns.pid > 0)
-		n = read(out[0], dns.port, sizeof(dns.port) - 1);
+	ok = dns.pid > 0 && server_port(out[0]);
 	close(out[0]);
 	unlink(path);
-	dns.port[n > 0 ? strcspn(dns.port, "\n") : 0] = '\0';
-	return n > 0;
+	return ok;
 }
 
 static int

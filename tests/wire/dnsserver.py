@@ -321,7 +321,9 @@ def main():
     signal.signal(signal.SIGHUP,
                   lambda *unused: server.set_zone(_read(args.zone)))
     with server:
-        print(server.port, flush=True)
+        # One write: who has read the port may close the pipe.
+        sys.stdout.write(f'{server.port}\n')
+        sys.stdout.flush()
         while sys.stdin.buffer.read(4096):
             pass
 
