@@ -48,7 +48,7 @@ ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -pthread -fPIE -Ifilter $(WARN) \
 ALL_LDFLAGS = -pthread -pie -Wl,-z,relro,-z,now $(LDFLAGS)
 LIBS := -lmilter -lunbound $(PKG_LIBS) -lm
 
-all: $(if $(wildcard filter/daemon/main.c),$(BUILD)/postern,$(BUILD)/libpostern.a)
+all: $(BUILD)/postern
 
 $(BUILD)/postern: $(BUILD)/filter/daemon/main.o $(BUILD)/libpostern.a
 	$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
@@ -82,7 +82,7 @@ $(BUILD)/replay: tests/replay/replay.c $(BUILD)/libpostern.a
 	$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< \
 		$(BUILD)/libpostern.a $(LIBS)
 
-programs: all $(UNIT:%=$(BUILD)/unit/%)
+programs: all $(UNIT:%=$(BUILD)/unit/%) $(BUILD)/replay
 
 unit: $(UNIT:%=$(BUILD)/unit/%)
 	@tests/run $(BUILD)/postern unit

@@ -653,7 +653,7 @@ test_foreign_files(void **state)
 	(void)state;
 	write_file("this is no database, but somebody's only copy of a "
 		   "novel\n",
-	    60);
+	    57);
 	refused_untouched("not a database");
 	unlink(path);
 	run_sql("CREATE TABLE recipes (name TEXT)");
