@@ -34,7 +34,9 @@ struct unbound {
 };
 
 /* The library's limits are made for one program that asks now and then; the
- * caches are small because the table of futures stands in front. */
+ * caches are small because the table of futures stands in front.  What it
+ * remembers of dead servers (infra-*) is best left alone: it fails at once
+ * while a server is gone and asks again within a second of its return. */
 static const struct {
 	const char *name, *value;
 } settings[] = {
@@ -48,11 +50,6 @@ static const struct {
 	{ "unblock-lan-zones:", "yes" },
 	{ "insecure-lan-zones:", "yes" },
 	{ "do-not-query-localhost:", "no" },
-	/* One name that its server never answers must not make the server
-	 * itself look dead. */
-	{ "infra-keep-probing:", "yes" },
-	{ "infra-cache-max-rtt:", "2000" },
-	{ "infra-host-ttl:", "60" },
 };
 
 /* Names that the library answers NXDOMAIN by itself (RFC 6761); where we

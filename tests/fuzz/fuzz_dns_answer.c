@@ -14,7 +14,7 @@ check_records(const struct dns_answer *a, size_t size)
 	assert(a->count <= DNS_MAX_RECORDS);
 	assert((a->status == DNS_OK) == (a->count > 0));
 	assert(size <= DNS_MAX_BYTES + sizeof(*a) +
-	    DNS_MAX_RECORDS * sizeof(struct dns_record));
+		DNS_MAX_RECORDS * sizeof(struct dns_record));
 	for (size_t i = 0; i < a->count; i++)
 		assert(a->records[i].data.p[a->records[i].data.n] == '\0');
 }
