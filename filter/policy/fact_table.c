@@ -1,8 +1,8 @@
 #include "policy/fact.h"
 
-static const char *const spf_words[] = { "none", "neutral", "pass", "fail",
+static const char *const spf_words[] = { "none", "fail", "pass", "neutral",
 	"softfail", "temperror", "permerror", NULL };
-static const char *const dkim_words[] = { "none", "neutral", "pass", "fail",
+static const char *const dkim_words[] = { "none", "pass", "fail", "neutral",
 	"policy", "temperror", "permerror", NULL };
 static const char *const dmarc_words[] = { "none", "pass", "fail", "reject",
 	"quarantine", "temperror", "permerror", NULL };

@@ -361,8 +361,6 @@ unescape(struct lexer *l, struct token *t)
 {
 	char *out = arena_alloc(l->arena, t->raw.n + 1);
 	size_t n = 0;
-	bool ok = true;
-
 	if (out == NULL)
 		return false;
 	for (size_t i = 0; i < t->raw.n; i++) {
@@ -377,7 +375,6 @@ unescape(struct lexer *l, struct token *t)
 			if (c == 'n' || c == 't')
 				c = c == 'n' ? '\n' : '\t';
 			else if (c != '"' && c != '\\') {
-				ok = false;
 				if (!l->mute)
 					diag_error(l->diag, at,
 					    "a string knows \\n, \\t, \\\" and "
@@ -387,7 +384,7 @@ unescape(struct lexer *l, struct token *t)
 		out[n++] = c;
 	}
 	t->text = (struct str){ out, n };
-	return ok;
+	return true;
 }
 
 static struct token
@@ -410,6 +407,24 @@ token_string(struct lexer *l)
 	return t;
 }
 
+static void
+macro_unknown(struct lexer *l, const struct token *t)
+{
+	const char **names;
+	size_t n = 0;
+
+	if (l->mute || diag_errors(l->diag) > DIAG_MAX)
+		return;
+	diag_error(l->diag, t->place, "macro `%.*s' is not defined",
+	    STR_FMT(t->text));
+	names = mem_alloc((l->macros->count + 1) * sizeof(*names));
+	for (struct macro *m = l->macros->first; m != NULL; m = m->next)
+		names[n++] =
+		    arena_printf(l->arena, "$%.*s", STR_FMT(m->name.text)).p;
+	diag_suggest(l->diag, t->text, names, n);
+	free(names);
+}
+
 /* Begins to read the tokens of $name; false with a TOKEN_BAD in *t. */
 static bool
 macro_enter(struct lexer *l, struct token *t)
@@ -422,23 +437,12 @@ macro_enter(struct lexer *l, struct token *t)
 	m = map_get(l->macros->by_name, str_sub(t->text, 1, t->text.n));
 	t->kind = TOKEN_BAD;
 	if (m == NULL) {
-		const char **names;
-		size_t n = 0;
-
-		if (l->mute)
-			return false;
-		diag_error(l->diag, t->place, "macro `%.*s' is not defined",
-		    STR_FMT(t->text));
-		names = mem_alloc((l->macros->count + 1) * sizeof(*names));
-		for (m = l->macros->first; m != NULL; m = m->next)
-			names[n++] = arena_printf(l->arena, "$%.*s",
-			    STR_FMT(m->name.text))
-					 .p;
-		diag_suggest(l->diag, t->text, names, n);
-		free(names);
+		macro_unknown(l, t);
 		return false;
 	}
 	m->used = true;
+	if (m->n == 0)		/* its definition was a mistake */
+		return false;
 	l->macros->expanded += m->n;
 	if (l->macros->expanded > LEX_MACROS_MAX) {
 		if (!l->mute)

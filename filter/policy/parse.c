@@ -148,8 +148,12 @@ parse_block(struct parse *p, enum stage stage, bool shadow)
 {
 	struct token open;
 
-	if (!parse_brace(p, &open))
-		return;
+	/* Where it is missing at a line's end, its rules follow all the same. */
+	if (!parse_brace(p, &open)) {
+		if (lex_peek(p->lex)->kind != TOKEN_NEWLINE)
+			return;
+		open.kind = TOKEN_BAD;
+	}
 	for (;;) {
 		const struct token *t = lex_peek(p->lex);
 
@@ -162,8 +166,9 @@ parse_block(struct parse *p, enum stage stage, bool shadow)
 			return;
 		}
 		if (t->kind == TOKEN_END || begins_statement(t)) {
-			diag_error(p->diag, open.place,
-			    "this `{' is never closed");
+			if (open.kind != TOKEN_BAD)
+				diag_error(p->diag, open.place,
+				    "this `{' is never closed");
 			p->unclosed = true;
 			return;
 		}
@@ -279,6 +284,9 @@ parse_macro(struct parse *p, const struct token *name)
 	    lex_peek(p->lex)->kind != TOKEN_END &&
 	    lex_peek(p->lex)->kind != TOKEN_BAD && n < LEX_MACRO_MAX)
 		value[n++] = lex_next(p->lex);
+	/* With a mistake in it, it is known and empty: that is told once. */
+	if (lex_peek(p->lex)->kind == TOKEN_BAD)
+		n = 0;
 	if (n == LEX_MACRO_MAX)
 		diag_error(p->diag, name->place,
 		    "a macro has less than %d words", LEX_MACRO_MAX);
@@ -305,12 +313,19 @@ unknown_statement(struct parse *p, const struct token *word)
 		known[n++] = statements[i].word;
 	for (enum setting s = 0; s < SETTING_COUNT; s++)
 		known[n++] = setting_words(s);
-	diag_error(p->diag, word->place, "unknown statement `%.*s'",
-	    STR_FMT(word->text));
 	if (stage_parse(word->text, &stage))
-		diag_suggest(p->diag, word->text, (const char *[]){ "on" }, 1);
-	else
+		diag_error(p->diag, word->place,
+		    "the rules of a stage begin with `on %.*s {'",
+		    STR_FMT(word->text));
+	else if (parse_is_verb(word->text))
+		diag_error(p->diag, word->place,
+		    "the action `%.*s' stands outside of a stage's braces",
+		    STR_FMT(word->text));
+	else {
+		diag_error(p->diag, word->place, "unknown statement `%.*s'",
+		    STR_FMT(word->text));
 		diag_suggest(p->diag, word->text, known, n);
+	}
 	lex_skip_statement(p->lex);
 }
 
@@ -333,7 +348,7 @@ parse_setting(struct parse *p, const struct token *word)
 				word->text) &&
 			    rest.p != NULL)
 				known[n++] = rest.p;
-		parse_expected(p, t, known[0]);
+		parse_expected(p, t, n == 1 ? "`max'" : "`stage' or `message'");
 		diag_suggest(p->diag, second, known, n);
 		lex_skip_statement(p->lex);
 		return;

@@ -84,7 +84,7 @@ bool		 parse_end(struct parse *);
 struct regex	*parse_regex(struct parse *, const struct token *);
 struct table	*parse_new_table(struct parse *, struct str name);
 
-/* A key at the lexer's place; false with a mistake told. */
+/* A key at the lexer's place; false: something else stands there. */
 bool		 parse_key(struct parse *, struct key *);
 /* From the first to the end of the second, where they share a line. */
 struct place	 parse_place_join(struct place, struct place);
@@ -106,6 +106,7 @@ struct verb_def {
 
 /* parse_rule.c */
 const struct verb_def *parse_verb(enum verb);
+bool		 parse_is_verb(struct str word);
 /* parse_rule.c: a rule at the lexer's place, added to its stage (STAGE_COUNT:
  * the stage was a mistake); false: it had a mistake and was skipped. */
 bool		 parse_rule(struct parse *, enum stage, bool shadow);

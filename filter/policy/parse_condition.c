@@ -92,6 +92,8 @@ static const struct {
 	{ "blocked", test_blocked },
 };
 
+#define NTESTS (sizeof(tests) / sizeof(*tests))
+
 /* ("Name") behind a fact, where it is. */
 static bool
 test_argument(struct parse *p, struct expr *e)
@@ -160,7 +162,12 @@ test_compare(struct parse *p, struct expr *e, enum cmp cmp)
 	e->cmp = cmp;
 	if ((t.kind != TOKEN_WORD && t.kind != TOKEN_STRING) ||
 	    is_reserved(&t)) {
-		parse_expected(p, &t, "a value to compare with");
+		if (t.kind == TOKEN_LT)
+			diag_error(p->diag, t.place,
+			    "where there is none, write `not %.*s'",
+			    STR_FMT(e->name));
+		else
+			parse_expected(p, &t, "a value to compare with");
 		return false;
 	}
 	e->literal.text = t.text;
@@ -175,6 +182,20 @@ expr_not(struct parse *p, struct expr *of)
 
 	e->left = of;
 	return e;
+}
+
+/* `lited zen': no fact, and no word that a name may stand behind. */
+static struct expr *
+unknown_test(struct parse *p, const struct expr *e)
+{
+	const char *known[NTESTS];
+
+	for (size_t i = 0; i < NTESTS; i++)
+		known[i] = tests[i].word;
+	diag_error(p->diag, e->name_place, "unknown test `%.*s'",
+	    STR_FMT(e->name));
+	diag_suggest(p->diag, e->name, known, NTESTS);
+	return NULL;
 }
 
 static struct expr *
@@ -214,7 +235,10 @@ test_fact(struct parse *p, const struct token *name)
 		}
 	}
 	if (!parse_is_word(t, "in"))
-		return e;
+		return t->kind == TOKEN_WORD && !is_reserved(t) &&
+			fact_find(e->name) == NULL ?
+		    unknown_test(p, e) :
+		    e;
 	lex_next(p->lex);
 	if (!test_in(p, e))
 		return NULL;
@@ -236,7 +260,7 @@ parse_test(struct parse *p)
 		    PARSE_CONDITION_MAX);
 		return NULL;
 	}
-	for (size_t i = 0; i < sizeof(tests) / sizeof(*tests); i++)
+	for (size_t i = 0; i < NTESTS; i++)
 		if (parse_is_word(&t, tests[i].word))
 			return tests[i].fn(p, t.place);
 	return test_fact(p, &t);

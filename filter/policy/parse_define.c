@@ -25,7 +25,7 @@ name_add(struct parse *p, enum name_kind kind, const struct token *name,
 	}
 	n = parse_alloc(p, sizeof(*n));
 	n->kind = kind;
-	n->name = name->text;
+	n->name = arena_str(p->arena, name->text);
 	n->place = name->place;
 	n->object = object;
 	*p->named_tail = n;
@@ -41,6 +41,8 @@ name_read(struct parse *p, const char *what, struct token *name)
 	if (name->kind == TOKEN_WORD)
 		return true;
 	parse_expected(p, name, what);
+	if (name->kind == TOKEN_LBRACE)
+		lex_unread(p->lex, name);
 	return false;
 }
 
@@ -172,6 +174,24 @@ brace_next(struct parse *p, const struct token *open, struct token *t)
 	}
 }
 
+/*
+ * A token that has no place inside braces.  Another opening one tells that
+ * a closing one is missing: the block it opens is skipped, and false.
+ */
+static bool
+brace_resume(struct parse *p, const struct token *open, const struct token *t,
+    const char *what)
+{
+	if (t->kind != TOKEN_LBRACE) {
+		parse_expected(p, t, what);
+		return true;
+	}
+	diag_error(p->diag, open->place, "this `{' is never closed");
+	lex_unread(p->lex, t);
+	lex_skip_statement(p->lex);
+	return false;
+}
+
 bool
 parse_entries(struct parse *p, struct table *table)
 {
@@ -185,8 +205,9 @@ parse_entries(struct parse *p, struct table *table)
 		    t.kind == TOKEN_REGEX)
 			ok = entry_add(p, table, &t) && ok;
 		else {
-			parse_expected(p, &t, "an entry or `}'");
 			ok = false;
+			if (!brace_resume(p, &open, &t, "an entry or `}'"))
+				break;
 		}
 	}
 	table_seal(table);
@@ -256,9 +277,11 @@ parse_ranges(struct parse *p, struct dnsbl *list)
 	while (brace_next(p, &open, &t)) {
 		const char *why;
 
-		if (t.kind != TOKEN_WORD)
-			parse_expected(p, &t, "an address or a range");
-		else if (list->nranges == RANGES_MAX)
+		if (t.kind != TOKEN_WORD) {
+			if (!brace_resume(p, &open, &t,
+				"an address or a range"))
+				break;
+		} else if (list->nranges == RANGES_MAX)
 			diag_error(p->diag, t.place, "more than %d ranges",
 			    RANGES_MAX);
 		else if (!range_parse(t.text, &list->ranges[list->nranges],
@@ -425,7 +448,12 @@ parse_windows(struct parse *p, struct limit *limit)
 	while (brace_next(p, &open, &t)) {
 		struct limit_window w;
 
-		if (!parse_window(p, &t, &w)) {
+		if (t.kind != TOKEN_WORD) {
+			ok = false;
+			if (!brace_resume(p, &open, &t,
+				"a number and a unit, such as 100 messages/1h"))
+				break;
+		} else if (!parse_window(p, &t, &w)) {
 			ok = false;
 			skip_entry(p);
 		} else if (limit->count == WINDOWS_MAX) {
@@ -454,10 +482,11 @@ parse_key(struct parse *p, struct key *key)
 	}
 	if (key_parse(t.text, key, &why, &at))
 		return true;
+	*key = (struct key){ .count = 0 };
 	place.col += (unsigned int)at;
 	place.len = place.len > at ? place.len - (unsigned int)at : 1;
 	diag_error(p->diag, place, "%s", why);
-	return false;
+	return true;
 }
 
 void

@@ -7,6 +7,7 @@
 
 #define DELAY_MAX_MS	30000
 #define REPLY_MAX	800		/* bytes of a reply's own words */
+#define FACT_TEXT_MAX	200		/* bytes between braces in a text */
 #define SCORE_MAX	10000
 
 static const struct verb_def verbs[VERB_COUNT] = {
@@ -20,6 +21,15 @@ const struct verb_def *
 parse_verb(enum verb verb)
 {
 	return &verbs[verb];
+}
+
+bool
+parse_is_verb(struct str word)
+{
+	for (enum verb v = 0; v < VERB_COUNT; v++)
+		if (str_eq(word, str_of(verbs[v].word)))
+			return true;
+	return false;
 }
 
 /* ---- texts ---- */
@@ -95,7 +105,7 @@ text_fact(struct parse *p, struct str inner, struct place place,
 	if (!fact_split(inner, &name, &fact->arg) ||
 	    (fact->def = fact_find(name)) == NULL) {
 		diag_error(p->diag, place,
-		    "unknown fact `%.*s'; for a brace itself write {{",
+		    "unknown fact `%.*s' (a brace itself is {{)",
 		    STR_FMT(str_sub(inner, 0, 60)));
 		known = fact_names(&n);
 		diag_suggest(p->diag, name, known, n);
@@ -113,7 +123,7 @@ text_fact(struct parse *p, struct str inner, struct place place,
 }
 
 /* {fact} at the reader; what stood before it is in the list already. */
-static bool
+static void
 text_brace(struct reader *r, struct text ***tail)
 {
 	struct str text = r->t->text, rest, inner;
@@ -121,25 +131,23 @@ text_brace(struct reader *r, struct text ***tail)
 	ptrdiff_t n;
 
 	rest = str_sub(text, r->at + 1, text.n);
-	n = str_chr(rest, '}');
-	if (n <= 0 || n > 200) {
+	n = str_chr(str_sub(rest, 0, FACT_TEXT_MAX), '}');
+	if (n <= 0) {
 		diag_error(r->p->diag, part.place,
 		    n == 0 ? "no fact between the braces; for a brace itself "
 			     "write {{" :
 			     "this `{' has no `}'; for a brace itself write "
 			     "{{");
 		reader_step(r);
-		return false;
+		return;
 	}
 	inner = str_sub(rest, 0, (size_t)n);
 	part.place = reader_place(r, parse_width(inner) + 2);
 	while (r->at < text.n && text.p[r->at] != '}')
 		reader_step(r);
 	reader_step(r);
-	if (!text_fact(r->p, inner, part.place, &part.fact))
-		return false;
-	text_add(r->p, tail, part);
-	return true;
+	if (text_fact(r->p, inner, part.place, &part.fact))
+		text_add(r->p, tail, part);
 }
 
 static void
@@ -152,20 +160,21 @@ text_flush(struct reader *r, struct buf *literal, struct text ***tail)
 	buf_truncate(literal, 0);
 }
 
-static bool
+/* Mistakes in it are told, and don't keep the rest of the rule from being
+ * read. */
+static void
 text_parse(struct parse *p, const struct token *t, struct text **out)
 {
 	struct reader r = { .p = p, .t = t, .col = t->place.col + 1 };
 	struct buf literal = BUF_INIT(PARSE_FILE_MAX);
 	struct text **tail = out;
-	bool ok = true;
 
 	while (r.at < t->text.n) {
 		struct str rest = str_sub(t->text, r.at, t->text.n);
 
 		if (rest.p[0] == '{' && !str_starts(rest, STR("{{"))) {
 			text_flush(&r, &literal, &tail);
-			ok = text_brace(&r, &tail) && ok;
+			text_brace(&r, &tail);
 			continue;
 		}
 		if (str_starts(rest, STR("{{")) || str_starts(rest, STR("}}")))
@@ -178,7 +187,6 @@ text_parse(struct parse *p, const struct token *t, struct text **out)
 	if (*out == NULL)	/* "": said, and empty */
 		text_add(p, &tail,
 		    (struct text){ .literal = STR(""), .place = t->place });
-	return ok;
 }
 
 static bool
@@ -197,7 +205,10 @@ text_read(struct parse *p, const char *what, struct rule *r)
 {
 	struct token t;
 
-	return string_read(p, what, &t) && text_parse(p, &t, &r->text);
+	if (!string_read(p, what, &t))
+		return false;
+	text_parse(p, &t, &r->text);
+	return true;
 }
 
 /* ---- replies ---- */
@@ -223,7 +234,7 @@ enhanced_class(struct str s, char *class)
 }
 
 /* A reply that begins with its codes must agree with what it answers. */
-static bool
+static void
 reply_check(struct parse *p, const struct rule *r, const struct token *t)
 {
 	char want = r->verb == VERB_REJECT ? '5' : '4', class;
@@ -236,7 +247,7 @@ reply_check(struct parse *p, const struct rule *r, const struct token *t)
 	if (length > REPLY_MAX) {
 		diag_error(p->diag, place, "a reply of more than %d bytes",
 		    REPLY_MAX);
-		return false;
+		return;
 	}
 	if (t->raw.p != NULL) {
 		place.col++;
@@ -250,7 +261,7 @@ reply_check(struct parse *p, const struct rule *r, const struct token *t)
 			    "the reply code of `%s' "
 			    "begins with %c",
 			    verbs[r->verb].word, want);
-			return false;
+			return;
 		}
 		rest = str_sub(s, 4, s.n);
 		if (t->raw.p != NULL)
@@ -262,9 +273,7 @@ reply_check(struct parse *p, const struct rule *r, const struct token *t)
 		    "the enhanced status code of `%s' "
 		    "begins with %c",
 		    verbs[r->verb].word, want);
-		return false;
 	}
-	return true;
 }
 
 /* ---- what stands behind a verb ---- */
@@ -287,7 +296,9 @@ args_reply(struct parse *p, struct rule *r)
 	if (lex_peek(p->lex)->kind != TOKEN_STRING)
 		return true;
 	t = lex_next(p->lex);
-	return text_parse(p, &t, &r->text) && reply_check(p, r, &t);
+	text_parse(p, &t, &r->text);
+	reply_check(p, r, &t);
+	return true;
 }
 
 static bool
@@ -325,12 +336,10 @@ header_name(struct parse *p, struct rule *r)
 				"the name of a header field has no colon" :
 				"the name of a header field is ASCII without "
 				"blanks");
-			return false;
+			break;
 		}
-	if (t.text.n == 0) {
+	if (t.text.n == 0)
 		diag_error(p->diag, t.place, "an empty name");
-		return false;
-	}
 	r->name = t.text;
 	r->name_place = t.place;
 	return true;
@@ -367,7 +376,6 @@ args_score(struct parse *p, struct rule *r)
 	if (r->number > SCORE_MAX || r->number < -SCORE_MAX) {
 		diag_error(p->diag, t.place, "a score lies between -%d and %d",
 		    SCORE_MAX, SCORE_MAX);
-		return false;
 	}
 	return true;
 }
@@ -381,7 +389,7 @@ args_tag(struct parse *p, struct rule *r)
 		parse_expected(p, &t, "a name for the tag");
 		return false;
 	}
-	r->name = t.text;
+	r->name = arena_str(p->arena, t.text);
 	r->name_place = t.place;
 	return true;
 }
@@ -433,7 +441,6 @@ args_delay(struct parse *p, struct rule *r)
 	if (r->time_ms > DELAY_MAX_MS) {
 		diag_error(p->diag, place,
 		    "a delay is at most 30s: the MTA would give up");
-		return false;
 	}
 	return true;
 }

@@ -48,6 +48,8 @@ name_find(struct resolve *r, enum name_kind kind, struct str name,
 	}
 	diag_error(r->diag, at, "unknown %s `%.*s'", parse_kind_word(kind),
 	    STR_FMT(name));
+	if (diag_errors(r->diag) > DIAG_MAX)
+		return NULL;
 	known =
 	    mem_alloc((map_count(r->p->by_name[kind]) + 1) * sizeof(*known));
 	for (n = r->p->named; n != NULL; n = n->next)
@@ -118,7 +120,9 @@ number_literal(struct resolve *r, struct expr *e)
 		return true;
 	}
 	if (!setting_time(text, &ms)) {
-		diag_error(r->diag, at, "`%.*s' is a number; `%.*s' is none",
+		diag_error(r->diag, at,
+		    "`%.*s' is compared with a number, and `%.*s' is none "
+		    "(sizes are written 512, 16K, 10M)",
 		    STR_FMT(e->name), STR_FMT(text));
 		return false;
 	}

@@ -487,7 +487,7 @@ setting_set(struct settings *set, enum setting s, const struct setting_in *in)
 	struct str text;
 
 	if (in->n == 0)
-		return fail_at(in, 0, "a value is missing here");
+		return fail_at(in, 0, "this setting needs a value");
 	if (in->n > words_allowed(s))
 		return fail_at(in, words_allowed(s), "one word too many");
 	for (size_t i = 0; i < in->n; i++)

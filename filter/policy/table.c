@@ -298,7 +298,7 @@ looks_like_net(struct str s)
 	}
 	if (slash >= 0)
 		return others == 0 && dots + colons > 0;
-	return (colons > 1 && others == 0) ||
+	return (colons > 1 && str_chr(s, '@') < 0) ||
 	    (dots == 3 && digits + dots == s.n && digits > 3);
 }
 
