@@ -52,8 +52,7 @@ struct dkim_result;
 struct dmarc_result;
 struct dnsbl_result;
 struct score_result;
-struct limit_charge;
-struct limit_asked;
+struct limit_book;
 
 struct checks {
 	struct services		*services;
@@ -62,8 +61,7 @@ struct checks {
 	struct dmarc_result	*dmarc;
 	struct dnsbl_result	*dnsbls;	/* one for each list asked */
 	struct score_result	*score;
-	struct limit_charge	*charges;	/* reservations in force */
-	struct limit_asked	*asked;		/* answers of this event */
+	struct limit_book	*limits;	/* reservations and answers */
 	struct str		 ptr_name;	/* verified PTR name */
 	struct lookup		*ptr;
 	bool			 ptr_done, ptr_unknown;

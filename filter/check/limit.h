@@ -10,7 +10,19 @@
  *   limit_drop()      the event was refused: its charges are given back
  *   limit_commit()    the message was accepted: all kept charges count
  * What is neither committed nor dropped is given back with the txn's arena.
- * `messages' is charged once a message, with its first kept recipient.
+ * Nothing here points into a policy once a call has returned.
+ *
+ * What an event costs: `messages' one a message, carried by its first kept
+ * recipient; `recipients' one at rcpt, at message what is accepted and not
+ * yet held; at mail none, but one must fit; `bytes' the declared size, at
+ * message the real one; `connections' one a connection, counted when it is
+ * let pass.  `rejected recipients' are only read.  A key with a recipient in
+ * it is asked at message for every accepted one.
+ *
+ * limit_commit() counts what was asked only before it was known (all
+ * recipients of a limit asked at mail alone, bytes beyond those declared)
+ * even past the maximum: whoever wants that exact asks at rcpt or message.
+ * Rules in shadow charge as others do, or their limits would never fill.
  */
 #ifndef CHECK_LIMIT_H
 #define CHECK_LIMIT_H
@@ -63,12 +75,14 @@ const char	*limit_unit_word(enum limit_unit);
 bool		 limit_unit_parse(struct str, enum limit_unit *);
 bool		 limit_only_read(const struct limit *);	/* rejected recipients */
 void		 limit_event(struct session *, enum stage);
-/* In shadow nothing is reserved by a rule whose verdict is not applied. */
+/* LIMIT_FREE where the message has no such key, LIMIT_UNKNOWN when the store
+ * is down or missing. */
 enum limit_answer limit_over(struct session *, const struct limit *,
 		    enum stage, struct limit_info *);
 void		 limit_keep(struct session *, enum stage);
 void		 limit_drop(struct session *, enum stage);
-/* Before the MTA is told "accept".  false: the store is down. */
+/* Before the MTA is told "accept".  false: the store is down; the charges are
+ * counted in memory and stand, unless limit_drop() takes them back. */
 bool		 limit_commit(struct txn *);
 /* Counts one rejected recipient for each of those limits. */
 void		 limit_count_rejected(struct session *,

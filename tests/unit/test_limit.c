@@ -1,0 +1,540 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "check/limit.h"
+
+#define T0   1700000000000LL
+#define HOUR (3600 * 1000LL)
+
+static struct services services;
+static struct session *s;
+
+static int
+setup(void **state)
+{
+	struct buf err = BUF_INIT(1000);
+
+	(void)state;
+	log_open(LOG_TO_NOWHERE, LOG_LEVEL_ERROR);
+	clock_fake(T0);
+	services.store = store_open(STR("memory:"), &err);
+	assert_non_null(services.store);
+	s = session_new();
+	assert_non_null(check_attach_session(s, &services));
+	addr_parse(STR("192.0.2.1"), &s->client);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	session_free(&s);
+	store_close(&services.store);
+	clock_fake(-1);
+	return 0;
+}
+
+static void
+make(struct limit *l, const char *name, const char *key, struct limit_window *w,
+    size_t n)
+{
+	const char *why;
+	size_t at;
+
+	*l = (struct limit){ .name = str_of(name), .windows = w, .count = n };
+	assert_true(key_parse(str_of(key), &l->key, &why, &at));
+}
+
+static void
+mail(const char *user)
+{
+	struct txn *t = txn_begin(s, 100000);
+
+	assert_non_null(check_attach_txn(t, &services));
+	envelope_parse(t->arena, STR("<joe@example.org>"), &t->sender);
+	t->user = str_of(user);
+	limit_event(s, STAGE_MAIL);
+}
+
+static void
+rcpt(const char *to)
+{
+	assert_non_null(txn_add_rcpt(s->txn, str_of(to)));
+	limit_event(s, STAGE_RCPT);
+}
+
+static void
+keep(enum stage stage)
+{
+	limit_keep(s, stage);
+	if (stage == STAGE_RCPT)
+		s->txn->accepted++;
+}
+
+static void
+drop(enum stage stage)
+{
+	limit_drop(s, stage);
+	if (stage == STAGE_RCPT)
+		s->txn->rcpt->action = ACTION_REJECT;
+}
+
+static enum limit_answer
+over(const struct limit *l, enum stage stage)
+{
+	struct limit_info info;
+
+	return limit_over(s, l, stage, &info);
+}
+
+static uint64_t
+used(const char *counter, const char *key)
+{
+	struct store_window w = { .limit = str_of(counter),
+		.key = str_of(key),
+		.window_ms = HOUR,
+		.max = UINT64_MAX };
+	struct store_usage u;
+
+	assert_int_equal(store_peek(services.store, &w, &u), STORE_OK);
+	return u.used;
+}
+
+static void
+message(void)
+{
+	limit_event(s, STAGE_MESSAGE);
+	limit_keep(s, STAGE_MESSAGE);
+	assert_true(limit_commit(s->txn));
+	txn_end(s);
+}
+
+static void
+test_messages_and_recipients(void **state)
+{
+	struct limit_window w[] = { { LIMIT_MESSAGES, 2, HOUR, STR("1h") },
+		{ LIMIT_RECIPIENTS, 5, HOUR, STR("1h") } };
+	struct limit l;
+	struct limit_info info;
+
+	(void)state;
+	make(&l, "sub", "user", w, 2);
+	mail("alice");
+	keep(STAGE_MAIL);
+	/* the first is refused for another reason: it costs nothing */
+	rcpt("<a@x.org>");
+	assert_int_equal(over(&l, STAGE_RCPT), LIMIT_FREE);
+	assert_int_equal(used("sub/messages", "user=alice"), 1);
+	drop(STAGE_RCPT);
+	assert_int_equal(used("sub/messages", "user=alice"), 0);
+	assert_int_equal(used("sub/recipients", "user=alice"), 0);
+	/* the next carries the message; asked twice is charged once */
+	for (int i = 0; i < 3; i++) {
+		rcpt("<b@x.org>");
+		assert_int_equal(over(&l, STAGE_RCPT), LIMIT_FREE);
+		assert_int_equal(over(&l, STAGE_RCPT), LIMIT_FREE);
+		keep(STAGE_RCPT);
+	}
+	assert_int_equal(used("sub/messages", "user=alice"), 1);
+	assert_int_equal(used("sub/recipients", "user=alice"), 3);
+	message();
+	assert_int_equal(used("sub/messages", "user=alice"), 1);
+	assert_int_equal(used("sub/recipients", "user=alice"), 3);
+
+	mail("ALICE");
+	for (int i = 0; i < 2; i++) {
+		rcpt("<b@x.org>");
+		assert_int_equal(over(&l, STAGE_RCPT), LIMIT_FREE);
+		keep(STAGE_RCPT);
+	}
+	rcpt("<c@x.org>");
+	assert_int_equal(limit_over(s, &l, STAGE_RCPT, &info), LIMIT_OVER);
+	assert_ptr_equal(info.window, &w[1]);
+	assert_string_equal(info.key.p, "user=alice");
+	assert_int_equal(info.used, 5);
+	assert_in_range(info.retry_ms, HOUR, HOUR * 61 / 60);
+	assert_int_equal(limit_over(s, &l, STAGE_RCPT, &info), LIMIT_OVER);
+	assert_int_equal(info.used, 5);
+	drop(STAGE_RCPT);
+	message();
+	assert_int_equal(used("sub/messages", "user=alice"), 2);
+	/* nobody logged in: no such key */
+	mail("");
+	assert_int_equal(over(&l, STAGE_MAIL), LIMIT_FREE);
+	mail("bob");
+	assert_int_equal(over(&l, STAGE_MAIL), LIMIT_FREE);
+	mail("alice");
+	assert_int_equal(over(&l, STAGE_MAIL), LIMIT_OVER);
+	assert_int_equal(used("sub/messages", "user=bob"), 0);
+}
+
+static void
+test_abort_gives_back(void **state)
+{
+	struct limit_window w[] = { { LIMIT_MESSAGES, 9, HOUR, STR("1h") } };
+	struct limit l;
+	struct store_stats st;
+
+	(void)state;
+	make(&l, "sub", "user", w, 1);
+	mail("alice");
+	assert_int_equal(over(&l, STAGE_MAIL), LIMIT_FREE);
+	keep(STAGE_MAIL);
+	rcpt("<a@x.org>");
+	assert_int_equal(over(&l, STAGE_RCPT), LIMIT_FREE);
+	keep(STAGE_RCPT);
+	assert_int_equal(used("sub/messages", "user=alice"), 1);
+	txn_end(s);
+	store_stats(services.store, &st);
+	assert_int_equal(st.keys, 0);
+	/* the message refused at its end */
+	mail("alice");
+	assert_int_equal(over(&l, STAGE_MAIL), LIMIT_FREE);
+	keep(STAGE_MAIL);
+	limit_event(s, STAGE_MESSAGE);
+	limit_drop(s, STAGE_MESSAGE);
+	assert_int_equal(used("sub/messages", "user=alice"), 0);
+	assert_true(limit_commit(s->txn));
+	assert_int_equal(used("sub/messages", "user=alice"), 0);
+	/* neither kept nor dropped: the next event gives it back */
+	mail("alice");
+	rcpt("<a@x.org>");
+	assert_int_equal(over(&l, STAGE_RCPT), LIMIT_FREE);
+	rcpt("<b@x.org>");
+	assert_int_equal(used("sub/messages", "user=alice"), 0);
+}
+
+static void
+test_at_mail(void **state)
+{
+	struct limit_window w[] = { { LIMIT_MESSAGES, 9, HOUR, STR("1h") },
+		{ LIMIT_RECIPIENTS, 3, HOUR, STR("1h") } };
+	struct limit l;
+
+	(void)state;
+	make(&l, "sub", "user", w, 2);
+	mail("alice");
+	assert_int_equal(over(&l, STAGE_MAIL), LIMIT_FREE);
+	keep(STAGE_MAIL);
+	for (int i = 0; i < 3; i++) {
+		rcpt("<a@x.org>");
+		keep(STAGE_RCPT);
+	}
+	/* asked at mail alone: the recipients count in the end */
+	message();
+	assert_int_equal(used("sub/recipients", "user=alice"), 3);
+	assert_int_equal(used("sub/messages", "user=alice"), 1);
+	mail("alice");
+	assert_int_equal(over(&l, STAGE_MAIL), LIMIT_OVER);
+}
+
+static void
+test_at_message(void **state)
+{
+	struct limit_window w[] = { { LIMIT_MESSAGES, 9, HOUR, STR("1h") },
+		{ LIMIT_RECIPIENTS, 4, HOUR, STR("1h") } };
+	struct limit l;
+
+	(void)state;
+	make(&l, "sub", "user", w, 2);
+	for (int round = 0; round < 2; round++) {
+		mail("alice");
+		keep(STAGE_MAIL);
+		for (int i = 0; i < 3; i++) {
+			rcpt("<a@x.org>");
+			if (i == 0)
+				over(&l, STAGE_RCPT);
+			keep(STAGE_RCPT);
+		}
+		limit_event(s, STAGE_MESSAGE);
+		assert_int_equal(over(&l, STAGE_MESSAGE),
+		    round == 0 ? LIMIT_FREE : LIMIT_OVER);
+		if (round == 1)
+			break;
+		limit_keep(s, STAGE_MESSAGE);
+		assert_true(limit_commit(s->txn));
+		assert_int_equal(used("sub/recipients", "user=alice"), 3);
+		assert_int_equal(used("sub/messages", "user=alice"), 1);
+		txn_end(s);
+	}
+}
+
+static void
+test_recipient_keys_at_message(void **state)
+{
+	struct limit_window w[] = { { LIMIT_MESSAGES, 9, HOUR, STR("1h") },
+		{ LIMIT_RECIPIENTS, 2, HOUR, STR("1h") } };
+	struct limit l;
+	struct limit_info info;
+
+	(void)state;
+	make(&l, "to", "rcpt.domain", w, 2);
+	mail("");
+	rcpt("<a@x.org>"), keep(STAGE_RCPT);
+	rcpt("<b@x.org>"), keep(STAGE_RCPT);
+	rcpt("<c@y.org>"), keep(STAGE_RCPT);
+	rcpt("<d@z.org>"), drop(STAGE_RCPT);
+	limit_event(s, STAGE_MESSAGE);
+	assert_int_equal(over(&l, STAGE_MESSAGE), LIMIT_FREE);
+	assert_string_equal(s->txn->rcpt->addr.text.p, "d@z.org");
+	limit_keep(s, STAGE_MESSAGE);
+	assert_true(limit_commit(s->txn));
+	assert_int_equal(used("to/recipients", "rcpt.domain=x.org"), 2);
+	assert_int_equal(used("to/messages", "rcpt.domain=x.org"), 1);
+	assert_int_equal(used("to/recipients", "rcpt.domain=y.org"), 1);
+	assert_int_equal(used("to/recipients", "rcpt.domain=z.org"), 0);
+	mail("");
+	rcpt("<c@y.org>"), keep(STAGE_RCPT);
+	rcpt("<b@x.org>"), keep(STAGE_RCPT);
+	limit_event(s, STAGE_MESSAGE);
+	assert_int_equal(limit_over(s, &l, STAGE_MESSAGE, &info), LIMIT_OVER);
+	assert_string_equal(info.key.p, "rcpt.domain=x.org");
+	assert_ptr_equal(info.window, &w[1]);
+	/* all or none */
+	assert_int_equal(used("to/recipients", "rcpt.domain=y.org"), 1);
+}
+
+static void
+test_bytes(void **state)
+{
+	struct limit_window w[] = { { LIMIT_BYTES, 1000, HOUR, STR("1h") } };
+	char text[2000] = { 0 };
+	struct limit l;
+
+	(void)state;
+	make(&l, "vol", "user", w, 1);
+	/* declared more than it is */
+	mail("alice");
+	s->txn->size_declared = 900;
+	assert_int_equal(over(&l, STAGE_MAIL), LIMIT_FREE);
+	keep(STAGE_MAIL);
+	assert_int_equal(used("vol/bytes", "user=alice"), 900);
+	body_add(&s->txn->body, text, 300);
+	message();
+	assert_int_equal(used("vol/bytes", "user=alice"), 302);
+	/* declared nothing */
+	mail("alice");
+	assert_int_equal(over(&l, STAGE_MAIL), LIMIT_FREE);
+	keep(STAGE_MAIL);
+	body_add(&s->txn->body, text, 398);
+	message();
+	assert_int_equal(used("vol/bytes", "user=alice"), 702);
+	/* more than declared, asked at the end as well */
+	mail("alice");
+	s->txn->size_declared = 100;
+	assert_int_equal(over(&l, STAGE_MAIL), LIMIT_FREE);
+	keep(STAGE_MAIL);
+	body_add(&s->txn->body, text, 500);
+	limit_event(s, STAGE_MESSAGE);
+	assert_int_equal(over(&l, STAGE_MESSAGE), LIMIT_OVER);
+	limit_drop(s, STAGE_MESSAGE);
+	txn_end(s);
+	assert_int_equal(used("vol/bytes", "user=alice"), 702);
+	/* too big to begin with */
+	mail("alice");
+	s->txn->size_declared = 299;
+	assert_int_equal(over(&l, STAGE_MAIL), LIMIT_OVER);
+}
+
+static void
+connect_to(void)
+{
+	session_free(&s);
+	s = session_new();
+	assert_non_null(check_attach_session(s, &services));
+	addr_parse(STR("192.0.2.1"), &s->client);
+	limit_event(s, STAGE_CONNECT);
+}
+
+static void
+test_connections(void **state)
+{
+	struct limit_window w[] = { { LIMIT_CONNECTIONS, 2, HOUR, STR("1h") } };
+	struct limit l;
+
+	(void)state;
+	make(&l, "conn", "client", w, 1);
+	for (int i = 0; i < 2; i++) {
+		connect_to();
+		assert_int_equal(over(&l, STAGE_CONNECT), LIMIT_FREE);
+		keep(STAGE_CONNECT);
+	}
+	/* asked again later on the same connection: counted already */
+	mail("");
+	assert_int_equal(over(&l, STAGE_MAIL), LIMIT_FREE);
+	keep(STAGE_MAIL);
+	message();
+	assert_int_equal(used("conn/connections", "client=192.0.2.1"), 2);
+	connect_to();
+	assert_int_equal(over(&l, STAGE_CONNECT), LIMIT_OVER);
+	drop(STAGE_CONNECT);
+	connect_to();
+	assert_int_equal(used("conn/connections", "client=192.0.2.1"), 2);
+	clock_fake_advance(2 * HOUR);
+	/* asked first with a message: once for several messages */
+	for (int i = 0; i < 3; i++) {
+		mail("");
+		assert_int_equal(over(&l, STAGE_MAIL), LIMIT_FREE);
+		keep(STAGE_MAIL);
+		message();
+	}
+	assert_int_equal(used("conn/connections", "client=192.0.2.1"), 1);
+}
+
+static void
+test_rejected_recipients(void **state)
+{
+	struct limit_window w[] = { { LIMIT_REJECTED, 3, HOUR, STR("1h") } };
+	struct limit l;
+	const struct limit *ls[] = { &l };
+
+	(void)state;
+	make(&l, "probing", "client/24", w, 1);
+	assert_true(limit_only_read(&l));
+	for (int i = 0; i < 3; i++) {
+		limit_event(s, STAGE_CONNECT);
+		assert_int_equal(over(&l, STAGE_CONNECT), LIMIT_FREE);
+		limit_keep(s, STAGE_CONNECT);
+		limit_count_rejected(s, ls, 1);
+	}
+	limit_event(s, STAGE_CONNECT);
+	assert_int_equal(over(&l, STAGE_CONNECT), LIMIT_OVER);
+	assert_int_equal(used("probing/rejected recipients",
+			     "client=192.0.2.0/24"),
+	    3);
+	addr_parse(STR("198.51.100.1"), &s->client);
+	limit_event(s, STAGE_CONNECT);
+	assert_int_equal(over(&l, STAGE_CONNECT), LIMIT_FREE);
+}
+
+/* What is reserved outlives the policy it was reserved by. */
+static void
+test_reload_between(void **state)
+{
+	struct limit_window *w = calloc(1, sizeof(*w));
+	struct limit *l = calloc(1, sizeof(*l));
+	char *name = strdup("sub");
+
+	(void)state;
+	w->unit = LIMIT_MESSAGES;
+	w->max = 5;
+	w->window_ms = HOUR;
+	make(l, name, "user", w, 1);
+	mail("alice");
+	assert_int_equal(over(l, STAGE_MAIL), LIMIT_FREE);
+	keep(STAGE_MAIL);
+	free(w);
+	free(l);
+	free(name);
+	message();
+	assert_int_equal(used("sub/messages", "user=alice"), 1);
+}
+
+static void
+test_many_recipients(void **state)
+{
+	struct limit_window w[] = { { LIMIT_RECIPIENTS, 20000, HOUR,
+	    STR("1h") } };
+	struct limit l;
+
+	(void)state;
+	make(&l, "sub", "user", w, 1);
+	mail("alice");
+	for (int i = 0; i < 10000; i++) {
+		rcpt("<somebody@example.org>");
+		assert_int_equal(over(&l, STAGE_RCPT), LIMIT_FREE);
+		keep(STAGE_RCPT);
+	}
+	message();
+	assert_int_equal(used("sub/recipients", "user=alice"), 10000);
+}
+
+static void
+test_no_store(void **state)
+{
+	struct limit_window w[] = { { LIMIT_MESSAGES, 5, HOUR, STR("1h") } };
+	struct limit l;
+	int64_t until;
+
+	(void)state;
+	make(&l, "sub", "user", w, 1);
+	store_close(&services.store);
+	mail("alice");
+	assert_int_equal(over(&l, STAGE_MAIL), LIMIT_UNKNOWN);
+	keep(STAGE_MAIL);
+	message();
+	assert_int_equal(block_check(&services, STR("user=alice"), &until),
+	    LIMIT_UNKNOWN);
+	assert_false(block_set(&services, STR("user=a"), HOUR, STR("x")));
+}
+
+static void
+test_blocks(void **state)
+{
+	int64_t until = -1;
+
+	(void)state;
+	assert_int_equal(block_check(&services, STR("user=a"), &until),
+	    LIMIT_FREE);
+	assert_true(block_set(&services, STR("user=a"), HOUR, STR("me")));
+	assert_int_equal(block_check(&services, STR("user=a"), &until),
+	    LIMIT_OVER);
+	assert_int_equal(until, T0 + HOUR);
+	assert_int_equal(block_check(&services, STR("user=b"), &until),
+	    LIMIT_FREE);
+	clock_fake_advance(HOUR);
+	assert_int_equal(block_check(&services, STR("user=a"), &until),
+	    LIMIT_FREE);
+	assert_true(block_set(&services, STR("user=a"), HOUR, STR("me")));
+	assert_true(block_clear(&services, STR("user=a")));
+	assert_int_equal(block_check(&services, STR("user=a"), &until),
+	    LIMIT_FREE);
+}
+
+static void
+test_words(void **state)
+{
+	enum limit_unit u;
+
+	(void)state;
+	for (int i = 0; i < LIMIT_UNIT_COUNT; i++) {
+		assert_true(limit_unit_parse(str_of(limit_unit_word(
+						 (enum limit_unit)i)),
+		    &u));
+		assert_int_equal(u, i);
+	}
+	assert_false(limit_unit_parse(STR("mails"), &u));
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_messages_and_recipients),
+		T(test_abort_gives_back),
+		T(test_at_mail),
+		T(test_at_message),
+		T(test_recipient_keys_at_message),
+		T(test_bytes),
+		T(test_connections),
+		T(test_rejected_recipients),
+		T(test_reload_between),
+		T(test_many_recipients),
+		T(test_no_store),
+		T(test_blocks),
+		T(test_words),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
