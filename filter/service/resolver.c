@@ -1,8 +1,8 @@
 #include "service/resolver.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +77,15 @@ const char *
 dns_status_word(enum dns_status status)
 {
 	return status_words[status];
+}
+
+void
+resolver_block_signals(void)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
 }
 
 static struct lookup *
@@ -371,7 +380,7 @@ lookup_wait(struct lookup *l, int64_t deadline_mono_ms)
 	l->waiters++;
 	while (!atomic_load(&l->done))
 		if (pthread_cond_timedwait(&l->answered, &l->resolver->lock,
-			&until) == ETIMEDOUT)
+			&until) != 0)
 			break;
 	l->waiters--;
 	done = atomic_load(&l->done);

@@ -50,4 +50,7 @@ void	resolver_done(struct resolver_query *, struct dns_answer *answer,
 void	resolver_done_status(struct resolver_query *, enum dns_status,
 	    bool secure, int64_t ttl_s);
 
+/* A backend's thread begins with this: signals are the daemon's. */
+void	resolver_block_signals(void);
+
 #endif

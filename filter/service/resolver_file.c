@@ -467,6 +467,7 @@ zone_thread(void *arg)
 	struct zone *z = arg;
 	struct resolver_query *q;
 
+	resolver_block_signals();
 	pthread_mutex_lock(&z->lock);
 	while (!z->stop) {
 		if (!zone_wait(z))

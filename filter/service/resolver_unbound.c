@@ -280,6 +280,7 @@ dispatch(void *arg)
 	};
 	uint64_t count;
 
+	resolver_block_signals();
 	for (;;) {
 		if (poll(fds, 2, -1) < 0)
 			continue;

@@ -39,7 +39,7 @@ static const char zone[] =
     "broken.org    TXT   !servfail\n"
     "never.org     A     !timeout\n"
     "never.org     TXT   \"but this\"\n"
-    "slow.org      A     !delay=100 192.0.2.3\n"
+    "slow.org      A     !delay=300 192.0.2.3\n"
     "slower.org    A     !delay=60000 192.0.2.3\n"
     "short.org     A     !ttl=2 192.0.2.4\n"
     "zero.org      A     !ttl=0 192.0.2.4\n"
@@ -300,14 +300,14 @@ test_deadline(void **state)
 	never = resolver_start(r, STR("never.org"), DNS_A);
 	slow = resolver_start(r, STR("slow.org"), DNS_A);
 	assert_false(lookup_ready(slow));
-	assert_int_equal(lookup_wait(slow, 0)->status, DNS_TIMEOUT);
+	assert_int_equal(lookup_wait(slow, -1)->status, DNS_TIMEOUT);
 	assert_int_equal(lookup_wait(slow, soon(20))->status, DNS_TIMEOUT);
 	assert_int_equal(metric_get(METRIC_DNS_TIMEOUTS), late + 2);
 	/* Another delay holds up nobody. */
 	expect(r, "example.org", DNS_A, DNS_OK);
-	assert_in_range(clock_mono_ms() - begin, 20, 95);
+	assert_in_range(clock_mono_ms() - begin, 20, 290);
 	assert_int_equal(lookup_wait(slow, soon(2000))->status, DNS_OK);
-	assert_in_range(clock_mono_ms() - begin, 100, 1000);
+	assert_in_range(clock_mono_ms() - begin, 300, 2000);
 	assert_true(lookup_ready(slow));
 	assert_int_equal(lookup_wait(slow, 0)->status, DNS_OK);
 	assert_int_equal(lookup_wait(never, soon(5))->status, DNS_TIMEOUT);
@@ -317,7 +317,7 @@ test_deadline(void **state)
 	never = resolver_start(r, STR("slower.org"), DNS_A);
 	lookup_release(&never);
 	resolver_free(&r);
-	assert_true(clock_mono_ms() - begin < 2000);
+	assert_true(clock_mono_ms() - begin < 10000);
 }
 
 /* What nobody waits for is given up after a while, so nothing piles up. */
@@ -397,7 +397,7 @@ test_parallel(void **state)
 		assert_ptr_equal(ok, r);
 	}
 	assert_int_equal(metric_get(METRIC_DNS_QUERIES), queries + 1);
-	assert_in_range(clock_mono_ms() - begin, 95, 1500);
+	assert_in_range(clock_mono_ms() - begin, 300, 5000);
 	resolver_free(&r);
 }
 
