@@ -114,28 +114,28 @@ MAKE_FUZZ = $(MAKE_J) CC=clang BUILD=build/fuzz HARDEN= \
 deps:
 	@tests/deps.sh build
 
-deps-test:
+deps-test: deps
 	@tests/deps.sh test
 
-check: deps deps-test
+check: deps-test
 	+$(MAKE_GCC) programs
 	+$(MAKE_CLANG) all
 	+$(MAKE_FUZZ) fuzz-programs
 	tests/run build/gcc/postern
 
-check-asan: deps deps-test
+check-asan: deps-test
 	+$(MAKE_ASAN) programs
 	POSTERN_SLACK=4 tests/run build/asan/postern unit errors replay wire
 
-check-tsan: deps deps-test
+check-tsan: deps-test
 	+$(MAKE_TSAN) programs
 	POSTERN_SLACK=8 tests/run build/tsan/postern unit errors replay wire
 
-fuzz: deps deps-test
+fuzz: deps-test
 	+$(MAKE_FUZZ) fuzz-programs
 	tests/fuzz/run $(FUZZ_SECONDS)
 
-bench: deps deps-test
+bench: deps-test
 	+$(MAKE_J) all
 	tests/bench/run $(BUILD)/postern
 
