@@ -44,7 +44,7 @@ bool		 auth_result_parse(struct str, enum auth_result *);
 struct services {
 	struct resolver	*resolver;
 	struct store	*store;		/* NULL: no state was configured */
-	struct str	 hostname;	/* our authserv-id, default of HELO names */
+	struct str	 hostname;	/* our authserv-id */
 };
 
 struct spf_result;
