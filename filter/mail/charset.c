@@ -72,13 +72,16 @@ static const uint16_t western_high[32] = { 0x20ac, 0x0081, 0x201a, 0x0192,
 static size_t
 utf8_length(const unsigned char *p, size_t n)
 {
-	size_t want = p[0] < 0x80   ? 1
-		      : p[0] < 0xc2 ? 0
-		      : p[0] < 0xe0 ? 2
-		      : p[0] < 0xf0 ? 3
-		      : p[0] < 0xf5 ? 4
-				    : 0;
+	size_t want = 4;
 
+	if (p[0] < 0x80)
+		return 1;
+	if (p[0] < 0xc2 || p[0] > 0xf4)
+		return 0;
+	if (p[0] < 0xe0)
+		want = 2;
+	else if (p[0] < 0xf0)
+		want = 3;
 	if (want > n)
 		return 0;
 	for (size_t i = 1; i < want; i++)

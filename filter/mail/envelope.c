@@ -82,8 +82,8 @@ literal(struct arena *a, struct str s)
 		return STR_NONE;
 	if (addr_parse(inner, &addr)) {
 		addr_format(&addr, text);
-		return arena_printf(
-		    a, addr.family == ADDR_V6 ? "[ipv6:%s]" : "[%s]", text);
+		return arena_printf(a,
+		    addr.family == ADDR_V6 ? "[ipv6:%s]" : "[%s]", text);
 	}
 	if (str_chr(inner, ':') <= 0)
 		return STR_NONE;
@@ -135,7 +135,7 @@ static bool
 is_atext(unsigned char c)
 {
 	return chr_alnum(c) || c >= 0x80 ||
-	       (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
+	    (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
 }
 
 static bool
@@ -361,7 +361,7 @@ strip_srs(struct arena *a, struct base *b)
 		if (str_cut(rest, '=', &rest).n == 0)
 			return false;
 	return is_srs_separator(rest) &&
-	       strip_srs0(a, b, str_sub(rest, 1, rest.n));
+	    strip_srs0(a, b, str_sub(rest, 1, rest.n));
 }
 
 /* Is s "user=domain", with a dot in the domain? */
@@ -445,9 +445,10 @@ envelope_parse(struct arena *a, struct str arg, struct address *addr)
 	struct split sp = { .at = false };
 	struct str s;
 
-	*addr = (struct address){
-		.text = empty, .local = empty, .domain = empty, .base = empty
-	};
+	*addr = (struct address){ .text = empty,
+		.local = empty,
+		.domain = empty,
+		.base = empty };
 	s = without_brackets(str_trim(arg), &addr->valid);
 	addr->raw = arena_str(a, s.p == NULL ? empty : s);
 	if (addr->raw.p == NULL)

@@ -48,8 +48,8 @@ link_field(struct headers *hs, struct header *h)
 }
 
 bool
-header_add(
-    struct arena *a, struct headers *hs, struct str name, struct str value)
+header_add(struct arena *a, struct headers *hs, struct str name,
+    struct str value)
 {
 	struct header *h;
 

@@ -281,8 +281,38 @@ decode_text(struct walk *w, GMimeObject *obj, GMimeDataWrapper *content,
 	return size;
 }
 
+static void walk_part(struct walk *, GMimeObject *, unsigned int);
+
+/* A message that was sent as base64, which RFC 2046 section 5.2.1 forbids and
+ * people's programs open all the same. */
 static void
-take_leaf(struct walk *w, GMimePart *part)
+take_encoded_message(struct walk *w, GMimeDataWrapper *content,
+    unsigned int depth)
+{
+	GMimeStream *mem = g_mime_stream_mem_new();
+	GByteArray *bytes = GMIME_STREAM_MEM(mem)->buffer;
+	GMimeParser *parser;
+	GMimeMessage *message;
+	size_t cut;
+
+	g_mime_data_wrapper_write_to_stream(content, mem);
+	cut = mime_cut(STR("Content-Type: message/rfc822\n"),
+	    (struct str){ (char *)bytes->data, bytes->len });
+	w->content->truncated |= cut < bytes->len;
+	g_byte_array_set_size(bytes, cut);
+	g_mime_stream_reset(mem);
+	parser = g_mime_parser_new_with_stream(mem);
+	message = g_mime_parser_construct_message(parser, NULL);
+	if (message != NULL) {
+		walk_part(w, message->mime_part, depth + 1);
+		g_object_unref(message);
+	}
+	g_object_unref(parser);
+	g_object_unref(mem);
+}
+
+static void
+take_leaf(struct walk *w, GMimePart *part, unsigned int depth)
 {
 	GMimeObject *obj = GMIME_OBJECT(part);
 	GMimeDataWrapper *content = g_mime_part_get_content(part);
@@ -296,11 +326,11 @@ take_leaf(struct walk *w, GMimePart *part)
 		    str_eq(type, STR("text/html")));
 	else if (content != NULL)
 		size = decoded_size(content);
+	if (content != NULL && str_eq(type, STR("message/rfc822")))
+		take_encoded_message(w, content, depth);
 	if (!text || (name != NULL && *name != '\0'))
 		add_attachment(w, name, type, size);
 }
-
-static void walk_part(struct walk *, GMimeObject *, unsigned int);
 
 static void
 take_multipart(struct walk *w, GMimeMultipart *mp, unsigned int depth)
@@ -353,7 +383,7 @@ walk_part(struct walk *w, GMimeObject *obj, unsigned int depth)
 	else if (GMIME_IS_MESSAGE_PART(obj))
 		take_message(w, GMIME_MESSAGE_PART(obj), depth);
 	else if (GMIME_IS_PART(obj))
-		take_leaf(w, GMIME_PART(obj));
+		take_leaf(w, GMIME_PART(obj), depth);
 }
 
 static void

@@ -102,8 +102,8 @@ bool
 rcpt_accepted(const struct rcpt *r)
 {
 	return !r->mta_refused &&
-	       (r->action == ACTION_NONE || r->action == ACTION_ACCEPT ||
-		   r->action == ACTION_QUARANTINE);
+	    (r->action == ACTION_NONE || r->action == ACTION_ACCEPT ||
+		r->action == ACTION_QUARANTINE);
 }
 
 uint64_t

@@ -1,6 +1,7 @@
 #include "mail/body.h"
 
 #include <ftw.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -191,6 +192,22 @@ test_parts(void **state)
 }
 
 static void
+test_encoded_message(void **state)
+{
+	struct mail m;
+
+	(void)state;
+	/* "Subject: x", an empty line, "hidden" */
+	mail_of(&m,
+	    "Content-Type: message/rfc822\n"
+	    "Content-Transfer-Encoding: base64\n\n"
+	    "U3ViamVjdDogeAoKaGlkZGVu\n");
+	assert_str(m.content->text, "hidden");
+	assert_int_equal(m.content->depth, 2);
+	mail_free(&m);
+}
+
+static void
 test_broken(void **state)
 {
 	struct mail m;
@@ -332,6 +349,37 @@ test_kept(void **state)
 	arena_free(&a);
 }
 
+static void *
+parse_often(void *arg)
+{
+	for (int i = 0; i < 50; i++) {
+		struct mail m;
+
+		mail_of(&m, arg);
+		if (m.content->parts != 9)
+			return arg;
+		mail_free(&m);
+	}
+	return NULL;
+}
+
+static void
+test_threads(void **state)
+{
+	pthread_t threads[4];
+	void *wrong;
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, parse_often,
+				     (char *)(uintptr_t)mixed),
+		    0);
+	for (int i = 0; i < 4; i++) {
+		pthread_join(threads[i], &wrong);
+		assert_null(wrong);
+	}
+}
+
 static int files;
 
 static int
@@ -407,9 +455,11 @@ main(void)
 		cmocka_unit_test(test_plain),
 		cmocka_unit_test(test_charsets),
 		cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_encoded_message),
 		cmocka_unit_test(test_broken),
 		cmocka_unit_test(test_caps),
 		cmocka_unit_test(test_kept),
+		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_collected),
 	};
 
