@@ -1,8 +1,11 @@
 /*
  * Rules that call others: programs to notify, the key to sign with.
  */
+#include <stdio.h>
+
 #include "base/log.h"
 #include "check/dkim.h"
+#include "check/notify.h"
 #include "policy/eval.h"
 #include "policy/text.h"
 
@@ -24,4 +27,116 @@ act_sign(struct eval *e, const struct rule *rule)
 	log_event(LOG_EV_INTERNAL, "id=%llu rule=%.*s key=%.*s problem=%s",
 	    (unsigned long long)e->session->id, STR_FMT(rule->where),
 	    STR_FMT(rule->keyfile), why);
+}
+
+/* --- notify ------------------------------------------------------------ */
+
+#define ENV_MAX	  24	/* variables */
+#define ENV_ARGS  8	/* facts in a command */
+#define ENV_BYTES 1000	/* of one value */
+
+struct env {
+	struct arena	*arena;
+	char		*vars[ENV_MAX + 1];	/* ends in NULL */
+	size_t		 n;
+};
+
+/* A variable ends at the first NUL; other control characters become spaces,
+ * so that a value stays one line wherever the program writes it. */
+static void
+env_add(struct env *env, const char *name, struct str value)
+{
+	struct str var;
+	char *p;
+
+	value = str_sub(value, 0, ENV_BYTES);
+	var = arena_printf(env->arena, "%s=%.*s", name, STR_FMT(value));
+	if (var.n == 0 || env->n == ENV_MAX)
+		return;
+	p = arena_strdup(env->arena, var.p);
+	if (p == NULL)
+		return;
+	for (char *c = p; *c != '\0'; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = ' ';
+	env->vars[env->n++] = p;
+}
+
+static void
+env_fact(struct env *env, struct session *s, const char *name,
+    enum fact_id id)
+{
+	struct fact_ref ref = { .def = fact_by_id(id) };
+	struct value value;
+
+	fact_get(s, &ref, &value);
+	env_add(env, name, fact_text(env->arena, &value));
+}
+
+/*
+ * The command as the shell gets it.  A fact never stands in it itself: what
+ * a stranger wrote would be run.  "{sender}" becomes "${POSTERN_ARG1}", and
+ * the sender the value of that variable.
+ */
+static struct str
+notify_command(struct eval *e, const struct rule *rule, struct env *env)
+{
+	struct buf command = BUF_INIT(16384);
+	struct str result;
+	unsigned int nargs = 0;
+	char name[32];
+
+	for (const struct text *t = rule->text; t != NULL; t = t->next) {
+		struct text alone = *t;
+
+		if (t->fact.def == NULL) {
+			buf_addstr(&command, t->literal);
+			continue;
+		}
+		alone.next = NULL;
+		snprintf(name, sizeof(name), "POSTERN_ARG%u", ++nargs);
+		buf_printf(&command, "${%s}", name);
+		if (nargs <= ENV_ARGS)
+			env_add(env, name,
+			    text_render(e->session, e->stage, &alone));
+	}
+	result = arena_str(e->arena, buf_str(&command));
+	buf_free(&command);
+	return result;
+}
+
+/* Whom the notice is about: it is given once an hour for each. */
+static struct str
+notify_key(struct eval *e)
+{
+	const struct txn *txn = e->session->txn;
+	char addr[ADDR_TEXT_MAX];
+
+	if (txn != NULL && txn->user.n > 0)
+		return arena_printf(e->arena, "user=%.*s",
+		    STR_FMT(txn->user));
+	addr_format(&e->session->client, addr);
+	return arena_printf(e->arena, "client=%s", addr);
+}
+
+void
+act_notify(struct eval *e, const struct rule *rule)
+{
+	struct env env = { .arena = e->arena };
+	struct session *s = e->session;
+	struct str command;
+
+	env_add(&env, "PATH", STR("/usr/local/bin:/usr/bin:/bin"));
+	env_fact(&env, s, "POSTERN_CLIENT", FACT_CLIENT);
+	env_fact(&env, s, "POSTERN_SENDER", FACT_SENDER);
+	env_fact(&env, s, "POSTERN_USER", FACT_USER);
+	env_fact(&env, s, "POSTERN_RCPT", FACT_RCPT);
+	env_fact(&env, s, "POSTERN_QUEUE_ID", FACT_QUEUE_ID);
+	env_add(&env, "POSTERN_RULE", rule->where);
+	env_add(&env, "POSTERN_TEXT", rule->source);
+	command = notify_command(e, rule, &env);
+	if (command.n == 0)
+		return;
+	e->detail = notify_run(s->checks->services, command, notify_key(e),
+			env.vars) ? command : STR("not run");
 }

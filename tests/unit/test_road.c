@@ -1,0 +1,271 @@
+#include "policy_fixture.h"
+
+#include "base/log.h"
+#include "base/metric.h"
+
+static void
+say_header(struct world *w, const char *name, const char *value)
+{
+	assert_true(road_header(w->s, str_of(name), str_of(value)));
+}
+
+static void
+finish(struct world *w)
+{
+	road_eoh(w->s);
+	road_message(w->s, STR("4QID"), &w->out);
+}
+
+/* Removals from the highest number down, then new fields, those for the top
+ * at last. */
+static void
+test_edit_order(void **state)
+{
+	struct world w = world_begin("on message {\n"
+				     "	header \"X-New\" \"{spf}\"\n"
+				     "	strip header \"X-Old\"\n"
+				     "}\n", "", false);
+	const struct edit *e;
+
+	(void)state;
+	world_connect(&w, "192.0.2.1");
+	world_mail(&w, "<a@example.org>", NULL);
+	say_header(&w, "X-Old", " 1");
+	say_header(&w, "Authentication-Results", " mx.example; spf=pass");
+	say_header(&w, "x-old", " 2");
+	say_header(&w, "Authentication-Results", " mx.example; spf=pass");
+	say_header(&w, "X-OLD", " 3");
+	finish(&w);
+	assert_int_equal(w.out.action, ACTION_ACCEPT);
+	e = w.out.edits;
+	for (unsigned int nth = 3; nth > 0; nth--) {
+		assert_int_equal(e->op, EDIT_REMOVE);
+		if (str_ieq(e->name, STR("Authentication-Results")))
+			e = e->next;
+		assert_int_equal(e->op, EDIT_REMOVE);
+		assert_true(str_ieq(e->name, STR("X-Old")));
+		assert_int_equal(e->nth, nth);
+		e = e->next;
+		if (str_ieq(e->name, STR("Authentication-Results")))
+			e = e->next;
+	}
+	assert_int_equal(e->op, EDIT_ADD);
+	assert_true(str_eq(e->name, STR("X-New")));
+	assert_int_equal(e->next->op, EDIT_INSERT);
+	assert_true(
+	    str_eq(e->next->name, STR("Authentication-Results")));
+	assert_null(e->next->next);
+	assert_true(str_eq(w.s->txn->queue_id, STR("4QID")));
+	world_end(&w);
+}
+
+/* Time that the client takes does not count as waiting. */
+static void
+test_deadlines(void **state)
+{
+	struct world w = world_begin("deadline stage 3s\n"
+				     "deadline message 5s\n"
+				     "on rcpt {\n	tag a\n}\n", "", false);
+	int64_t now;
+
+	(void)state;
+	clock_fake(1700000000000LL);
+	world_connect(&w, "192.0.2.1");
+	assert_int_equal(w.s->deadline, clock_mono_ms() + 3000);
+	world_mail(&w, "<a@example.org>", NULL);
+	assert_int_equal(w.s->txn->deadline, clock_mono_ms() + 5000);
+	clock_fake_advance(60000);
+	world_rcpt(&w, "<a@example.org>");
+	now = clock_mono_ms();
+	assert_int_equal(w.s->deadline, now + 3000);
+	assert_int_equal(w.s->txn->deadline, now + 5000);
+	w.s->txn->waited_ms = 4000;
+	world_rcpt(&w, "<b@example.org>");
+	assert_int_equal(w.s->txn->deadline, now + 1000);
+	w.s->txn->waited_ms = 9000;
+	world_rcpt(&w, "<c@example.org>");
+	assert_int_equal(w.s->txn->deadline, now);
+	clock_fake(-1);
+	world_end(&w);
+}
+
+static void
+test_overflow(void **state)
+{
+	struct world w = world_begin("on message {\n"
+				     "	reject \"no\" if subject = \"no\"\n"
+				     "}\n", "", false);
+	int64_t before = metric_get(METRIC_OVERFLOWS);
+
+	(void)state;
+	world_connect(&w, "192.0.2.1");
+	world_mail(&w, "<a@example.org>", NULL);
+	world_rcpt(&w, "<b@example.org>");
+	while (arena_alloc(w.s->txn->arena, 65536) != NULL)
+		;
+	world_message(&w, " x");
+	assert_int_equal(w.out.action, ACTION_TEMPFAIL);
+	assert_int_equal(w.out.reply.code, 451);
+	assert_string_equal(w.out.reply.enhanced, "4.3.1");
+	assert_true(w.out.overflow);
+	assert_int_equal(metric_get(METRIC_OVERFLOWS), before + 1);
+	/* The next message is not concerned. */
+	world_mail(&w, "<a@example.org>", NULL);
+	world_rcpt(&w, "<b@example.org>");
+	world_message(&w, " x");
+	assert_int_equal(w.out.action, ACTION_ACCEPT);
+	world_end(&w);
+}
+
+static void
+test_metrics(void **state)
+{
+	struct world w = world_begin("on rcpt {\n	reject if rcpt.domain = "
+				     "\"no.example\"\n}\n", "", false);
+	int64_t aborts = metric_get(METRIC_ABORTS);
+	int64_t accepts = metric_get(METRIC_ACCEPT);
+	int64_t rejects = metric_get(METRIC_REJECT);
+	int64_t rcpts = metric_get(METRIC_RECIPIENTS);
+	int64_t open = metric_get(METRIC_OPEN);
+
+	(void)state;
+	world_connect(&w, "192.0.2.1");
+	assert_int_equal(metric_get(METRIC_OPEN), open + 1);
+	world_mail(&w, "<a@example.org>", NULL);
+	world_rcpt(&w, "<a@no.example>");
+	world_rcpt(&w, "<a@yes.example>");
+	world_message(&w, " x");
+	road_abort(w.s);
+	assert_int_equal(metric_get(METRIC_ABORTS), aborts);
+	world_mail(&w, "<a@example.org>", NULL);
+	road_abort(w.s);
+	road_abort(w.s);
+	assert_int_equal(metric_get(METRIC_ABORTS), aborts + 1);
+	assert_int_equal(metric_get(METRIC_ACCEPT), accepts + 1);
+	assert_int_equal(metric_get(METRIC_REJECT), rejects + 1);
+	assert_int_equal(metric_get(METRIC_RECIPIENTS), rcpts + 1);
+	road_end(&w.s);
+	assert_int_equal(metric_get(METRIC_OPEN), open);
+	world_end(&w);
+}
+
+/* Calls that come at the wrong time do no harm. */
+static void
+test_out_of_order(void **state)
+{
+	struct world w = world_begin("", "", false);
+	struct session *none = NULL;
+
+	(void)state;
+	road_end(&none);
+	road_abort(NULL);
+	world_connect(&w, "192.0.2.1");
+	road_abort(w.s);
+	world_rcpt(&w, "<a@example.org>");
+	assert_int_equal(w.d.action, ACTION_NONE);
+	assert_true(road_header(w.s, STR("A"), STR("b")));
+	road_eoh(w.s);
+	assert_false(road_body(w.s, "x", 1));
+	road_message(w.s, STR_NONE, &w.out);
+	assert_int_equal(w.out.action, ACTION_TEMPFAIL);
+	world_mail(&w, "<a@example.org>", NULL);
+	world_message(&w, " x");
+	assert_int_equal(w.out.action, ACTION_ACCEPT);
+	world_end(&w);
+}
+
+/* The old policy lives as long as a connection that knew it. */
+static void
+test_policy_swap(void **state)
+{
+	struct world w = world_begin("on mail {\n	reject \"old\"\n}\n", "",
+	    false);
+	struct policy *new =
+	    policy_of_text("on mail {\n	reject \"new\"\n}\n", false);
+	struct road_sender from = { .arg = STR("<a@example.org>") };
+
+	(void)state;
+	world_connect(&w, "192.0.2.1");
+	assert_int_equal(w.policy->refs, 2);
+	road_mail(w.s, new, &from, &w.d);
+	assert_true(str_eq(w.d.reply.text, STR("new")));
+	assert_int_equal(w.policy->refs, 2);
+	assert_int_equal(new->refs, 2);
+	road_mail(w.s, new, &from, &w.d);
+	assert_int_equal(new->refs, 2);
+	road_end(&w.s);
+	assert_int_equal(w.policy->refs, 1);
+	assert_int_equal(new->refs, 1);
+	policy_release(&new);
+	world_end(&w);
+}
+
+static unsigned int
+needs_of(const char *text)
+{
+	struct policy *policy = policy_of_text(text, false);
+	unsigned int needs = road_needs(policy);
+
+	policy_release(&policy);
+	return needs;
+}
+
+static void
+test_needs(void **state)
+{
+	(void)state;
+	assert_int_equal(needs_of("on mail {\n	reject if not user\n}\n"), 0);
+	assert_true(needs_of("on mail {\n	reject if spf = fail\n}\n") &
+	    NEED_HEADERS);
+	assert_true(needs_of("on message {\n	strip header \"X\"\n}\n") &
+	    NEED_HEADERS);
+	assert_false(needs_of("on message {\n	strip header \"X\"\n}\n") &
+	    NEED_CONTENT);
+	assert_true(needs_of("on message {\n	reject if dmarc = reject\n}\n") &
+	    NEED_DKIM);
+	assert_true(needs_of("limit l per client { 1k bytes/1h }\n"
+			     "on message {\n	reject if over l\n}\n") &
+	    NEED_BODY_SIZE);
+	assert_true(needs_of("limit l per client { 3 rejected recipients/1h }\n"
+			     "on connect {\n	reject if over l\n}\n") &
+	    NEED_RCPT_REJ);
+}
+
+/* A body that nobody reads is not asked for. */
+static void
+test_body_wanted(void **state)
+{
+	struct world w = world_begin("", "", false);
+
+	(void)state;
+	world_connect(&w, "192.0.2.1");
+	world_mail(&w, "<a@example.org>", NULL);
+	assert_false(road_body(w.s, "x", 1));
+	world_end(&w);
+	w = world_begin("on message {\n	reject if size > 10\n}\n", "", false);
+	world_connect(&w, "192.0.2.1");
+	world_mail(&w, "<a@example.org>", NULL);
+	assert_true(road_body(w.s, "0123456789", 10));
+	assert_int_equal(w.s->txn->body.raw.n, 0);
+	finish(&w);
+	assert_int_equal(w.out.action, ACTION_REJECT);
+	world_end(&w);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_edit_order),
+		cmocka_unit_test(test_deadlines),
+		cmocka_unit_test(test_overflow),
+		cmocka_unit_test(test_metrics),
+		cmocka_unit_test(test_out_of_order),
+		cmocka_unit_test(test_policy_swap),
+		cmocka_unit_test(test_needs),
+		cmocka_unit_test(test_body_wanted),
+	};
+
+	log_open(LOG_TO_NOWHERE, LOG_LEVEL_ERROR);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
