@@ -699,7 +699,7 @@ get_limit_name(struct session *s, const struct fact_ref *ref, struct value *out)
 static struct str
 amount_text(struct arena *arena, uint64_t n)
 {
-	static const char suffix[] = { 'G', 'M', 'k' };
+	static const char suffix[] = { 'G', 'M', 'K' };
 	unsigned int shift = 30;
 
 	for (size_t i = 0; i < sizeof(suffix); i++, shift -= 10)

@@ -223,7 +223,7 @@ test_needs(void **state)
 	    NEED_CONTENT);
 	assert_true(needs_of("on message {\n	reject if dmarc = reject\n}\n") &
 	    NEED_DKIM);
-	assert_true(needs_of("limit l per client { 1k bytes/1h }\n"
+	assert_true(needs_of("limit l per client { 1K bytes/1h }\n"
 			     "on message {\n	reject if over l\n}\n") &
 	    NEED_BODY_SIZE);
 	assert_true(needs_of("limit l per client { 3 rejected recipients/1h }\n"
