@@ -82,7 +82,7 @@ $(BUILD)/replay: tests/replay/replay.c $(BUILD)/libpostern.a
 	$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< \
 		$(BUILD)/libpostern.a $(LIBS)
 
-programs: all $(UNIT:%=$(BUILD)/unit/%) $(BUILD)/replay
+programs: all $(BUILD)/replay $(UNIT:%=$(BUILD)/unit/%) $(BUILD)/replay
 
 unit: $(UNIT:%=$(BUILD)/unit/%)
 	@tests/run $(BUILD)/postern unit

@@ -63,8 +63,7 @@ env_add(struct env *env, const char *name, struct str value)
 }
 
 static void
-env_fact(struct env *env, struct session *s, const char *name,
-    enum fact_id id)
+env_fact(struct env *env, struct session *s, const char *name, enum fact_id id)
 {
 	struct fact_ref ref = { .def = fact_by_id(id) };
 	struct value value;
@@ -113,8 +112,7 @@ notify_key(struct eval *e)
 	char addr[ADDR_TEXT_MAX];
 
 	if (txn != NULL && txn->user.n > 0)
-		return arena_printf(e->arena, "user=%.*s",
-		    STR_FMT(txn->user));
+		return arena_printf(e->arena, "user=%.*s", STR_FMT(txn->user));
 	addr_format(&e->session->client, addr);
 	return arena_printf(e->arena, "client=%s", addr);
 }
@@ -137,6 +135,8 @@ act_notify(struct eval *e, const struct rule *rule)
 	command = notify_command(e, rule, &env);
 	if (command.n == 0)
 		return;
-	e->detail = notify_run(s->checks->services, command, notify_key(e),
-			env.vars) ? command : STR("not run");
+	e->detail =
+	    notify_run(s->checks->services, command, notify_key(e), env.vars) ?
+	    command :
+	    STR("not run");
 }

@@ -291,8 +291,7 @@ say_rcpt(struct replay *r, struct str rest)
 {
 	struct str arg = take_word(&rest);
 
-	road_rcpt(r->session, arg, str_eq(rest, STR("refused")),
-	    &r->decision);
+	road_rcpt(r->session, arg, str_eq(rest, STR("refused")), &r->decision);
 	answered(r);
 }
 
@@ -349,14 +348,15 @@ send_body(struct replay *r)
 			return;
 		if (more)
 			more = road_body(r->session, line.p, line.n) &&
-			       road_body(r->session, "\r\n", 2);
+			    road_body(r->session, "\r\n", 2);
 	}
 }
 
 static void
 send_filler(struct replay *r, struct str size)
 {
-	static const char text[] = "All work and no play makes a dull mail.\r\n";
+	static const char text[] =
+	    "All work and no play makes a dull mail.\r\n";
 	uint64_t n = 0, step = sizeof(text) - 1;
 
 	if (size.n == 0)
@@ -455,8 +455,7 @@ reply_line(struct buf *out, const struct reply *reply)
 static void
 answer_text(const struct replay *r, struct buf *out)
 {
-	enum action action =
-	    r->ended ? r->outcome.action : r->decision.action;
+	enum action action = r->ended ? r->outcome.action : r->decision.action;
 
 	if (action == ACTION_REJECT || action == ACTION_TEMPFAIL)
 		reply_line(out,
@@ -510,8 +509,8 @@ print_edits(const struct replay *r)
 {
 	for (const struct edit *e = r->outcome.edits; e != NULL; e = e->next)
 		printf("\t%s %.*s: %.*s (%u)\n",
-		    e->op == EDIT_REMOVE ? "strip" : "header",
-		    STR_FMT(e->name), STR_FMT(e->value), e->nth);
+		    e->op == EDIT_REMOVE ? "strip" : "header", STR_FMT(e->name),
+		    STR_FMT(e->value), e->nth);
 }
 
 static bool
@@ -549,8 +548,7 @@ rule_holds(struct replay *r, struct str rest)
 static bool
 stage_holds(struct replay *r, struct str rest)
 {
-	return r->ended &&
-	       str_eq(str_of(stage_word(r->outcome.stage)), rest);
+	return r->ended && str_eq(str_of(stage_word(r->outcome.stage)), rest);
 }
 
 static bool
@@ -618,8 +616,7 @@ unknown_holds(struct replay *r, struct str rest)
 
 	if (r->session == NULL)
 		return false;
-	f = trace_of(r->session) ? trace_of(r->session)->facts :
-					NULL;
+	f = trace_of(r->session) ? trace_of(r->session)->facts : NULL;
 	for (; f != NULL; f = f->next)
 		if (f->unknown && str_eq(f->name, rest))
 			return true;

@@ -48,9 +48,9 @@ test_kleene(void **state)
 	/* Kleene's tables, by false, true, unknown. */
 	static const enum truth and[3][3] = { { 0, 0, 0 }, { 0, 1, 2 },
 		{ 0, 2, 2 } };
-	static const enum truth or[3][3] = { { 0, 1, 2 }, { 1, 1, 1 },
+	static const enum truth or [3][3] = { { 0, 1, 2 }, { 1, 1, 1 },
 		{ 2, 1, 2 } };
-	static const enum truth not[3] = { 1, 0, 2 };
+	static const enum truth not [3] = { 1, 0, 2 };
 	struct world w = world_begin("", ZONE, false);
 	struct eval e = { .stage = STAGE_MAIL, .decision = &w.d };
 
@@ -63,12 +63,12 @@ test_kleene(void **state)
 	e.trace = trace_of(w.s);
 	assert_true(verdict_tag(e.arena, e.verdict, STR("there")));
 	for (enum truth a = 0; a < 3; a++) {
-		assert_int_equal(truth_of_op(&e, EXPR_NOT, a, a), not[a]);
+		assert_int_equal(truth_of_op(&e, EXPR_NOT, a, a), not [a]);
 		for (enum truth b = 0; b < 3; b++) {
-			assert_int_equal(
-			    truth_of_op(&e, EXPR_AND, a, b), and[a][b]);
-			assert_int_equal(
-			    truth_of_op(&e, EXPR_OR, a, b), or [a][b]);
+			assert_int_equal(truth_of_op(&e, EXPR_AND, a, b),
+			    and[a][b]);
+			assert_int_equal(truth_of_op(&e, EXPR_OR, a, b),
+			    or [a][b]);
 		}
 	}
 	world_end(&w);
@@ -83,7 +83,8 @@ test_first_ending_wins(void **state)
 				     "	tag a\n"
 				     "	reject \"first\" if tag a\n"
 				     "	tempfail \"second\"\n"
-				     "}\n", "", false);
+				     "}\n",
+	    "", false);
 
 	(void)state;
 	world_connect(&w, "192.0.2.1");
@@ -106,7 +107,8 @@ test_rcpt_alone(void **state)
 				     "	reject if rcpt = \"a@x.example\"\n"
 				     "	accept if rcpt = \"b@x.example\"\n"
 				     "	discard if rcpt = \"c@x.example\"\n"
-				     "}\n", "", false);
+				     "}\n",
+	    "", false);
 	const struct rcpt *r;
 
 	(void)state;
@@ -147,7 +149,8 @@ test_shadow_policy(void **state)
 				     "	header \"X-A\" \"b\"\n"
 				     "	reject \"score\" if score >= 20\n"
 				     "	log \"never\"\n"
-				     "}\n", "", true);
+				     "}\n",
+	    "", true);
 	const struct rule *last;
 
 	(void)state;
@@ -179,7 +182,8 @@ test_store_fault(void **state)
 				     "on rcpt {\n"
 				     "	header \"X-A\" \"b\" if blocked rcpt\n"
 				     "	reject \"later\"\n"
-				     "}\n", "", false);
+				     "}\n",
+	    "", false);
 	struct store *store = w.services.store;
 
 	(void)state;
@@ -212,7 +216,8 @@ test_full_arena(void **state)
 				     "	greylist\n"
 				     "	quarantine \"{rcpt}\" if tag a\n"
 				     "	reject \"{rcpt}\"\n"
-				     "}\n", "", false);
+				     "}\n",
+	    "", false);
 
 	(void)state;
 	clock_fake(1700000000000LL);
@@ -236,9 +241,11 @@ test_full_arena(void **state)
 static void
 test_trace_bounded(void **state)
 {
-	struct world w = world_begin("on rcpt {\n"
-				     "	tag a if rcpt = \"x\" or sender = \"y\"\n"
-				     "}\n", "", false);
+	struct world w =
+	    world_begin("on rcpt {\n"
+			"	tag a if rcpt = \"x\" or sender = \"y\"\n"
+			"}\n",
+		"", false);
 	struct buf text = BUF_INIT(16 << 20);
 	char arg[64];
 
@@ -263,7 +270,8 @@ test_trace_json(void **state)
 {
 	struct world w = world_begin("on mail {\n"
 				     "	reject \"x\" if spf = fail\n"
-				     "}\n", ZONE, false);
+				     "}\n",
+	    ZONE, false);
 	struct buf text = BUF_INIT(1 << 16);
 	size_t n = 0;
 
@@ -272,7 +280,7 @@ test_trace_json(void **state)
 	world_mail(&w, "<s@broken.example>", NULL);
 	trace_json(w.s->txn->trace, &text);
 	assert_true(str_find(buf_str(&text),
-	    STR("\"stage\":\"mail\",\"answer\":\"unknown\"")) > 0);
+			STR("\"stage\":\"mail\",\"answer\":\"unknown\"")) > 0);
 	assert_true(str_find(buf_str(&text), STR("\"name\":\"spf\"")) > 0);
 	buf_truncate(&text, 0);
 	trace_json_unknown(w.s->txn->trace, &text, &n);

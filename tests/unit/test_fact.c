@@ -108,8 +108,7 @@ test_all_of_nothing(void **state)
 		assert_int_equal(v.kind, def->kind);
 		assert_false(v.absent && v.unknown);
 		if (v.absent)
-			assert_int_equal(
-			    fact_text(w->txn->arena, &v).n, 0);
+			assert_int_equal(fact_text(w->txn->arena, &v).n, 0);
 	}
 }
 
@@ -153,14 +152,13 @@ test_sender(void **state)
 {
 	struct world *w = *state;
 
-	assert_true(envelope_parse(w->txn->arena,
-	    STR("<List+x@Example.ORG>"), &w->txn->sender));
+	assert_true(envelope_parse(w->txn->arena, STR("<List+x@Example.ORG>"),
+	    &w->txn->sender));
 	assert_text(w, "sender", "List+x@example.org");
 	assert_text(w, "sender.local", "List+x");
 	assert_text(w, "sender.domain", "example.org");
 	assert_text(w, "sender.base", "list@example.org");
-	assert_true(
-	    envelope_parse(w->txn->arena, STR("<>"), &w->txn->sender));
+	assert_true(envelope_parse(w->txn->arena, STR("<>"), &w->txn->sender));
 	assert_absent(w, "sender");
 	assert_absent(w, "sender.domain");
 	assert_absent(w, "user");
@@ -295,7 +293,8 @@ test_limit(void **state)
 	struct limit_window window = { LIMIT_BYTES, 200 << 20, 86400000,
 		STR("1d") };
 	struct limit limit = { .name = STR("submission"),
-		.windows = &window, .count = 1 };
+		.windows = &window,
+		.count = 1 };
 	struct limit_info info = { &limit, &window, STR("user=alice"), 12345,
 		719001 };
 
@@ -321,8 +320,8 @@ assert_duration(struct world *w, int64_t ms, const char *want)
 	struct str got = fact_duration(w->txn->arena, ms);
 
 	if (!str_eq(got, str_of(want)))
-		fail_msg("%lld ms is %.*s, not %s", (long long)ms,
-		    STR_FMT(got), want);
+		fail_msg("%lld ms is %.*s, not %s", (long long)ms, STR_FMT(got),
+		    want);
 }
 
 /* Rounded up: nobody is told to come back too early. */
@@ -369,29 +368,28 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-		    test_all_of_nothing, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    test_without_message, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    test_connection, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_all_of_nothing, setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(test_without_message, setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(test_connection, setup,
+		    teardown),
 		cmocka_unit_test_setup_teardown(test_sender, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    test_recipients, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_recipients, setup,
+		    teardown),
 		cmocka_unit_test_setup_teardown(test_headers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_from, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    test_two_from_fields, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    test_many_mailboxes, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    test_auth_words, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_two_from_fields, setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(test_many_mailboxes, setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(test_auth_words, setup,
+		    teardown),
 		cmocka_unit_test_setup_teardown(test_score, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    test_duration, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-		    test_full_arena, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_duration, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_full_arena, setup,
+		    teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

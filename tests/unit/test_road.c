@@ -24,7 +24,8 @@ test_edit_order(void **state)
 	struct world w = world_begin("on message {\n"
 				     "	header \"X-New\" \"{spf}\"\n"
 				     "	strip header \"X-Old\"\n"
-				     "}\n", "", false);
+				     "}\n",
+	    "", false);
 	const struct edit *e;
 
 	(void)state;
@@ -52,8 +53,7 @@ test_edit_order(void **state)
 	assert_int_equal(e->op, EDIT_ADD);
 	assert_true(str_eq(e->name, STR("X-New")));
 	assert_int_equal(e->next->op, EDIT_INSERT);
-	assert_true(
-	    str_eq(e->next->name, STR("Authentication-Results")));
+	assert_true(str_eq(e->next->name, STR("Authentication-Results")));
 	assert_null(e->next->next);
 	assert_true(str_eq(w.s->txn->queue_id, STR("4QID")));
 	world_end(&w);
@@ -65,7 +65,8 @@ test_deadlines(void **state)
 {
 	struct world w = world_begin("deadline stage 3s\n"
 				     "deadline message 5s\n"
-				     "on rcpt {\n	tag a\n}\n", "", false);
+				     "on rcpt {\n	tag a\n}\n",
+	    "", false);
 	int64_t now;
 
 	(void)state;
@@ -94,7 +95,8 @@ test_overflow(void **state)
 {
 	struct world w = world_begin("on message {\n"
 				     "	reject \"no\" if subject = \"no\"\n"
-				     "}\n", "", false);
+				     "}\n",
+	    "", false);
 	int64_t before = metric_get(METRIC_OVERFLOWS);
 
 	(void)state;
@@ -120,8 +122,10 @@ test_overflow(void **state)
 static void
 test_metrics(void **state)
 {
-	struct world w = world_begin("on rcpt {\n	reject if rcpt.domain = "
-				     "\"no.example\"\n}\n", "", false);
+	struct world w =
+	    world_begin("on rcpt {\n	reject if rcpt.domain = "
+			"\"no.example\"\n}\n",
+		"", false);
 	int64_t aborts = metric_get(METRIC_ABORTS);
 	int64_t accepts = metric_get(METRIC_ACCEPT);
 	int64_t rejects = metric_get(METRIC_REJECT);
@@ -178,8 +182,8 @@ test_out_of_order(void **state)
 static void
 test_policy_swap(void **state)
 {
-	struct world w = world_begin("on mail {\n	reject \"old\"\n}\n", "",
-	    false);
+	struct world w =
+	    world_begin("on mail {\n	reject \"old\"\n}\n", "", false);
 	struct policy *new =
 	    policy_of_text("on mail {\n	reject \"new\"\n}\n", false);
 	struct road_sender from = { .arg = STR("<a@example.org>") };
@@ -221,7 +225,8 @@ test_needs(void **state)
 	    NEED_HEADERS);
 	assert_false(needs_of("on message {\n	strip header \"X\"\n}\n") &
 	    NEED_CONTENT);
-	assert_true(needs_of("on message {\n	reject if dmarc = reject\n}\n") &
+	assert_true(
+	    needs_of("on message {\n	reject if dmarc = reject\n}\n") &
 	    NEED_DKIM);
 	assert_true(needs_of("limit l per client { 1K bytes/1h }\n"
 			     "on message {\n	reject if over l\n}\n") &

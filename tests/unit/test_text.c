@@ -114,7 +114,9 @@ test_lists(void **state)
 {
 	struct world w = begin();
 	struct str items[3000];
-	struct value v = { .kind = VALUE_LIST, .items = items, .nitems = 2,
+	struct value v = { .kind = VALUE_LIST,
+		.items = items,
+		.nitems = 2,
 		.text = STR("one") };
 
 	(void)state;
