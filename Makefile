@@ -129,7 +129,8 @@ check-asan: deps-test
 
 check-tsan: deps-test
 	+$(MAKE_TSAN) programs
-	POSTERN_SLACK=8 tests/run build/tsan/postern unit errors replay wire
+	TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp \
+		POSTERN_SLACK=8 tests/run build/tsan/postern unit errors replay wire
 
 fuzz: deps-test
 	+$(MAKE_FUZZ) fuzz-programs
