@@ -427,13 +427,13 @@ finish(void)
 
 	socket_notify("STOPPING=1");
 	atomic_store(&server.ending, true);
+	socket_remove(&server.listen);
+	socket_remove(&server.control);
 	drained = glue_stop(STOP_WAIT_MS);
 	control_stop();
 	log_event(LOG_EV_STOP, "messages=%lld connections=%ld drained=%s",
 	    (long long)metric_get(METRIC_MESSAGES), threads_running(),
 	    drained ? "yes" : "no");
-	socket_remove(&server.listen);
-	socket_remove(&server.control);
 	if (!drained)
 		_exit(0);	/* those that still run may use the services */
 	close_services();

@@ -444,7 +444,7 @@ glue_stop(int ms)
 	const struct timespec tick = { .tv_nsec = 5 * 1000 * 1000 };
 	int waited;
 
-	smfi_stop();
+	/* Not smfi_stop(): it waits up to five seconds for the listener. */
 	atomic_store(&glue.stopping, true);
 	for (waited = 0; atomic_load(&glue.busy) > 0; waited += 5) {
 		if (waited >= ms)

@@ -19,7 +19,7 @@
 
 /* fd: a listening socket.  false: libmilter does not take it. */
 bool	glue_init(int fd, struct services *, struct policy *);
-/* Returns when glue_stop() was called; false: libmilter failed. */
+/* Listens until the process ends; returns only when libmilter fails. */
 bool	glue_run(void);
 /* Takes a reference; new connections and messages use it from now on. */
 void	glue_set_policy(struct policy *);
