@@ -98,12 +98,16 @@ dkim_global_init(void)
 {
 	unsigned int flags =
 	    DKIM_LIBFLAGS_DELAYSIGPROC | DKIM_LIBFLAGS_BADSIGHANDLES;
+	/* Short keys are verified as well: what they are worth we say. */
+	unsigned int least_bits = 1;
 
 	library = dkim_init(NULL, NULL);
 	if (library == NULL)
 		return (false);
 	if (dkim_options(library, DKIM_OP_SETOPT, DKIM_OPTS_FLAGS, &flags,
 		sizeof(flags)) != DKIM_STAT_OK ||
+	    dkim_options(library, DKIM_OP_SETOPT, DKIM_OPTS_MINKEYBITS,
+		&least_bits, sizeof(least_bits)) != DKIM_STAT_OK ||
 	    dkim_set_key_lookup(library, key_lookup) != DKIM_STAT_OK) {
 		dkim_global_free();
 		return (false);

@@ -117,11 +117,40 @@ take_headers(struct dkim_tags *t, struct str v)
 	return (t->from_signed > 0 ? NULL : "h= does not name From");
 }
 
+/* "=40" and the like (RFC 6376 section 2.11), in place. */
+static struct str
+decode_hex(struct str v)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	const char *high, *low;
+	char *out = (char *)v.p;
+	size_t i, n = 0;
+
+	for (i = 0; i < v.n; i++) {
+		if (v.p[i] == '=' && i + 2 < v.n &&
+		    (high = memchr(hex, v.p[i + 1], 16)) != NULL &&
+		    (low = memchr(hex, v.p[i + 2], 16)) != NULL) {
+			out[n++] = (char)((high - hex) << 4 | (low - hex));
+			i += 2;
+		} else
+			out[n++] = v.p[i];
+	}
+	return ((struct str){ v.p, n });
+}
+
 static const char *
 take_identity(struct dkim_tags *t, struct str v)
 {
-	t->i = v;
-	return (str_rchr(v, '@') >= 0 ? NULL : "i= has no domain");
+	size_t i;
+
+	t->i = decode_hex(v);
+	for (i = 0; i < t->i.n; i++)
+		if ((unsigned char)t->i.p[i] <= ' ' || t->i.p[i] == 0x7f)
+			break;
+	if (i == t->i.n && str_rchr(t->i, '@') >= 0)
+		return (NULL);
+	t->i = STR("");
+	return ("i= is not an address");
 }
 
 static const char *
@@ -189,7 +218,7 @@ identity_fits(const struct dkim_tags *t)
 	struct str domain;
 	ptrdiff_t at = str_rchr(t->i, '@');
 
-	if (t->i.p == NULL)
+	if (t->i.n == 0)
 		return (true);
 	domain = str_sub(t->i, (size_t)at + 1, t->i.n);
 	return (str_ieq(domain, t->d) ||
