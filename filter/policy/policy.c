@@ -6,6 +6,10 @@
 #include "policy/parse.h"
 #include "policy/resolve.h"
 #include "policy/setting.h"
+#include "score/ruleset.h"
+
+#define LEFT_OUT_TOLD 10
+#define PROBLEMS_MAX  (1024 * 1024)
 
 static void
 policy_free(struct policy *policy)
@@ -19,46 +23,101 @@ policy_free(struct policy *policy)
 	free(policy->dnsbls);
 	free(policy->limits);
 	free(policy->rejected_limits);
+	ruleset_free(&policy->ruleset);
 	arena_free(&policy->arena);
 	free(policy);
 }
 
-static bool
+/* What a rule file has that is left out: the first lines, and how many. */
+static void
+warn_left_out(struct parse *p, const struct buf *problems)
+{
+	struct place at = p->policy->settings.place[SETTING_RULES];
+	struct str line, rest = buf_str(problems);
+	size_t lines = 0;
+
+	while (rest.p != NULL && rest.n > 0) {
+		line = str_cut(rest, '\n', &rest);
+		if (line.n > 0 && lines++ < LEFT_OUT_TOLD)
+			diag_warn(p->diag, at, "left out: %.*s",
+			    STR_FMT(line));
+	}
+	if (lines > LEFT_OUT_TOLD)
+		diag_warn(p->diag, at, "left out: %zu lines more",
+		    lines - LEFT_OUT_TOLD);
+}
+
+static void
 policy_load_rules(struct parse *p)
 {
-	diag_error(p->diag, p->policy->settings.place[SETTING_RULES],
-	    "this build has no score layer");
-	return false;
+	struct settings *set = &p->policy->settings;
+	struct buf problems = BUF_INIT(PROBLEMS_MAX);
+	struct buf err = BUF_INIT(4000);
+
+	p->policy->ruleset = ruleset_load(set->text[SETTING_RULES], &problems,
+	    &err);
+	if (p->policy->ruleset == NULL)
+		diag_error(p->diag, set->place[SETTING_RULES], "%.*s",
+		    STR_FMT(buf_str(&err)));
+	else
+		warn_left_out(p, &problems);
+	buf_free(&problems);
+	buf_free(&err);
 }
 
 bool
 policy_has_rule(const struct policy *policy, struct str name)
 {
-	(void)policy;
-	(void)name;
-	return true;
+	return policy->ruleset == NULL || ruleset_has(policy->ruleset, name);
+}
+
+static void
+policy_begin(struct parse *p, bool shadow, struct diag *diag)
+{
+	struct policy *policy = mem_alloc(sizeof(*policy));
+
+	atomic_init(&policy->refs, 1);
+	policy->arena = arena_new(SIZE_MAX);
+	policy->shadow = shadow;
+	parse_init(p, policy, diag);
+}
+
+/* What is left to do when all files are read. */
+static struct policy *
+policy_end(struct parse *p)
+{
+	struct policy *policy = p->policy;
+
+	setting_defaults(&policy->settings, policy->arena, p->diag);
+	if (policy->settings.text[SETTING_RULES].n > 0)
+		policy_load_rules(p);
+	resolve_policy(p);
+	parse_done(p);
+	if (diag_errors(p->diag) == 0)
+		return policy;
+	policy_free(policy);
+	return NULL;
 }
 
 struct policy *
 policy_load(const char *path, bool shadow, struct diag *diag)
 {
-	struct policy *policy = mem_alloc(sizeof(*policy));
 	struct parse p;
 
-	atomic_init(&policy->refs, 1);
-	policy->arena = arena_new(SIZE_MAX);
-	policy->shadow = shadow;
-	parse_init(&p, policy, diag);
+	policy_begin(&p, shadow, diag);
 	parse_file(&p, str_of(path), (struct place){ .source = NULL });
-	setting_defaults(&policy->settings, policy->arena, diag);
-	if (policy->settings.text[SETTING_RULES].n > 0)
-		policy_load_rules(&p);
-	resolve_policy(&p);
-	parse_done(&p);
-	if (diag_errors(diag) == 0)
-		return policy;
-	policy_free(policy);
-	return NULL;
+	return policy_end(&p);
+}
+
+struct policy *
+policy_load_text(struct str name, struct str text, bool shadow,
+    struct diag *diag)
+{
+	struct parse p;
+
+	policy_begin(&p, shadow, diag);
+	parse_text(&p, name, text);
+	return policy_end(&p);
 }
 
 struct policy *

@@ -97,9 +97,13 @@ struct policy {
 
 /* NULL when there are mistakes; warnings may be in the diag either way. */
 struct policy	*policy_load(const char *path, bool shadow, struct diag *);
+/* The same from a text; relative paths in it are relative to `name'. */
+struct policy	*policy_load_text(struct str name, struct str text,
+		    bool shadow, struct diag *);
 struct policy	*policy_ref(struct policy *);
 void		 policy_release(struct policy **);
-/* Is there such a rule in the files of `rules'? */
+/* Is there such a rule in the files of `rules'?  True where they could not
+ * be read, which has been told. */
 bool		 policy_has_rule(const struct policy *, struct str name);
 /* Rereads file tables that have changed; the daemon's ticker calls it. */
 void		 policy_refresh(struct policy *);
