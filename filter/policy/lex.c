@@ -612,6 +612,16 @@ lex_skip_statement(struct lexer *l)
 	l->mute = mute;
 }
 
+bool
+lex_line_has(struct lexer *l, char c)
+{
+	struct str line;
+
+	lex_peek(l);
+	line = (struct str){ l->ahead_p, (size_t)(l->end - l->ahead_p) };
+	return str_chr(str_cut(line, '\n', &line), c) >= 0;
+}
+
 const char *
 lex_mark(struct lexer *l)
 {

@@ -56,6 +56,8 @@ void		 lex_unread(struct lexer *, const struct token *);
 struct token	 lex_regex(struct lexer *);
 /* Whether the next token begins with a slash. */
 bool		 lex_at_slash(struct lexer *);
+/* Whether c comes before the end of the line the next token is on. */
+bool		 lex_line_has(struct lexer *, char c);
 /*
  * For recovery: skips what is left of a statement, with the braces it
  * opens, up to the newline or closing brace that ends it; reports nothing.

@@ -137,8 +137,8 @@ parse_path(struct parse *p, struct str path)
 }
 
 /* What can't begin a rule and so tells that a brace is missing. */
-static bool
-begins_statement(const struct token *t)
+bool
+parse_is_statement(const struct token *t)
 {
 	return t->kind == TOKEN_WORD && statement_find(t->text) != NULL;
 }
@@ -165,14 +165,15 @@ parse_block(struct parse *p, enum stage stage, bool shadow)
 			lex_next(p->lex);
 			return;
 		}
-		if (t->kind == TOKEN_END || begins_statement(t)) {
+		if (t->kind == TOKEN_END || parse_is_statement(t)) {
 			if (open.kind != TOKEN_BAD)
 				diag_error(p->diag, open.place,
 				    "this `{' is never closed");
 			p->unclosed = true;
 			return;
 		}
-		if (!parse_rule(p, stage, shadow))
+		p->unclosed = false;
+		if (!parse_rule(p, stage, shadow) && !p->unclosed)
 			lex_skip_statement(p->lex);
 	}
 }

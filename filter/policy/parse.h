@@ -56,7 +56,10 @@ struct parse {
 	struct rule	**tails[STAGE_COUNT];
 	struct source	**sources_tail;
 	unsigned int	 nsources;
-	bool		 unclosed;	/* the next token begins a statement */
+	bool		 unclosed;	/* a brace is missing before the next
+					 * token, which begins a statement */
+	bool		 inside;	/* a condition: its braces are closed
+					 * before the next action */
 	unsigned int	 terms, nesting;	/* of the current condition */
 };
 
@@ -76,7 +79,8 @@ void		 parse_expected(struct parse *, const struct token *t,
 bool		 parse_is_word(const struct token *, const char *word);
 /* A relative path is relative to the file that it stands in. */
 struct str	 parse_path(struct parse *, struct str path);
-/* { entries }; the brace is the next token. */
+/* { entries }; the brace is the next token.  False where something in it
+ * was no entry; a bad entry has been told, and the rest can be read. */
 bool		 parse_entries(struct parse *, struct table *);
 /* The statement has to end here. */
 bool		 parse_end(struct parse *);
@@ -104,6 +108,8 @@ struct verb_def {
 	enum stage	 stage;		/* the earliest it may stand in */
 };
 
+/* parse.c: can't be an entry or a rule. */
+bool		 parse_is_statement(const struct token *);
 /* parse_rule.c */
 const struct verb_def *parse_verb(enum verb);
 bool		 parse_is_verb(struct str word);

@@ -125,8 +125,13 @@ test_in(struct parse *p, struct expr *e)
 	e->op = EXPR_IN;
 	e->literal_place = lex_peek(p->lex)->place;
 	if (lex_peek(p->lex)->kind == TOKEN_LBRACE) {
+		bool ok;
+
 		e->table = parse_new_table(p, STR("{...}"));
-		return parse_entries(p, e->table);
+		p->inside = true;
+		ok = parse_entries(p, e->table);
+		p->inside = false;
+		return ok && !p->unclosed;
 	}
 	t = lex_next(p->lex);
 	if (t.kind != TOKEN_WORD) {

@@ -115,7 +115,7 @@ parse_regex(struct parse *p, const struct token *t)
 
 /* ---- braces with entries ---- */
 
-static bool
+static void
 entry_add(struct parse *p, struct table *table, const struct token *t)
 {
 	struct buf why = BUF_INIT(1000);
@@ -129,12 +129,9 @@ entry_add(struct parse *p, struct table *table, const struct token *t)
 		entry = arena_printf(p->arena, "/%.*s/%.*s", STR_FMT(t->text),
 		    STR_FMT(t->flags));
 	}
-	if (ok && !table_add(table, entry, &why)) {
+	if (ok && !table_add(table, entry, &why))
 		diag_error(p->diag, t->place, "%.*s", STR_FMT(buf_str(&why)));
-		ok = false;
-	}
 	buf_free(&why);
-	return ok;
 }
 
 /* Reads the opening brace; its place is in *open. */
@@ -147,6 +144,23 @@ parse_brace(struct parse *p, struct token *open)
 	}
 	*open = lex_next(p->lex);
 	return true;
+}
+
+/*
+ * Does a line inside braces begin what can only follow a closing one?  In
+ * a table that is a statement with a brace of its own, in a condition's
+ * table also an action.
+ */
+static bool
+brace_missing(struct parse *p)
+{
+	const struct token *t = lex_peek(p->lex);
+
+	if (t->kind != TOKEN_WORD)
+		return false;
+	if (p->inside && parse_is_verb(t->text))
+		return true;
+	return parse_is_statement(t) && lex_line_has(p->lex, '{');
 }
 
 /*
@@ -164,32 +178,16 @@ brace_next(struct parse *p, const struct token *open, struct token *t)
 		*t = lex_next(p->lex);
 		if (t->kind == TOKEN_RBRACE)
 			return false;
-		if (t->kind == TOKEN_END) {
+		if (t->kind == TOKEN_END ||
+		    (t->kind == TOKEN_NEWLINE && brace_missing(p))) {
 			diag_error(p->diag, open->place,
 			    "this `{' is never closed");
+			p->unclosed = true;
 			return false;
 		}
 		if (t->kind != TOKEN_NEWLINE && t->kind != TOKEN_COMMA)
 			return true;
 	}
-}
-
-/*
- * A token that has no place inside braces.  Another opening one tells that
- * a closing one is missing: the block it opens is skipped, and false.
- */
-static bool
-brace_resume(struct parse *p, const struct token *open, const struct token *t,
-    const char *what)
-{
-	if (t->kind != TOKEN_LBRACE) {
-		parse_expected(p, t, what);
-		return true;
-	}
-	diag_error(p->diag, open->place, "this `{' is never closed");
-	lex_unread(p->lex, t);
-	lex_skip_statement(p->lex);
-	return false;
 }
 
 bool
@@ -203,11 +201,10 @@ parse_entries(struct parse *p, struct table *table)
 	while (brace_next(p, &open, &t)) {
 		if (t.kind == TOKEN_WORD || t.kind == TOKEN_STRING ||
 		    t.kind == TOKEN_REGEX)
-			ok = entry_add(p, table, &t) && ok;
+			entry_add(p, table, &t);
 		else {
+			parse_expected(p, &t, "an entry or `}'");
 			ok = false;
-			if (!brace_resume(p, &open, &t, "an entry or `}'"))
-				break;
 		}
 	}
 	table_seal(table);
@@ -278,9 +275,7 @@ parse_ranges(struct parse *p, struct dnsbl *list)
 		const char *why;
 
 		if (t.kind != TOKEN_WORD) {
-			if (!brace_resume(p, &open, &t,
-				"an address or a range"))
-				break;
+			parse_expected(p, &t, "an address or a range");
 		} else if (list->nranges == RANGES_MAX)
 			diag_error(p->diag, t.place, "more than %d ranges",
 			    RANGES_MAX);
@@ -450,9 +445,8 @@ parse_windows(struct parse *p, struct limit *limit)
 
 		if (t.kind != TOKEN_WORD) {
 			ok = false;
-			if (!brace_resume(p, &open, &t,
-				"a number and a unit, such as 100 messages/1h"))
-				break;
+			parse_expected(p, &t,
+			    "a number and a unit, such as 100 messages/1h");
 		} else if (!parse_window(p, &t, &w)) {
 			ok = false;
 			skip_entry(p);

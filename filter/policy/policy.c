@@ -39,11 +39,10 @@ warn_left_out(struct parse *p, const struct buf *problems)
 	while (rest.p != NULL && rest.n > 0) {
 		line = str_cut(rest, '\n', &rest);
 		if (line.n > 0 && lines++ < LEFT_OUT_TOLD)
-			diag_warn(p->diag, at, "left out: %.*s",
-			    STR_FMT(line));
+			diag_warn(p->diag, at, "%.*s", STR_FMT(line));
 	}
 	if (lines > LEFT_OUT_TOLD)
-		diag_warn(p->diag, at, "left out: %zu lines more",
+		diag_warn(p->diag, at, "%zu lines more are left out",
 		    lines - LEFT_OUT_TOLD);
 }
 
@@ -54,8 +53,8 @@ policy_load_rules(struct parse *p)
 	struct buf problems = BUF_INIT(PROBLEMS_MAX);
 	struct buf err = BUF_INIT(4000);
 
-	p->policy->ruleset = ruleset_load(set->text[SETTING_RULES], &problems,
-	    &err);
+	p->policy->ruleset =
+	    ruleset_load(set->text[SETTING_RULES], &problems, &err);
 	if (p->policy->ruleset == NULL)
 		diag_error(p->diag, set->place[SETTING_RULES], "%.*s",
 		    STR_FMT(buf_str(&err)));

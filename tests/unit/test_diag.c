@@ -101,8 +101,7 @@ test_whole_file(void **state)
 	(void)state;
 	diag_error(d, place_at(&src, 0, 0, 0), "cannot read it");
 	diag_error(d, place_at(NULL, 0, 0, 0), "nowhere");
-	assert_printed(d,
-	    "gone.conf: error: cannot read it\nerror: nowhere\n");
+	assert_printed(d, "gone.conf: error: cannot read it\nerror: nowhere\n");
 	diag_free(&d);
 }
 

@@ -14,8 +14,7 @@ compile(const char *pattern, const char *flags)
 {
 	struct buf err = BUF_INIT(1000);
 	size_t at;
-	struct regex *re = regex_new(str_of(pattern), str_of(flags), &err,
-	    &at);
+	struct regex *re = regex_new(str_of(pattern), str_of(flags), &err, &at);
 
 	if (re == NULL)
 		print_message("%s: %s at %zu\n", pattern, err.p, at);
@@ -114,13 +113,14 @@ test_limit(void **state)
 
 	(void)state;
 	memset(subject, 'a', sizeof(subject));
-	assert_int_equal(match("^(a+)+$", "",
-	    (struct str){ subject, 20 }), REGEX_YES);
+	assert_int_equal(match("^(a+)+$", "", (struct str){ subject, 20 }),
+	    REGEX_YES);
 	subject[40] = 'b';
-	assert_int_equal(match("^((a|a)+)+$", "",
-	    (struct str){ subject, 41 }), REGEX_LIMIT);
+	assert_int_equal(match("^((a|a)+)+$", "", (struct str){ subject, 41 }),
+	    REGEX_LIMIT);
 	assert_int_equal(match("(*NO_JIT)^((a|a)+)+$", "",
-	    (struct str){ subject, 41 }), REGEX_LIMIT);
+			     (struct str){ subject, 41 }),
+	    REGEX_LIMIT);
 }
 
 /* Recursion deeper than the JIT stack is an answer, not a crash. */
@@ -149,7 +149,8 @@ search_many(void *re)
 		memset(text, 'x', sizeof(text));
 		text[i % 50] = 'a';
 		if (regex_search(re, (struct str){ text, 64 }, 0, from, to,
-			2) != REGEX_YES || from[0] != (size_t)(i % 50))
+			2) != REGEX_YES ||
+		    from[0] != (size_t)(i % 50))
 			return re;
 	}
 	return NULL;

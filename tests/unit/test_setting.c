@@ -63,8 +63,8 @@ test_numbers(void **state)
 	assert_false(setting_number(STR("1e5"), &n));
 	assert_false(setting_number(STR("inf"), &n));
 	assert_false(setting_number(STR("0x10"), &n));
-	assert_false(setting_number(
-	    STR("1111111111111111111111111111111111111"), &n));
+	assert_false(
+	    setting_number(STR("1111111111111111111111111111111111111"), &n));
 }
 
 /* The words of `text' as the value of a setting; false: a mistake. */
@@ -73,8 +73,10 @@ set(struct settings *s, struct arena *a, enum setting which, const char *text)
 {
 	struct token words[8];
 	struct diag *diag = diag_new();
-	struct setting_in in = { .arena = a, .diag = diag,
-		.dir = STR("conf/"), .words = words };
+	struct setting_in in = { .arena = a,
+		.diag = diag,
+		.dir = STR("conf/"),
+		.words = words };
 	struct str rest = str_of(text);
 	bool ok;
 
@@ -92,9 +94,9 @@ static void
 test_listen(void **state)
 {
 	static const char *const bad[] = { "unix:", "inet:0@127.0.0.1",
-		"inet:x", "inet6:1@127.0.0.1", "tcp:1", "off",
-		"unix:/a mode", "unix:/a mode 66", "unix:/a mode 0888",
-		"unix:/a 0660", "inet:1@127.0.0.1 mode 0660" };
+		"inet:x", "inet6:1@127.0.0.1", "tcp:1", "off", "unix:/a mode",
+		"unix:/a mode 66", "unix:/a mode 0888", "unix:/a 0660",
+		"inet:1@127.0.0.1 mode 0660" };
 	struct arena *a = arena_new(1 << 20);
 	struct settings s = { 0 };
 
@@ -131,8 +133,7 @@ test_paths_and_globs(void **state)
 
 	(void)state;
 	assert_true(set(&s, a, SETTING_STATE, "sqlite:state.db"));
-	assert_true(str_eq(s.text[SETTING_STATE],
-	    STR("sqlite:conf/state.db")));
+	assert_true(str_eq(s.text[SETTING_STATE], STR("sqlite:conf/state.db")));
 	assert_true(set(&s, a, SETTING_RESOLVER, "file:/zone"));
 	assert_true(str_eq(s.text[SETTING_RESOLVER], STR("file:/zone")));
 	assert_true(set(&s, a, SETTING_RULES, "a/*.cf /b/*.cf"));
@@ -172,8 +173,7 @@ test_find(void **state)
 	    SETTING_DEADLINE_MESSAGE);
 	assert_int_equal(setting_find(STR("deadline"), STR("x")),
 	    SETTING_COUNT);
-	assert_int_equal(setting_find(STR("log"), STR("syslog")),
-	    SETTING_LOG);
+	assert_int_equal(setting_find(STR("log"), STR("syslog")), SETTING_LOG);
 	assert_true(setting_is_first_word(STR("body")));
 	assert_false(setting_is_first_word(STR("log")));
 }
