@@ -25,14 +25,14 @@ static const struct command {
 	    "the daemon; -f stays in the foreground" },
 	{ "check", check_main, "[-c CONF]",
 	    "reads policy, tables and rules; tells every mistake" },
-	{ "scan", scan_main, "[-c CONF] [--client IP] [--client-name N] "
+	{ "scan", scan_main,
+	    "[-c CONF] [--client IP] [--client-name N] "
 	    "[--helo N]\n\t    [--from A] [--rcpt A]... [--user L] "
 	    "[--resolver R] [--rules GLOB]\n\t    [--json] FILE...",
 	    "judges messages offline and explains" },
 	{ "status", ask_main, "[-c CONF] [--json]",
 	    "counters of the running daemon" },
-	{ "metrics", ask_main, "[-c CONF]",
-	    "the same as Prometheus text" },
+	{ "metrics", ask_main, "[-c CONF]", "the same as Prometheus text" },
 	{ "reload", ask_main, "[-c CONF]",
 	    "takes a changed policy into force" },
 	{ "help", help_main, "", "this text" },
@@ -70,7 +70,8 @@ help_main(int argc, char **argv)
 	for (i = 0; i < COMMANDS; i++)
 		print_command(stdout, &commands[i]);
 	printf("\nCONF is %s unless given.  See postern(8), "
-	    "postern.conf(5).\n", CLI_DEFAULT_CONF);
+	       "postern.conf(5).\n",
+	    CLI_DEFAULT_CONF);
 	return 0;
 }
 
@@ -91,11 +92,9 @@ cli_load_policy(const char *conf, bool shadow, FILE *out)
 
 enum { OPT_SHADOW = 256, OPT_JSON };
 
-static const struct option long_options[] = {
-	{ "shadow", no_argument, NULL, OPT_SHADOW },
-	{ "json", no_argument, NULL, OPT_JSON },
-	{ NULL, 0, NULL, 0 }
-};
+static const struct option long_options[] = { { "shadow", no_argument, NULL,
+						  OPT_SHADOW },
+	{ "json", no_argument, NULL, OPT_JSON }, { NULL, 0, NULL, 0 } };
 
 struct common {
 	const char	*conf;
@@ -109,8 +108,8 @@ read_options(int argc, char **argv, const char *letters, struct common *o)
 	int opt;
 
 	*o = (struct common){ .conf = CLI_DEFAULT_CONF };
-	while ((opt = getopt_long(argc, argv, letters, long_options,
-	    NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, letters, long_options, NULL)) !=
+	    -1) {
 		switch (opt) {
 		case 'c':
 			o->conf = optarg;
@@ -139,7 +138,8 @@ run_main(int argc, char **argv)
 
 	if (!read_options(argc, argv, "c:f", &o) || o.json)
 		return cli_usage("run");
-	so = (struct server_options){ .conf = o.conf, .shadow = o.shadow,
+	so = (struct server_options){ .conf = o.conf,
+		.shadow = o.shadow,
 		.foreground = o.foreground };
 	return server_run(&so);
 }
@@ -165,8 +165,8 @@ check_main(int argc, char **argv)
 		printf("%s%s %zu", stage ? ", " : "",
 		    stage_word((enum stage)stage), n);
 	}
-	printf("), %zu tables, %zu lists, %zu limits", p->ntables,
-	    p->ndnsbls, p->nlimits);
+	printf("), %zu tables, %zu lists, %zu limits", p->ntables, p->ndnsbls,
+	    p->nlimits);
 	if (p->ruleset != NULL)
 		printf(", %zu score rules, %zu lines left out",
 		    ruleset_count(p->ruleset), ruleset_left_out(p->ruleset));
@@ -194,8 +194,7 @@ ask_main(int argc, char **argv)
 	if (p == NULL)
 		return CLI_BAD_POLICY;
 	if (p->settings.control.kind != LISTEN_UNIX) {
-		fprintf(stderr, "postern: %s has no control socket\n",
-		    o.conf);
+		fprintf(stderr, "postern: %s has no control socket\n", o.conf);
 		policy_release(&p);
 		return 1;
 	}

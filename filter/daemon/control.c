@@ -36,8 +36,8 @@ read_request(int fd, char *line, size_t size)
 			break;
 		n += (size_t)got;
 	}
-	return str_trim(str_cut((struct str){ line, n }, '\n',
-	    &(struct str){ 0 }));
+	return str_trim(
+	    str_cut((struct str){ line, n }, '\n', &(struct str){ 0 }));
 }
 
 static bool
@@ -64,10 +64,11 @@ serve_http(int fd, struct str request)
 	bool found = str_starts(request, STR("GET /metrics ")) &&
 	    control.handler(STR("metrics"), &page);
 
-	buf_printf(&answer, "HTTP/1.0 %s\r\nContent-Type: text/plain; "
+	buf_printf(&answer,
+	    "HTTP/1.0 %s\r\nContent-Type: text/plain; "
 	    "version=0.0.4\r\nContent-Length: %zu\r\n"
-	    "Connection: close\r\n\r\n", found ? "200 OK" : "404 Not Found",
-	    page.n);
+	    "Connection: close\r\n\r\n",
+	    found ? "200 OK" : "404 Not Found", page.n);
 	buf_addstr(&answer, buf_str(&page));
 	write_all(fd, buf_str(&answer));
 	buf_free(&answer);
@@ -123,8 +124,8 @@ control_start(int fd, control_handler handler)
 {
 	control.fd = fd;
 	control.handler = handler;
-	control.started = pthread_create(&control.thread, NULL,
-	    control_thread, NULL) == 0;
+	control.started =
+	    pthread_create(&control.thread, NULL, control_thread, NULL) == 0;
 	return control.started;
 }
 
@@ -151,8 +152,7 @@ control_ask(struct str path, const char *request)
 
 	fd = socket_connect(path, &err);
 	if (fd == -1) {
-		fprintf(stderr, "postern: %s\nIs the daemon running?\n",
-		    err.p);
+		fprintf(stderr, "postern: %s\nIs the daemon running?\n", err.p);
 		buf_free(&err);
 		return 1;
 	}

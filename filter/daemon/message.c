@@ -30,8 +30,7 @@ read_all(FILE *f, const char *path, struct buf *text, struct buf *err)
 		return false;
 	}
 	if (text->failed) {
-		buf_printf(err, "%s: larger than %lu MB", path,
-		    FILE_MAX >> 20);
+		buf_printf(err, "%s: larger than %lu MB", path, FILE_MAX >> 20);
 		return false;
 	}
 	return true;
@@ -142,8 +141,8 @@ add_mbox_line(struct buf *one, struct str line, bool ended)
 
 	while (quotes < line.n && line.p[quotes] == '>')
 		quotes++;
-	if (quotes > 0 && str_starts(str_sub(line, quotes, line.n),
-	    STR("From ")))
+	if (quotes > 0 &&
+	    str_starts(str_sub(line, quotes, line.n), STR("From ")))
 		line = str_sub(line, 1, line.n);
 	buf_addstr(one, line);
 	if (ended)
@@ -224,8 +223,8 @@ walk_folder(struct walk *w, const char *path)
 }
 
 bool
-message_each(const char *path, void (*fn)(void *, struct message *),
-    void *arg, struct buf *err)
+message_each(const char *path, void (*fn)(void *, struct message *), void *arg,
+    struct buf *err)
 {
 	struct walk w = { fn, arg, err };
 	struct stat st;

@@ -79,7 +79,7 @@ json_dkim(struct buf *out, const struct checks *c)
 
 	buf_adds(out, ",\"dkim\":[");
 	for (sig = c != NULL && c->dkim != NULL ? c->dkim->signatures : NULL;
-	    sig != NULL; sig = sig->next, comma = ",") {
+	     sig != NULL; sig = sig->next, comma = ",") {
 		buf_printf(out, "%s{\"result\":", comma);
 		buf_json(out, str_of(auth_result_word(sig->result)));
 		json_member(out, "domain", sig->domain);
@@ -115,7 +115,7 @@ json_hits(struct buf *out, const struct checks *c)
 
 	buf_adds(out, ",\"hits\":[");
 	for (hit = c != NULL && c->score != NULL ? c->score->hits : NULL;
-	    hit != NULL; hit = hit->next, comma = ",") {
+	     hit != NULL; hit = hit->next, comma = ",") {
 		buf_printf(out, "%s{\"rule\":", comma);
 		buf_json(out, hit->rule);
 		buf_printf(out, ",\"score\":%.3f}", hit->score);
@@ -131,8 +131,7 @@ json_headers(struct buf *out, const struct edit *edits)
 
 	buf_adds(out, ",\"headers\":[");
 	for (e = edits; e != NULL; e = e->next, comma = ",") {
-		buf_printf(out, "%s{\"op\":\"%s\"", comma,
-		    edit_words[e->op]);
+		buf_printf(out, "%s{\"op\":\"%s\"", comma, edit_words[e->op]);
 		json_member(out, "name", e->name);
 		json_member(out, "value", e->value);
 		buf_addc(out, '}');
@@ -224,13 +223,13 @@ text_checks(struct buf *out, const struct checks *c)
 		return;
 	if (c->spf != NULL)
 		buf_printf(out, "  %-10s%s domain=%.*s\n", "spf",
-		    auth_result_word(c->spf->result),
-		    STR_FMT(c->spf->domain));
+		    auth_result_word(c->spf->result), STR_FMT(c->spf->domain));
 	for (sig = c->dkim != NULL ? c->dkim->signatures : NULL; sig != NULL;
-	    sig = sig->next)
-		buf_printf(out, "  %-10s%s domain=%.*s selector=%.*s "
-		    "algorithm=%.*s %.*s\n", "dkim",
-		    auth_result_word(sig->result), STR_FMT(sig->domain),
+	     sig = sig->next)
+		buf_printf(out,
+		    "  %-10s%s domain=%.*s selector=%.*s "
+		    "algorithm=%.*s %.*s\n",
+		    "dkim", auth_result_word(sig->result), STR_FMT(sig->domain),
 		    STR_FMT(sig->selector), STR_FMT(sig->algorithm),
 		    STR_FMT(sig->problem));
 	if (c->dmarc != NULL)
@@ -244,8 +243,8 @@ static void
 text_score(struct buf *out, const struct judgement *j)
 {
 	const struct checks *c = checks_of(j);
-	const struct score_hit *hit = c != NULL && c->score != NULL ?
-	    c->score->hits : NULL;
+	const struct score_hit *hit =
+	    c != NULL && c->score != NULL ? c->score->hits : NULL;
 
 	if (hit == NULL && fabs(score_of(j)) < 0.0005)
 		return;
@@ -261,8 +260,8 @@ text_edits(struct buf *out, const struct edit *edits)
 	const struct edit *e;
 
 	for (e = edits; e != NULL; e = e->next) {
-		buf_printf(out, "  %-10s%s %.*s", "header",
-		    edit_words[e->op], STR_FMT(e->name));
+		buf_printf(out, "  %-10s%s %.*s", "header", edit_words[e->op],
+		    STR_FMT(e->name));
 		if (e->op != EDIT_REMOVE) {
 			buf_adds(out, ": ");
 			buf_quoted(out, e->value);

@@ -75,7 +75,8 @@ static bool
 tell_client(struct scan *scan, struct session *s, struct judgement *j)
 {
 	struct road_client client = { .addr = scan->client,
-		.name = str_of(scan->client_name), .mta_name = STR("scan") };
+		.name = str_of(scan->client_name),
+		.mta_name = STR("scan") };
 	struct decision d = { 0 };
 
 	road_connect(s, &client, &d);
@@ -96,7 +97,7 @@ tell_sender(struct scan *scan, struct session *s, const struct message *m,
 	struct decision d = { 0 };
 
 	sender.arg = scan->from != NULL ? bracketed(m->arena, scan->from) :
-	    guess(m->arena, m, fields);
+					  guess(m->arena, m, fields);
 	if (sender.arg.p == NULL)
 		sender.arg = STR("<>");
 	road_mail(s, NULL, &sender, &d);
@@ -168,11 +169,20 @@ scan_message(void *arg, struct message *m)
 	road_end(&s);
 }
 
-enum { OPT_CLIENT = 256, OPT_CLIENT_NAME, OPT_HELO, OPT_FROM, OPT_RCPT,
-    OPT_USER, OPT_RESOLVER, OPT_RULES, OPT_JSON };
+enum {
+	OPT_CLIENT = 256,
+	OPT_CLIENT_NAME,
+	OPT_HELO,
+	OPT_FROM,
+	OPT_RCPT,
+	OPT_USER,
+	OPT_RESOLVER,
+	OPT_RULES,
+	OPT_JSON
+};
 
-static const struct option options[] = {
-	{ "client",	 required_argument, NULL, OPT_CLIENT },
+static const struct option options[] = { { "client", required_argument, NULL,
+					     OPT_CLIENT },
 	{ "client-name", required_argument, NULL, OPT_CLIENT_NAME },
 	{ "helo",	 required_argument, NULL, OPT_HELO },
 	{ "from",	 required_argument, NULL, OPT_FROM },
@@ -180,9 +190,7 @@ static const struct option options[] = {
 	{ "user",	 required_argument, NULL, OPT_USER },
 	{ "resolver",	 required_argument, NULL, OPT_RESOLVER },
 	{ "rules",	 required_argument, NULL, OPT_RULES },
-	{ "json",	 no_argument,	    NULL, OPT_JSON },
-	{ NULL, 0, NULL, 0 }
-};
+	{ "json", no_argument, NULL, OPT_JSON }, { NULL, 0, NULL, 0 } };
 
 static bool
 set_option(struct scan *scan, int opt)
@@ -203,8 +211,10 @@ set_option(struct scan *scan, int opt)
 	} else if (opt == OPT_CLIENT) {
 		if (addr_parse(str_of(optarg), &scan->client))
 			return true;
-		fprintf(stderr, "postern scan: --client %s: "
-		    "not an IP address\n", optarg);
+		fprintf(stderr,
+		    "postern scan: --client %s: "
+		    "not an IP address\n",
+		    optarg);
 		return false;
 	} else if (opt == OPT_RCPT) {
 		if (scan->nrcpts == RCPT_MAX)
@@ -247,8 +257,7 @@ open_services(struct scan *scan, struct buf *err)
 	    str_of(scan->resolver) :
 	    scan->policy->settings.text[SETTING_RESOLVER];
 
-	scan->services.hostname =
-	    scan->policy->settings.text[SETTING_HOSTNAME];
+	scan->services.hostname = scan->policy->settings.text[SETTING_HOSTNAME];
 	scan->services.store = store_open(STR("memory:"), err);
 	if (scan->services.store == NULL)
 		return false;
@@ -279,8 +288,8 @@ scan_files(struct scan *scan, char **files)
 		if (!message_each(*files, scan_message, scan, &err))
 			status = CLI_USAGE;
 	if (status != 0)
-		fprintf(stderr, "postern scan: %s\n", err.n ? err.p :
-		    "a library could not be set up");
+		fprintf(stderr, "postern scan: %s\n",
+		    err.n ? err.p : "a library could not be set up");
 	buf_free(&err);
 	close_services(scan);
 	return status;
@@ -305,7 +314,7 @@ scan_main(int argc, char **argv)
 	log_open(LOG_TO_STDERR, LOG_LEVEL_ERROR);
 	scan->policy = cli_load_policy(scan->conf, false, stderr);
 	status = scan->policy == NULL ? CLI_BAD_POLICY :
-	    scan_files(scan, argv + optind);
+					scan_files(scan, argv + optind);
 	free(scan);
 	return status;
 }

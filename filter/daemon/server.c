@@ -54,8 +54,8 @@ open_log(const struct policy *p)
 {
 	static const char *const levels[] = { "error", "warn", "info",
 		"debug" };
-	struct str level, to = str_cut(p->settings.text[SETTING_LOG], ' ',
-	    &level);
+	struct str level,
+	    to = str_cut(p->settings.text[SETTING_LOG], ' ', &level);
 	enum log_level most = LOG_LEVEL_INFO;
 	size_t i;
 
@@ -165,7 +165,7 @@ warn_fixed(const struct policy *old, const struct policy *new)
 
 	for (i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
 		if (!str_eq(old->settings.text[fixed[i]],
-		    new->settings.text[fixed[i]]))
+			new->settings.text[fixed[i]]))
 			log_event(LOG_EV_RELOAD, "note=%s new=%.*s",
 			    "takes effect at the next start",
 			    STR_FMT(new->settings.text[fixed[i]]));
@@ -217,13 +217,15 @@ tell_status(struct buf *out, bool json)
 		store_stats(server.services.store, &stats);
 	if (json) {
 		buf_adds(out, "{\"pid\":");
-		buf_printf(out, "%ld,\"uptime\":%lld,\"policy\":",
-		    (long)getpid(), (long long)up);
+		buf_printf(out,
+		    "%ld,\"uptime\":%lld,\"policy\":", (long)getpid(),
+		    (long long)up);
 		buf_json(out, str_of(server.options->conf));
-		buf_printf(out, ",\"rules\":%zu,\"shadow\":%s,"
+		buf_printf(out,
+		    ",\"rules\":%zu,\"shadow\":%s,"
 		    "\"store\":{\"keys\":%llu,\"notes\":%llu,\"bytes\":%llu,"
-		    "\"pending\":%llu,\"down\":%s},\"counters\":", p->nrules,
-		    p->shadow ? "true" : "false",
+		    "\"pending\":%llu,\"down\":%s},\"counters\":",
+		    p->nrules, p->shadow ? "true" : "false",
 		    (unsigned long long)stats.keys,
 		    (unsigned long long)stats.notes,
 		    (unsigned long long)stats.disk_bytes,
@@ -232,13 +234,15 @@ tell_status(struct buf *out, bool json)
 		metric_json(out);
 		buf_adds(out, "}\n");
 	} else {
-		buf_printf(out, "postern %ld, up %lldd %02lld:%02lld:%02lld, "
-		    "policy %s%s, %zu rules\n", (long)getpid(),
-		    (long long)(up / 86400), (long long)(up / 3600 % 24),
-		    (long long)(up / 60 % 60), (long long)(up % 60),
-		    server.options->conf, p->shadow ? " (shadow)" : "",
-		    p->nrules);
-		buf_printf(out, "state %.*s: %s, %llu keys, %llu notes, "
+		buf_printf(out,
+		    "postern %ld, up %lldd %02lld:%02lld:%02lld, "
+		    "policy %s%s, %zu rules\n",
+		    (long)getpid(), (long long)(up / 86400),
+		    (long long)(up / 3600 % 24), (long long)(up / 60 % 60),
+		    (long long)(up % 60), server.options->conf,
+		    p->shadow ? " (shadow)" : "", p->nrules);
+		buf_printf(out,
+		    "state %.*s: %s, %llu keys, %llu notes, "
 		    "%llu bytes\n",
 		    STR_FMT(p->settings.text[SETTING_STATE]),
 		    stats.down ? "DOWN" : "well",
@@ -340,22 +344,24 @@ print_mta_lines(const struct policy *p)
 {
 	const struct listen *l = &p->settings.listen;
 	char addr[ADDR_TEXT_MAX];
-	struct str rest, name = str_cut(p->settings.text[SETTING_LISTEN], ' ',
-	    &rest);
+	struct str rest,
+	    name = str_cut(p->settings.text[SETTING_LISTEN], ' ', &rest);
 
 	printf("postern listens.  For Postfix, in main.cf:\n\n");
 	if (l->kind == LISTEN_INET) {
 		addr_format(&l->addr, addr);
 		printf(l->addr.family == ADDR_V6 ?
-		    "smtpd_milters = inet:[%s]:%u\n" :
-		    "smtpd_milters = inet:%s:%u\n", addr, l->port);
+			"smtpd_milters = inet:[%s]:%u\n" :
+			"smtpd_milters = inet:%s:%u\n",
+		    addr, l->port);
 	} else {
 		printf("smtpd_milters = %.*s\n", STR_FMT(name));
 	}
 	printf("milter_default_action = tempfail\n\n"
-	    "For Sendmail, in sendmail.mc:\n\n"
-	    "INPUT_MAIL_FILTER(`postern', `S=%.*s, F=T, "
-	    "T=C:10s;S:60s;R:60s;E:5m')\n\n", STR_FMT(name));
+	       "For Sendmail, in sendmail.mc:\n\n"
+	       "INPUT_MAIL_FILTER(`postern', `S=%.*s, F=T, "
+	       "T=C:10s;S:60s;R:60s;E:5m')\n\n",
+	    STR_FMT(name));
 	fflush(stdout);
 }
 
@@ -450,8 +456,7 @@ start(struct policy *p)
 
 	ok = open_sockets(&fd, &control_fd, &err) &&
 	    drop_privileges(p->settings.text[SETTING_USER], &err) &&
-	    open_services(p, &err) &&
-	    start_threads(fd, control_fd, p, &err);
+	    open_services(p, &err) && start_threads(fd, control_fd, p, &err);
 	if (!ok)
 		fprintf(stderr, "postern: %s\n", err.p);
 	buf_free(&err);

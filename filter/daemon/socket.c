@@ -51,8 +51,7 @@ socket_connect(struct str path, struct buf *err)
 	if (!unix_address(path, &un, err))
 		return -1;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd == -1 ||
-	    connect(fd, (struct sockaddr *)&un, sizeof(un)) == -1)
+	if (fd == -1 || connect(fd, (struct sockaddr *)&un, sizeof(un)) == -1)
 		return fail(fd, err, "connect to", path);
 	return fd;
 }
@@ -111,7 +110,7 @@ set_owner(const char *path, const struct listen *where, struct buf *err)
 	if (pw == NULL && gr == NULL)
 		return true;
 	if (chown(path, pw ? pw->pw_uid : (uid_t)-1,
-	    gr ? gr->gr_gid : (gid_t)-1) == -1) {
+		gr ? gr->gr_gid : (gid_t)-1) == -1) {
 		fail(-1, err, "chown", where->path);
 		return false;
 	}
@@ -193,14 +192,14 @@ listen_systemd(struct buf *err)
 
 	if (pid == NULL || fds == NULL || !str_u64(str_of(pid), &n) ||
 	    n != (uint64_t)getpid() || !str_u64(str_of(fds), &n) || n == 0) {
-		buf_adds(err, "listen systemd: no socket was passed "
+		buf_adds(err,
+		    "listen systemd: no socket was passed "
 		    "(LISTEN_PID, LISTEN_FDS); is postern.socket enabled?");
 		return -1;
 	}
 	fcntl(SYSTEMD_FIRST_FD, F_SETFD, FD_CLOEXEC);
 	/* Fails on a unix socket, where it is not needed. */
-	setsockopt(SYSTEMD_FIRST_FD, IPPROTO_TCP, TCP_NODELAY, &on,
-	    sizeof(on));
+	setsockopt(SYSTEMD_FIRST_FD, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	return SYSTEMD_FIRST_FD;
@@ -243,8 +242,7 @@ socket_notify(const char *state)
 	size_t n;
 	int fd;
 
-	if (path == NULL || (n = strlen(path)) < 2 ||
-	    n >= sizeof(un.sun_path))
+	if (path == NULL || (n = strlen(path)) < 2 || n >= sizeof(un.sun_path))
 		return;
 	memcpy(un.sun_path, path, n);
 	if (un.sun_path[0] == '@')

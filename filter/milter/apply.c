@@ -75,8 +75,9 @@ edit_value(struct arena *a, const struct offer *offer, struct str value)
 	bool space = (offer->protocol & SMFIP_HDR_LEADSPC) != 0 &&
 	    value.n > 0 && value.p[0] != ' ' && value.p[0] != '\t';
 
-	return (char *)arena_printf(a, "%s%.*s", space ? " " : "",
-	    STR_FMT(value)).p;
+	return (
+	    char *)arena_printf(a, "%s%.*s", space ? " " : "", STR_FMT(value))
+	    .p;
 }
 
 /* Deletes from the last to the first: each deletion renumbers those below. */
@@ -99,8 +100,8 @@ static bool
 apply_edit(SMFICTX *ctx, const struct offer *offer, struct session *s,
     const struct edit *e)
 {
-	char *name = arena_strdup(s->txn->arena,
-	    arena_str(s->txn->arena, e->name).p);
+	char *name =
+	    arena_strdup(s->txn->arena, arena_str(s->txn->arena, e->name).p);
 	char *value = NULL;
 
 	if (name == NULL)
@@ -127,7 +128,8 @@ static bool
 edit_allowed(const struct offer *offer, const struct edit *e)
 {
 	unsigned long needed = e->op == EDIT_ADD || e->op == EDIT_INSERT ?
-	    SMFIF_ADDHDRS : SMFIF_CHGHDRS;
+	    SMFIF_ADDHDRS :
+	    SMFIF_CHGHDRS;
 
 	return (offer->actions & needed) != 0;
 }
@@ -166,8 +168,8 @@ delete_recipients(SMFICTX *ctx, const struct offer *offer, struct session *s)
 	for (r = s->txn->rcpts; r != NULL; r = r->next) {
 		if (r->action != ACTION_DISCARD || r->mta_refused)
 			continue;
-		arg = arena_printf(s->txn->arena, "<%.*s>",
-		    STR_FMT(r->addr.raw));
+		arg =
+		    arena_printf(s->txn->arena, "<%.*s>", STR_FMT(r->addr.raw));
 		if ((offer->actions & SMFIF_DELRCPT) == 0 || arg.p == NULL ||
 		    smfi_delrcpt(ctx, (char *)arg.p) != MI_SUCCESS)
 			return false;
@@ -189,7 +191,8 @@ hold(SMFICTX *ctx, const struct offer *offer, struct session *s,
 static sfsistat
 not_applied(SMFICTX *ctx, struct session *s, const char *what)
 {
-	static const struct reply reply = { .code = 451, .enhanced = "4.3.0",
+	static const struct reply reply = { .code = 451,
+		.enhanced = "4.3.0",
 		.text = { "a filter's changes could not be applied", 39 } };
 
 	metric_inc(METRIC_INTERNAL);

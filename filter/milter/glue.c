@@ -141,13 +141,14 @@ ask_macros(SMFICTX *ctx)
 
 	for (i = 0; i < sizeof(macro_lists) / sizeof(macro_lists[0]); i++)
 		if (smfi_setsymlist(ctx, macro_lists[i].stage,
-		    (char *)macro_lists[i].macros) != MI_SUCCESS)
+			(char *)macro_lists[i].macros) != MI_SUCCESS)
 			log_event(LOG_EV_MTA, "what=setsymlist macros=%s",
 			    macro_lists[i].macros);
 }
 
-#define ACTIONS_WANTED	(SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_DELRCPT | \
-    SMFIF_QUARANTINE | SMFIF_SETSYMLIST)
+#define ACTIONS_WANTED                                                      \
+	(SMFIF_ADDHDRS | SMFIF_CHGHDRS | SMFIF_DELRCPT | SMFIF_QUARANTINE | \
+	    SMFIF_SETSYMLIST)
 
 /* An MTA that offers less is told of once, not on every connection. */
 static void
@@ -231,8 +232,8 @@ on_connect(SMFICTX *ctx, char *host, _SOCK_ADDR *sa)
 	/* smfi_setreply() is not allowed here: the MTA has its own text. */
 	if (d.action == ACTION_REJECT)
 		return leave(SMFIS_REJECT);
-	return leave(d.action == ACTION_TEMPFAIL ? SMFIS_TEMPFAIL :
-	    SMFIS_CONTINUE);
+	return leave(
+	    d.action == ACTION_TEMPFAIL ? SMFIS_TEMPFAIL : SMFIS_CONTINUE);
 }
 
 static sfsistat
@@ -351,7 +352,8 @@ on_body(SMFICTX *ctx, unsigned char *chunk, size_t len)
 	more = road_body(c->session, chunk, len);
 	/* Only an MTA that waits for a reply can be told to skip the rest. */
 	return leave(more || (c->offer.protocol & SMFIP_NR_BODY) != 0 ?
-	    SMFIS_CONTINUE : SMFIS_SKIP);
+		SMFIS_CONTINUE :
+		SMFIS_SKIP);
 }
 
 static sfsistat

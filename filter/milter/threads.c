@@ -64,9 +64,8 @@ mi_start_session(void *ctx)
 		return LIBMILTER_OK;
 	atomic_fetch_sub(&running, 1);
 	metric_inc(METRIC_INTERNAL);
-	log_event(LOG_EV_INTERNAL,
-	    "what=thread error=%d connections=%ld", error,
-	    atomic_load(&running));
+	log_event(LOG_EV_INTERNAL, "what=thread error=%d connections=%ld",
+	    error, atomic_load(&running));
 	return LIBMILTER_FAILED;
 }
 
@@ -83,7 +82,7 @@ threads_check(const char **why)
 {
 	if (dlsym(RTLD_NEXT, "mi_pool_controller_init") == NULL) {
 		*why = "libmilter was built without a worker pool; "
-		    "it starts its own threads";
+		       "it starts its own threads";
 		return false;
 	}
 	return true;

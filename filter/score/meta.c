@@ -5,8 +5,25 @@
 
 #define META_MAX_OPS	2000
 
-enum op { OP_NUMBER, OP_NAME, OP_NOT, OP_NEG, OP_MUL, OP_DIV, OP_ADD, OP_SUB,
-    OP_LT, OP_LE, OP_GT, OP_GE, OP_EQ, OP_NE, OP_AND, OP_OR, OP_PAREN };
+enum op {
+	OP_NUMBER,
+	OP_NAME,
+	OP_NOT,
+	OP_NEG,
+	OP_MUL,
+	OP_DIV,
+	OP_ADD,
+	OP_SUB,
+	OP_LT,
+	OP_LE,
+	OP_GT,
+	OP_GE,
+	OP_EQ,
+	OP_NE,
+	OP_AND,
+	OP_OR,
+	OP_PAREN
+};
 
 struct step {
 	enum op		 op;
@@ -27,12 +44,21 @@ static const struct {
 	enum op		 op;
 	int		 binds;		/* the higher, the tighter */
 } operators[] = {
-	{ "&&", OP_AND, 2 }, { "||", OP_OR, 1 }, { "==", OP_EQ, 3 },
-	{ "!=", OP_NE, 3 }, { "<=", OP_LE, 4 }, { ">=", OP_GE, 4 },
-	{ "<", OP_LT, 4 }, { ">", OP_GT, 4 }, { "+", OP_ADD, 5 },
-	{ "-", OP_SUB, 5 }, { "*", OP_MUL, 6 }, { "/", OP_DIV, 6 },
+	{ "&&", OP_AND, 2 },
+	{ "||", OP_OR, 1 },
+	{ "==", OP_EQ, 3 },
+	{ "!=", OP_NE, 3 },
+	{ "<=", OP_LE, 4 },
+	{ ">=", OP_GE, 4 },
+	{ "<", OP_LT, 4 },
+	{ ">", OP_GT, 4 },
+	{ "+", OP_ADD, 5 },
+	{ "-", OP_SUB, 5 },
+	{ "*", OP_MUL, 6 },
+	{ "/", OP_DIV, 6 },
 	/* SpamAssassin's single forms mean the same to a truth value. */
-	{ "&", OP_AND, 2 }, { "|", OP_OR, 1 },
+	{ "&", OP_AND, 2 },
+	{ "|", OP_OR, 1 },
 };
 
 #define NOPERATORS	(sizeof(operators) / sizeof(operators[0]))
@@ -40,7 +66,10 @@ static const struct {
 /* A shunting yard: operators wait on `stack' until a looser one comes. */
 struct yard {
 	struct meta	*meta;
-	struct { enum op op; int binds; } stack[META_DEPTH];
+	struct {
+		enum op op;
+		int binds;
+	} stack[META_DEPTH];
 	size_t		 depth;
 	size_t		 values;	/* how many are on the value stack */
 	struct buf	*why;
@@ -54,9 +83,9 @@ emit(struct yard *y, struct step step)
 
 	if (y->values < takes || y->meta->nsteps == META_MAX_OPS ||
 	    y->values - takes + 1 >= META_DEPTH) {
-		buf_adds(y->why, y->values < takes ?
-		    "an operator without its operand" :
-		    "the expression is too long");
+		buf_adds(y->why,
+		    y->values < takes ? "an operator without its operand" :
+					"the expression is too long");
 		return false;
 	}
 	y->values += 1 - takes;
@@ -69,8 +98,7 @@ pop_while(struct yard *y, int binds)
 {
 	while (y->depth > 0 && y->stack[y->depth - 1].op != OP_PAREN &&
 	    y->stack[y->depth - 1].binds >= binds)
-		if (!emit(y, (struct step){
-		    .op = y->stack[--y->depth].op }))
+		if (!emit(y, (struct step){ .op = y->stack[--y->depth].op }))
 			return false;
 	return true;
 }
@@ -127,18 +155,19 @@ operand(struct yard *y, struct str text, size_t *pos)
 	char number[32];
 	size_t n;
 
-	if (chr_digit((unsigned char)text.p[start]) ||
-	    text.p[start] == '.') {
-		while (*pos < text.n && (chr_digit((unsigned char)
-		    text.p[*pos]) || text.p[*pos] == '.'))
+	if (chr_digit((unsigned char)text.p[start]) || text.p[start] == '.') {
+		while (*pos < text.n &&
+		    (chr_digit((unsigned char)text.p[*pos]) ||
+			text.p[*pos] == '.'))
 			(*pos)++;
 		n = *pos - start;
 		if (n >= sizeof(number))
 			n = sizeof(number) - 1;
 		memcpy(number, text.p + start, n);
 		number[n] = '\0';
-		return emit(y, (struct step){ .op = OP_NUMBER,
-		    .number = strtod(number, NULL) });
+		return emit(y,
+		    (struct step){ .op = OP_NUMBER,
+			.number = strtod(number, NULL) });
 	}
 	while (*pos < text.n && name_char((unsigned char)text.p[*pos]))
 		(*pos)++;
@@ -244,19 +273,32 @@ static double
 apply(enum op op, double a, double b)
 {
 	switch (op) {
-	case OP_MUL:	return a * b;
-	case OP_DIV:	return b != 0 ? a / b : 0;
-	case OP_ADD:	return a + b;
-	case OP_SUB:	return a - b;
-	case OP_LT:	return a < b;
-	case OP_LE:	return a <= b;
-	case OP_GT:	return a > b;
-	case OP_GE:	return a >= b;
-	case OP_EQ:	return a == b;
-	case OP_NE:	return a != b;
-	case OP_AND:	return a != 0 && b != 0;
-	case OP_OR:	return a != 0 || b != 0;
-	default:	return 0;
+	case OP_MUL:
+		return a * b;
+	case OP_DIV:
+		return b != 0 ? a / b : 0;
+	case OP_ADD:
+		return a + b;
+	case OP_SUB:
+		return a - b;
+	case OP_LT:
+		return a < b;
+	case OP_LE:
+		return a <= b;
+	case OP_GT:
+		return a > b;
+	case OP_GE:
+		return a >= b;
+	case OP_EQ:
+		return a == b;
+	case OP_NE:
+		return a != b;
+	case OP_AND:
+		return a != 0 && b != 0;
+	case OP_OR:
+		return a != 0 || b != 0;
+	default:
+		return 0;
 	}
 }
 
@@ -279,8 +321,8 @@ meta_eval(const struct meta *m, double (*value)(void *, size_t), void *arg)
 			stack[top - 1] = -stack[top - 1];
 		else {
 			top--;
-			stack[top - 1] = apply(s->op, stack[top - 1],
-			    stack[top]);
+			stack[top - 1] =
+			    apply(s->op, stack[top - 1], stack[top]);
 		}
 	}
 	return stack[0];

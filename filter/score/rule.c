@@ -41,11 +41,16 @@ static char
 closing(char open)
 {
 	switch (open) {
-	case '{':	return '}';
-	case '(':	return ')';
-	case '<':	return '>';
-	case '[':	return ']';
-	default:	return open;
+	case '{':
+		return '}';
+	case '(':
+		return ')';
+	case '<':
+		return '>';
+	case '[':
+		return ']';
+	default:
+		return open;
 	}
 }
 
@@ -124,8 +129,7 @@ parse_field(struct score_rule *r, struct str word, struct buf *why)
 			r->form = forms[i].form;
 			return true;
 		}
-	buf_printf(why, "header form \":%.*s\" is not known",
-	    STR_FMT(suffix));
+	buf_printf(why, "header form \":%.*s\" is not known", STR_FMT(suffix));
 	return false;
 }
 
@@ -155,8 +159,8 @@ parse_header(struct arena *a, struct score_rule *r, struct str rest,
 	unset = str_find(rest, STR("[if-unset:"));
 	if (unset >= 0) {
 		r->if_unset = str_sub(rest, (size_t)unset + 10, rest.n);
-		r->if_unset = str_trim(str_cut(r->if_unset, ']',
-		    &(struct str){ 0 }));
+		r->if_unset =
+		    str_trim(str_cut(r->if_unset, ']', &(struct str){ 0 }));
 		r->if_unset = arena_str(a, r->if_unset);
 		rest = str_sub(rest, 0, (size_t)unset);
 	}

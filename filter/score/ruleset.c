@@ -102,8 +102,10 @@ read_rule(struct reader *rd, enum rule_kind kind, struct str rest)
 
 	if (r == NULL)
 		return;
-	parsed = (struct score_rule){ .name = r->name, .kind = kind,
-		.score = r->score, .scored = r->scored,
+	parsed = (struct score_rule){ .name = r->name,
+		.kind = kind,
+		.score = r->score,
+		.scored = r->scored,
 		.describe = r->describe };
 	if (rule_parse(rd->set->arena, &parsed, rest, &why)) {
 		/* A rule defined again takes the place of the first. */
@@ -216,8 +218,7 @@ without_comment(struct str line)
 	size_t i;
 
 	for (i = 1; i < line.n; i++)
-		if (line.p[i] == '#' && chr_space((unsigned char)
-		    line.p[i - 1]))
+		if (line.p[i] == '#' && chr_space((unsigned char)line.p[i - 1]))
 			return str_sub(line, 0, i);
 	return line;
 }
@@ -244,16 +245,14 @@ read_file(struct reader *rd, const char *path, struct buf *err)
 	for (rest = buf_str(&text); rest.p != NULL && rest.n > 0;) {
 		rd->line++;
 		buf_truncate(&line, 0);
-		buf_addstr(&line, without_comment(str_cut(rest, '\n',
-		    &rest)));
+		buf_addstr(&line, without_comment(str_cut(rest, '\n', &rest)));
 		for (i = 0; i < line.n; i++)
 			if (line.p[i] == '\t')
 				line.p[i] = ' ';
 		read_line(rd, buf_str(&line));
 	}
 	if (text.failed)
-		buf_printf(err, "%s: larger than %lu MB", path,
-		    FILE_MAX >> 20);
+		buf_printf(err, "%s: larger than %lu MB", path, FILE_MAX >> 20);
 	buf_free(&line);
 	got = text.failed;
 	buf_free(&text);
@@ -299,7 +298,8 @@ number_rules(struct ruleset *set)
 		if (r->kind == RULE_KIND_COUNT)
 			continue;
 		if (!r->scored && !str_starts(r->name, STR("__")))
-			r->score = str_starts(r->name, STR("T_")) ? 0.01 :
+			r->score = str_starts(r->name, STR("T_")) ?
+			    0.01 :
 			    DEFAULT_SCORE;
 		r->index = set->count++;
 		*set->tail = r;

@@ -39,8 +39,7 @@ matches(struct run *run, const struct score_rule *r, struct str subject)
 
 /* A field as the rule's form wants to read it. */
 static struct str
-field_text(struct run *run, const struct score_rule *r,
-    const struct header *h)
+field_text(struct run *run, const struct score_rule *r, const struct header *h)
 {
 	struct mailbox *box;
 	bool more;
@@ -126,7 +125,7 @@ uri_rule(struct run *run, const struct score_rule *r)
 	const struct url *u;
 
 	for (u = run->content != NULL ? run->content->urls : NULL; u != NULL;
-	    u = u->next)
+	     u = u->next)
 		if (matches(run, r, u->text))
 			return true;
 	return false;
@@ -160,8 +159,8 @@ static double
 operand_value(void *arg, size_t i)
 {
 	const struct operand *o = arg;
-	struct score_rule *named = map_get(o->run->set->by_name,
-	    meta_name(o->rule->meta, i));
+	struct score_rule *named =
+	    map_get(o->run->set->by_name, meta_name(o->rule->meta, i));
 
 	if (named == NULL || named->kind == RULE_KIND_COUNT)
 		return 0;
@@ -210,8 +209,7 @@ record_hit(struct run *run, const struct score_rule *r)
 {
 	struct score_hit *hit;
 
-	if (str_starts(r->name, STR("__")) ||
-	    (r->scored && r->score == 0))
+	if (str_starts(r->name, STR("__")) || (r->scored && r->score == 0))
 		return true;
 	hit = arena_alloc(run->arena, sizeof(*hit));
 	if (hit == NULL)
@@ -252,9 +250,10 @@ paragraph_end(struct str text)
 	size_t i;
 
 	for (i = 0; i + 1 < text.n; i++)
-		if (text.p[i] == '\n' && (text.p[i + 1] == '\n' ||
-		    (text.p[i + 1] == '\r' && i + 2 < text.n &&
-		    text.p[i + 2] == '\n')))
+		if (text.p[i] == '\n' &&
+		    (text.p[i + 1] == '\n' ||
+			(text.p[i + 1] == '\r' && i + 2 < text.n &&
+			    text.p[i + 2] == '\n')))
 			return i + 1;
 	return text.n;
 }
@@ -264,25 +263,24 @@ paragraph_end(struct str text)
 static bool
 make_paragraphs(struct run *run)
 {
-	const struct header *subject = header_get(&run->txn->headers,
-	    STR("Subject"), 1);
-	struct str text = run->content != NULL ? run->content->text :
-	    STR_NONE;
+	const struct header *subject =
+	    header_get(&run->txn->headers, STR("Subject"), 1);
+	struct str text = run->content != NULL ? run->content->text : STR_NONE;
 	size_t end, count = 2;
 
 	for (struct str t = text; t.n > 0 && count < PARAGRAPHS_MAX; count++)
 		t = str_trim(str_sub(t, paragraph_end(t), t.n));
-	run->paragraphs = arena_alloc(run->arena, count *
-	    sizeof(struct str));
+	run->paragraphs = arena_alloc(run->arena, count * sizeof(struct str));
 	if (run->paragraphs == NULL)
 		return false;
-	run->paragraphs[run->nparagraphs++] = subject == NULL ? STR("") :
+	run->paragraphs[run->nparagraphs++] = subject == NULL ?
+	    STR("") :
 	    header_decode(run->arena, subject->value);
 	while (text.n > 0 && run->nparagraphs < count) {
 		end = run->nparagraphs + 1 == count ? text.n :
-		    paragraph_end(text);
-		run->paragraphs[run->nparagraphs++] = squeeze(run->arena,
-		    str_sub(text, 0, end));
+						      paragraph_end(text);
+		run->paragraphs[run->nparagraphs++] =
+		    squeeze(run->arena, str_sub(text, 0, end));
 		text = str_trim(str_sub(text, end, text.n));
 	}
 	return true;
@@ -291,7 +289,9 @@ make_paragraphs(struct run *run)
 const struct score_result *
 score_run(struct txn *txn, const struct ruleset *set)
 {
-	struct run run = { .txn = txn, .arena = txn->arena, .set = set,
+	struct run run = { .txn = txn,
+		.arena = txn->arena,
+		.set = set,
 		.full = BUF_INIT(FULL_MAX) };
 	const struct score_rule *r;
 	bool ok = true;
@@ -329,8 +329,8 @@ score_hit(const struct score_result *result, struct str rule)
 }
 
 struct str
-score_report(struct arena *a, const struct score_result *result,
-    double extra, double required)
+score_report(struct arena *a, const struct score_result *result, double extra,
+    double required)
 {
 	struct buf text = BUF_INIT(64 * 1024);
 	double total = extra + (result != NULL ? result->score : 0);

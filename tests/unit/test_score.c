@@ -78,7 +78,7 @@ assert_hits(const char *rules, const char *hits, double sum)
 	assert_int_equal(problems.n, 0);
 	snprintf(want, sizeof(want), "%s", hits);
 	for (name = strtok_r(want, " ", &save); name != NULL;
-	    name = strtok_r(NULL, " ", &save)) {
+	     name = strtok_r(NULL, " ", &save)) {
 		if (!score_hit(r, str_of(name)))
 			fail_msg("%s did not hit", name);
 		buf_addc(&found, 'x');
@@ -97,16 +97,16 @@ test_header(void **state)
 {
 	(void)state;
 	assert_hits("header A Subject =~ /cheap pills/i\n"
-	    "header B Subject:raw =~ /utf-8/\n"
-	    "header C From:addr =~ /^alice\\@example\\.org$/\n"
-	    "header D From:name =~ /^Alice Example$/\n"
-	    "header E exists:Reply-To\n"
-	    "header F exists:Message-ID\n"
-	    "header G Subject !~ /expensive/\n"
-	    "header H Reply-To =~ /none/ [if-unset: none at all]\n"
-	    "header I ALL =~ /^To: bob/m\n"
-	    "header J ToCc =~ /bob/\n"
-	    "header K Subject =~ m{cheap}\n",
+		    "header B Subject:raw =~ /utf-8/\n"
+		    "header C From:addr =~ /^alice\\@example\\.org$/\n"
+		    "header D From:name =~ /^Alice Example$/\n"
+		    "header E exists:Reply-To\n"
+		    "header F exists:Message-ID\n"
+		    "header G Subject !~ /expensive/\n"
+		    "header H Reply-To =~ /none/ [if-unset: none at all]\n"
+		    "header I ALL =~ /^To: bob/m\n"
+		    "header J ToCc =~ /bob/\n"
+		    "header K Subject =~ m{cheap}\n",
 	    "A B C D F G H I J", 9);
 }
 
@@ -115,10 +115,10 @@ test_body(void **state)
 {
 	(void)state;
 	assert_hits("body A /Buy our pills now/\n"
-	    "body B /^Cheap pills$/\n"
-	    "body C /now! See/\n"
-	    "uri D m{^http://pills\\.example/}\n"
-	    "full E /Subject:.*\\n.*\\n\\nBuy {3}our/s\n",
+		    "body B /^Cheap pills$/\n"
+		    "body C /now! See/\n"
+		    "uri D m{^http://pills\\.example/}\n"
+		    "full E /Subject:.*\\n.*\\n\\nBuy {3}our/s\n",
 	    "A B D E", 4);
 }
 
@@ -127,13 +127,13 @@ test_meta_and_scores(void **state)
 {
 	(void)state;
 	assert_hits("body __PILLS /pills/\n"
-	    "header __ALICE From =~ /alice/\n"
-	    "meta BOTH (__PILLS && __ALICE)\n"
-	    "score BOTH 1.5 2.5 3.5 4.5 # net, no bayes\n"
-	    "meta NONE __PILLS && NOT_THERE\n"
-	    "body ZERO /pills/\nscore ZERO 0\n"
-	    "meta OWN_TAIL !OWN_TAIL\n"
-	    "describe BOTH pills from alice\n",
+		    "header __ALICE From =~ /alice/\n"
+		    "meta BOTH (__PILLS && __ALICE)\n"
+		    "score BOTH 1.5 2.5 3.5 4.5 # net, no bayes\n"
+		    "meta NONE __PILLS && NOT_THERE\n"
+		    "body ZERO /pills/\nscore ZERO 0\n"
+		    "meta OWN_TAIL !OWN_TAIL\n"
+		    "describe BOTH pills from alice\n",
 	    "BOTH OWN_TAIL", 3.5);
 }
 
@@ -145,14 +145,15 @@ test_left_out(void **state)
 
 	(void)state;
 	set = load("body GOOD /x/\n"
-	    "header E eval:check_for_something()\n"
-	    "body BAD /(/\n"
-	    "frobnicate yes\n"
-	    "ifplugin Mail::SpamAssassin::Plugin::DCC\n"
-	    "body HIDDEN /y/\n"
-	    "else\n"
-	    "body SEEN /y/\n"
-	    "endif\n", &problems);
+		   "header E eval:check_for_something()\n"
+		   "body BAD /(/\n"
+		   "frobnicate yes\n"
+		   "ifplugin Mail::SpamAssassin::Plugin::DCC\n"
+		   "body HIDDEN /y/\n"
+		   "else\n"
+		   "body SEEN /y/\n"
+		   "endif\n",
+	    &problems);
 	assert_int_equal(ruleset_count(set), 2);
 	assert_int_equal(ruleset_left_out(set), 4);
 	assert_true(ruleset_has(set, STR("SEEN")));
@@ -172,7 +173,8 @@ test_report(void **state)
 {
 	struct buf problems = BUF_INIT(65536);
 	struct ruleset *set = load("body FIRST /Buy/\nscore FIRST 4\n"
-	    "body SECOND /pills/\n", &problems);
+				   "body SECOND /pills/\n",
+	    &problems);
 	struct session *s = message(fields, body);
 	const struct score_result *r = score_run(s->txn, set);
 	struct str text;
@@ -180,7 +182,8 @@ test_report(void **state)
 	(void)state;
 	assert_non_null(r);
 	text = score_report(s->txn->arena, r, 0.5, 5);
-	assert_true(str_starts(text, STR("Yes, score=5.5 required=5.0 tests=")));
+	assert_true(
+	    str_starts(text, STR("Yes, score=5.5 required=5.0 tests=")));
 	assert_true(str_find(text, STR("FIRST")) > 0);
 	assert_true(str_find(text, STR("SECOND")) > 0);
 	text = score_report(s->txn->arena, NULL, 1, 5);
