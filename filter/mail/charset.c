@@ -205,8 +205,8 @@ open_named(struct str name)
 		name = str_sub(name, 8, name.n);
 	}
 	for (size_t i = 0; i < name.n && n < sizeof(safe) - 1; i++)
-		if (chr_alnum((unsigned char)name.p[i]) || name.p[i] == '-' ||
-		    name.p[i] == '_')
+		if (chr_alnum((unsigned char)name.p[i]) ||
+		    (name.p[i] != '\0' && strchr("-_:", name.p[i]) != NULL))
 			safe[n++] = name.p[i];
 	safe[n] = '\0';
 	return iconv_open("UTF-8", safe);

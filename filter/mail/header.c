@@ -55,6 +55,8 @@ header_add(struct arena *a, struct headers *hs, struct str name,
 
 	hs->count++;
 	hs->bytes += wire_bytes(name, value);
+	/* White space before the colon is no part of the name. */
+	name = str_trim(name);
 	if (hs->count > HEADER_MAX_COUNT || hs->bytes > HEADER_MAX_BYTES) {
 		hs->truncated = true;
 		return true;

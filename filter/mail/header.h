@@ -38,7 +38,8 @@ struct headers {
 	bool		 truncated;
 };
 
-/* false: the arena is full. */
+/* White space behind the name is dropped, as MTAs do.  false: the arena is
+ * full. */
 bool	header_add(struct arena *, struct headers *, struct str name,
 	    struct str value);
 /* The nth (1-based) field of that name from the top, NULL if there is none. */

@@ -12,6 +12,7 @@
 #define FIELD_MAX_BYTES (16 * 1024)
 #define FIELD_MAX_COUNT 8 /* of one name */
 #define TYPE_MAX_BYTES	200
+#define ENCODED_MAX	10		/* messages opened that are base64 */
 #define META_MAX_BYTES	1024 /* where a <meta> charset may stand */
 
 struct walk {
@@ -21,6 +22,7 @@ struct walk {
 	struct text_part **texts_tail;
 	struct attachment **attachments_tail;
 	struct link_set links;
+	unsigned int encoded;
 	bool full; /* the arena is */
 };
 
@@ -289,12 +291,19 @@ static void
 take_encoded_message(struct walk *w, GMimeDataWrapper *content,
     unsigned int depth)
 {
-	GMimeStream *mem = g_mime_stream_mem_new();
-	GByteArray *bytes = GMIME_STREAM_MEM(mem)->buffer;
+	GMimeStream *mem;
+	GByteArray *bytes;
 	GMimeParser *parser;
 	GMimeMessage *message;
 	size_t cut;
 
+	/* Each may have as many parts as a message may. */
+	if (w->encoded++ >= ENCODED_MAX || depth >= BODY_MAX_DEPTH) {
+		w->content->truncated = true;
+		return;
+	}
+	mem = g_mime_stream_mem_new();
+	bytes = GMIME_STREAM_MEM(mem)->buffer;
 	g_mime_data_wrapper_write_to_stream(content, mem);
 	cut = mime_cut(STR("Content-Type: message/rfc822\n"),
 	    (struct str){ (char *)bytes->data, bytes->len });

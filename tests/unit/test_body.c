@@ -121,6 +121,11 @@ test_charsets(void **state)
 	    "\xd0\x9f\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5"
 	    "\xd1\x82");
 	mail_free(&m);
+	mail_of(&m,
+	    "Content-Type: text/plain; charset=ISO_8859-2:1987\n\n"
+	    "\xb1");
+	assert_str(m.content->text, "\xc4\x85");
+	mail_free(&m);
 	mail_of(&m, "Content-Type: text/plain; charset=x-nonsense\n\n\x80 5");
 	assert_str(m.content->text, "\xe2\x82\xac 5");
 	mail_free(&m);
@@ -304,6 +309,14 @@ test_caps(void **state)
 	assert_true(m.content->truncated);
 	assert_int_equal(m.content->depth, BODY_MAX_DEPTH);
 	buf_free(&deep);
+	mail_free(&m);
+	m = mail_many("Content-Type: multipart/mixed; boundary=x\n\n",
+	    "--x\nContent-Type: message/rfc822\n"
+	    "Content-Transfer-Encoding: base64\n\nCmhp\n",
+	    50);
+	assert_true(m.content->truncated);
+	assert_true(str_starts(m.content->text, STR("hi\nhi\n")));
+	assert_int_equal(m.content->text.n, 10 * 3 - 1);
 	mail_free(&m);
 	/* no part of a mail that merely has rulers and signatures */
 	m = mail_many("Content-Type: multipart/mixed; boundary=x\n\n--x\n\n",

@@ -40,6 +40,8 @@ test_fields(void **state)
 	/* "Received: one" "Subject: s" CRLF "t" "RECEIVED: two", each CRLF */
 	assert_int_equal(hs.bytes, 15 + 12 + 4 + 15);
 	assert_int_equal(hs.count, 3);
+	assert_true(header_add(a, &hs, STR("Subject "), STR(" x")));
+	assert_str(header_get(&hs, STR("Subject"), 2)->name, "Subject");
 	arena_free(&a);
 }
 
