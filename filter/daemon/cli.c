@@ -75,17 +75,24 @@ help_main(int argc, char **argv)
 	return 0;
 }
 
-struct policy *
-cli_load_policy(const char *conf, bool shadow, FILE *out)
+static void
+print_diag(const struct diag *diag, FILE *out)
 {
-	struct diag *diag = diag_new();
 	struct buf text = BUF_INIT(DIAG_TEXT_MAX);
-	struct policy *p = policy_load(conf, shadow, diag);
 
 	diag_print(diag, &text);
 	if (text.n > 0)
 		fwrite(text.p, 1, text.n, out);
 	buf_free(&text);
+}
+
+struct policy *
+cli_load_policy(const char *conf, bool shadow, FILE *out)
+{
+	struct diag *diag = diag_new();
+	struct policy *p = policy_load(conf, shadow, diag);
+
+	print_diag(diag, out);
 	diag_free(&diag);
 	return p;
 }
@@ -181,6 +188,7 @@ ask_main(int argc, char **argv)
 {
 	const char *request = argv[0];
 	struct common o;
+	struct diag *diag;
 	struct policy *p;
 	struct str path;
 	int result;
@@ -188,9 +196,12 @@ ask_main(int argc, char **argv)
 	if (!read_options(argc, argv, "c:", &o) || o.shadow ||
 	    (o.json && strcmp(request, "status") != 0))
 		return cli_usage(request);
-	/* A policy with mistakes still names its socket; only the text of
-	 * the mistakes is of no interest here. */
-	p = cli_load_policy(o.conf, false, stderr);
+	/* A policy with mistakes still names its socket. */
+	diag = diag_new();
+	p = policy_load_settings(o.conf, diag);
+	if (p == NULL)
+		print_diag(diag, stderr);
+	diag_free(&diag);
 	if (p == NULL)
 		return CLI_BAD_POLICY;
 	if (p->settings.control.kind != LISTEN_UNIX) {

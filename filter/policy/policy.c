@@ -109,6 +109,22 @@ policy_load(const char *path, bool shadow, struct diag *diag)
 }
 
 struct policy *
+policy_load_settings(const char *path, struct diag *diag)
+{
+	struct policy *policy;
+	struct parse p;
+
+	policy_begin(&p, false, diag);
+	policy = p.policy;
+	parse_file(&p, str_of(path), (struct place){ .source = NULL });
+	setting_defaults(&policy->settings, policy->arena, diag);
+	parse_done(&p);
+	if (policy->sources == NULL)
+		policy_release(&policy);
+	return policy;
+}
+
+struct policy *
 policy_load_text(struct str name, struct str text, bool shadow,
     struct diag *diag)
 {

@@ -97,6 +97,9 @@ struct policy {
 
 /* NULL when there are mistakes; warnings may be in the diag either way. */
 struct policy	*policy_load(const char *path, bool shadow, struct diag *);
+/* Only what the settings say; mistakes stay in the diag.  For commands that
+ * must find the daemon while a policy is being edited.  NULL: unreadable. */
+struct policy	*policy_load_settings(const char *path, struct diag *);
 /* The same from a text; relative paths in it are relative to `name'. */
 struct policy	*policy_load_text(struct str name, struct str text,
 		    bool shadow, struct diag *);
