@@ -56,18 +56,20 @@ take_version(struct dkim_tags *t, struct str v)
 static const char *
 take_algorithm(struct dkim_tags *t, struct str v)
 {
+	if (!str_ieq(v, STR("rsa-sha256")) && !str_ieq(v, STR("rsa-sha1")) &&
+	    !str_ieq(v, STR("ed25519-sha256")))
+		return ("unknown algorithm");
 	t->a = v;
-	if (str_ieq(v, STR("rsa-sha256")) || str_ieq(v, STR("rsa-sha1")) ||
-	    str_ieq(v, STR("ed25519-sha256")))
-		return (NULL);
-	return ("unknown algorithm");
+	return (NULL);
 }
 
 static const char *
 take_b(struct dkim_tags *t, struct str v)
 {
+	if (!base64_valid(v))
+		return ("b= is not base64");
 	t->b = v;
-	return (base64_valid(v) ? NULL : "b= is not base64");
+	return (NULL);
 }
 
 static const char *
@@ -94,8 +96,10 @@ take_canon(struct dkim_tags *t, struct str v)
 static const char *
 take_domain(struct dkim_tags *t, struct str v)
 {
+	if (!name_valid(v, true))
+		return ("d= is not a domain name");
 	t->d = v;
-	return (name_valid(v, true) ? NULL : "d= is not a domain name");
+	return (NULL);
 }
 
 static const char *
@@ -175,8 +179,10 @@ take_query(struct dkim_tags *t, struct str v)
 static const char *
 take_selector(struct dkim_tags *t, struct str v)
 {
+	if (!name_valid(v, false))
+		return ("s= is not a name");
 	t->s = v;
-	return (name_valid(v, false) ? NULL : "s= is not a name");
+	return (NULL);
 }
 
 static const char *

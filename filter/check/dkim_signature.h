@@ -16,7 +16,7 @@
 #define DKIM_NAMES_MAX	256	/* names in h= */
 
 struct dkim_tags {
-	struct str	 a, b, bh, c, d, h, i, s;
+	struct str	 a, b, bh, c, d, h, i, s;	/* "" if not valid */
 	bool		 have_l;
 	uint64_t	 l;
 	bool		 relaxed_body;

@@ -26,12 +26,29 @@ enum match { MATCH_NO, MATCH_YES, MATCH_TEMPERROR, MATCH_PERMERROR };
 static enum auth_result check_host(struct spf_run *, struct str domain,
     struct str *exp, struct str *exp_domain);
 
+/* What strangers wrote becomes printable ASCII. */
+static void
+make_plain(char *text, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (text[i] < 0x20 || text[i] > 0x7e)
+			text[i] = '?';
+}
+
 static void
 problem(struct spf_run *run, const char *what, struct str about)
 {
-	if (run->problem.n == 0)
-		run->problem = arena_printf(run->arena, "%s%s%.*s", what,
-		    about.n ? ": " : "", STR_FMT(about));
+	struct buf text = BUF_INIT(512);
+
+	if (run->problem.n > 0)
+		return;
+	buf_printf(&text, "%s%s%.*s", what, about.n ? ": " : "",
+	    STR_FMT(about));
+	make_plain(text.p, text.n);
+	run->problem = arena_str(run->arena, buf_str(&text));
+	buf_free(&text);
 }
 
 static enum match
@@ -445,17 +462,6 @@ check_host(struct spf_run *run, struct str domain, struct str *exp,
 	return (result);
 }
 
-/* What goes into an SMTP reply is printable ASCII. */
-static void
-make_plain(struct buf *text)
-{
-	size_t i;
-
-	for (i = 0; i < text->n; i++)
-		if (text->p[i] < 0x20 || text->p[i] > 0x7e)
-			text->p[i] = '?';
-}
-
 /* Section 6.2; "" where there is none or anything is wrong with it. */
 static struct str
 explain(struct spf_run *run, struct str spec, struct str domain)
@@ -474,7 +480,7 @@ explain(struct spf_run *run, struct str spec, struct str domain)
 	    !spf_macro_valid(answer->records[0].data, true))
 		return (out);
 	spf_macro_text(&run->macros, answer->records[0].data, &text);
-	make_plain(&text);
+	make_plain(text.p, text.n);
 	if (text.n > 0)
 		out = arena_str(run->arena, buf_str(&text));
 	buf_free(&text);
@@ -537,6 +543,7 @@ run_check(struct txn *txn, struct spf_result *result)
 	};
 	struct str exp = STR_NONE, exp_domain = STR_NONE, old;
 
+	result->explanation = result->problem = STR("");
 	identity(txn, result, &run.macros);
 	run.macros.client = txn->session->client;
 	run.macros.helo = txn->session->helo;
@@ -549,7 +556,6 @@ run_check(struct txn *txn, struct spf_result *result)
 	}
 	result->result = check_host(&run, result->domain, &exp, &exp_domain);
 	old = run.problem;
-	result->explanation = STR("");
 	if (result->result == AUTH_FAIL && exp.p)
 		result->explanation = explain(&run, exp, exp_domain);
 	if (result->result == AUTH_TEMPERROR ||
