@@ -25,7 +25,7 @@ struct eval {
 	int64_t		 delayed_ms;	/* by `delay', in this stage */
 
 	/* about the rule being asked */
-	bool		 store_down;	/* something was unknown because of it */
+	bool		 store_down;	/* so something was unknown */
 	struct str	 detail;	/* what it did, for trace and log */
 };
 

@@ -12,7 +12,7 @@
 #include "policy/trace.h"
 #include "score/score.h"
 
-#define FROM_MAX	20	/* mailboxes of a From field that are looked at */
+#define FROM_MAX	20	/* mailboxes of a From field looked at */
 #define SPAM_REQUIRED	5.0	/* "required=" of the report */
 
 /* A value that doesn't change any more, by fact and argument. */

@@ -71,11 +71,14 @@ enum value_kind {
 	    "SASL mechanism")						\
 	X(SIZE_DECLARED, "size.declared", MAIL,	NUMBER,	0, 0,		\
 	    "SIZE= of MAIL FROM in bytes; 0 if not declared")		\
-	X(SPF,		"spf",		MAIL,	WORD,	0, NEED_SPF | NEED_HELO, \
+	X(SPF,		"spf",		MAIL,	WORD,	0, \
+	    NEED_SPF | NEED_HELO, \
 	    "RFC 7208 result for MAIL FROM, for HELO where it is <>")	\
-	X(SPF_EXPLANATION, "spf.explanation", MAIL, TEXT, 0, NEED_SPF | NEED_HELO, \
+	X(SPF_EXPLANATION, "spf.explanation", MAIL, TEXT, 0, \
+	    NEED_SPF | NEED_HELO, \
 	    "what the domain says about a fail")			\
-	X(SPF_DOMAIN,	"spf.domain",	MAIL,	TEXT,	0, NEED_SPF | NEED_HELO, \
+	X(SPF_DOMAIN,	"spf.domain",	MAIL,	TEXT,	0, \
+	    NEED_SPF | NEED_HELO, \
 	    "the domain SPF was checked for")				\
 	X(RCPT,		"rcpt",		RCPT,	MAILBOX, 0, 0,		\
 	    "this recipient; any of them at message")			\
@@ -93,22 +96,30 @@ enum value_kind {
 	    "its domain")						\
 	X(FROM_NAME,	"from.name",	MESSAGE, TEXT,	0, NEED_HEADERS, \
 	    "its display name, decoded")				\
-	X(BODY,		"body",		MESSAGE, LIST,	0, NEED_HEADERS | NEED_CONTENT, \
+	X(BODY,		"body",		MESSAGE, LIST,	0, \
+	    NEED_HEADERS | NEED_CONTENT, \
 	    "text parts, decoded, HTML made to text")			\
-	X(SIZE,		"size",		MESSAGE, NUMBER, 0, NEED_HEADERS | NEED_BODY_SIZE, \
+	X(SIZE,		"size",		MESSAGE, NUMBER, 0, \
+	    NEED_HEADERS | NEED_BODY_SIZE, \
 	    "bytes of the whole message")				\
-	X(ATTACHMENT_NAME, "attachment.name", MESSAGE, LIST, 0, NEED_HEADERS | NEED_CONTENT, \
+	X(ATTACHMENT_NAME, "attachment.name", MESSAGE, LIST, 0, \
+	    NEED_HEADERS | NEED_CONTENT, \
 	    "file names of attachments, decoded")			\
-	X(ATTACHMENT_TYPE, "attachment.type", MESSAGE, LIST, 0, NEED_HEADERS | NEED_CONTENT, \
+	X(ATTACHMENT_TYPE, "attachment.type", MESSAGE, LIST, 0, \
+	    NEED_HEADERS | NEED_CONTENT, \
 	    "their media types, lower case")				\
-	X(URLS,		"urls",		MESSAGE, LIST,	0, NEED_HEADERS | NEED_CONTENT, \
+	X(URLS,		"urls",		MESSAGE, LIST,	0, \
+	    NEED_HEADERS | NEED_CONTENT, \
 	    "links in text and HTML parts")				\
-	X(DKIM,		"dkim",		MESSAGE, WORD,	0, NEED_HEADERS | NEED_DKIM, \
+	X(DKIM,		"dkim",		MESSAGE, WORD,	0, \
+	    NEED_HEADERS | NEED_DKIM, \
 	    "best result of all DKIM signatures")			\
-	X(DKIM_DOMAIN,	"dkim.domain",	MESSAGE, LIST,	0, NEED_HEADERS | NEED_DKIM, \
+	X(DKIM_DOMAIN,	"dkim.domain",	MESSAGE, LIST,	0, \
+	    NEED_HEADERS | NEED_DKIM, \
 	    "domains of the signatures that passed")			\
 	X(DMARC,	"dmarc",	MESSAGE, WORD,	0, NEEDS_AUTH,	\
-	    "pass, none, or fail; reject or quarantine where the domain asks for it") \
+	    "pass, none, or fail; reject or quarantine where the " \
+	    "domain asks for it") \
 	X(DMARC_POLICY,	"dmarc.policy",	MESSAGE, WORD,	0, NEEDS_AUTH,	\
 	    "what the domain asks for mail that fails")			\
 	X(SCORE,	"score",	MESSAGE, NUMBER, 0, NEED_SCORE,	\
@@ -157,7 +168,7 @@ struct fact_def {
 	bool		 takes_arg;
 	unsigned int	 needs;
 	const char	*help;
-	const char *const *words;	/* VALUE_WORD: what it can be; NULL-ended */
+	const char *const *words;	/* VALUE_WORD: NULL-ended */
 };
 
 struct fact_ref {
@@ -168,11 +179,11 @@ struct fact_ref {
 struct value {
 	enum value_kind	 kind;
 	bool		 unknown;	/* could not be computed */
-	bool		 absent;	/* there is none: null sender, no login */
-	struct str	 text;		/* TEXT, WORD, MAILBOX; others on demand */
+	bool		 absent;	/* null sender, no login */
+	struct str	 text;		/* TEXT, WORD, MAILBOX */
 	double		 number;
 	struct addr	 addr;
-	const struct str *items;	/* LIST; also MAILBOX/TEXT with several */
+	const struct str *items;	/* LIST; several of others */
 	size_t		 nitems;
 	const char	*why;		/* unknown: what failed */
 };

@@ -33,7 +33,7 @@ struct fact_memo;
 
 struct trace_fact {
 	struct trace_fact *next;
-	struct str	 name;		/* "spf", "over submission", "listed zen" */
+	struct str	 name;		/* "spf", "over submission" */
 	struct str	 value;
 	bool		 unknown;
 	int64_t		 cost_us;	/* of the first time it was asked */
@@ -49,7 +49,7 @@ struct trace_rule {
 	struct trace_rule *next;
 	const struct rule *rule;
 	enum truth	 truth;
-	struct str	 detail;	/* what it did: the reply, the key ... */
+	struct str	 detail;	/* what it did: the reply */
 	struct trace_read *reads;	/* facts it asked, in order */
 };
 
