@@ -1,5 +1,7 @@
 #include "policy_fixture.h"
 
+#include <pthread.h>
+
 #include "base/log.h"
 #include "base/metric.h"
 
@@ -257,6 +259,69 @@ test_body_wanted(void **state)
 	world_end(&w);
 }
 
+/* --- many at once ------------------------------------------------------ */
+
+#define THREADS	 4
+#define MESSAGES 50
+
+static void *
+send_messages(void *arg)
+{
+	struct world w = *(struct world *)arg;	/* its own session */
+
+	w.s = NULL;
+	for (int i = 0; i < MESSAGES; i++) {
+		struct road_client client = { .addr = { ADDR_V4,
+						  { 192, 0, 2, 1 } } };
+
+		road_end(&w.s);
+		w.s = road_begin(&w.services, w.policy);
+		road_connect(w.s, &client, &w.d);
+		world_mail(&w, "<a@example.org>", "alice");
+		world_rcpt(&w, "<b@example.org>");
+		world_message(&w, i % 2 ? " odd" : " even");
+	}
+	road_end(&w.s);
+	return NULL;
+}
+
+/* One policy, one store, one resolver, and no message lost. */
+static void
+test_threads(void **state)
+{
+	struct world w = world_begin(
+	    "dnsbl l \"l.example\"\n"
+	    "table t { alice bob }\n"
+	    "limit many per user { 100000 messages/1h }\n"
+	    "on rcpt {\n"
+	    "	reject \"listed\" if listed l\n"
+	    "	tempfail \"over\" if user in t and over many\n"
+	    "	tag spf if spf = pass\n"
+	    "}\n"
+	    "on message {\n"
+	    "	reject \"odd\" if subject ~ /^odd$/\n"
+	    "	header \"X-A\" \"{spf} {from} {size}\"\n"
+	    "}\n", "example.org TXT \"v=spf1 +all\"\n", false);
+	int64_t accepts = metric_get(METRIC_ACCEPT);
+	int64_t rejects = metric_get(METRIC_REJECT);
+	pthread_t threads[THREADS];
+
+	(void)state;
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(
+		    pthread_create(&threads[i], NULL, send_messages, &w), 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(metric_get(METRIC_ACCEPT) - accepts,
+	    THREADS * MESSAGES / 2);
+	assert_int_equal(metric_get(METRIC_REJECT) - rejects,
+	    THREADS * MESSAGES / 2);
+	assert_int_equal(w.policy->refs, 1);
+	assert_int_equal(w.policy->rules[STAGE_MESSAGE]->fired,
+	    THREADS * MESSAGES / 2);
+	world_end(&w);
+}
+
 int
 main(void)
 {
@@ -269,6 +334,7 @@ main(void)
 		cmocka_unit_test(test_policy_swap),
 		cmocka_unit_test(test_needs),
 		cmocka_unit_test(test_body_wanted),
+		cmocka_unit_test(test_threads),
 	};
 
 	log_open(LOG_TO_NOWHERE, LOG_LEVEL_ERROR);
