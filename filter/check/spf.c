@@ -44,8 +44,9 @@ problem(struct spf_run *run, const char *what, struct str about)
 
 	if (run->problem.n > 0)
 		return;
-	buf_printf(&text, "%s%s%.*s", what, about.n ? ": " : "",
-	    STR_FMT(about));
+	buf_adds(&text, what);
+	buf_adds(&text, about.n ? ": " : "");
+	buf_addstr(&text, about);
 	make_plain(text.p, text.n);
 	run->problem = arena_str(run->arena, buf_str(&text));
 	buf_free(&text);
