@@ -22,7 +22,7 @@ enum key_part { KEY_USER, KEY_SENDER, KEY_SENDER_DOMAIN, KEY_CLIENT,
 struct key {
 	struct {
 		enum key_part	 part;
-		unsigned int	 bits;		/* client/BITS; 0: whole address */
+		unsigned int	 bits;	/* client/BITS; 0: whole address */
 	} parts[KEY_MAX_PARTS];
 	size_t		 count;
 	struct str	 text;			/* as written */

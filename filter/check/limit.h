@@ -73,7 +73,7 @@ struct limit_info {
 
 const char	*limit_unit_word(enum limit_unit);
 bool		 limit_unit_parse(struct str, enum limit_unit *);
-bool		 limit_only_read(const struct limit *);	/* rejected recipients */
+bool		 limit_only_read(const struct limit *);	/* REJECTED alone */
 void		 limit_event(struct session *, enum stage);
 /* LIMIT_FREE where the message has no such key, LIMIT_UNKNOWN when the store
  * is down or missing. */
