@@ -44,27 +44,26 @@ window_name(const struct store_window *w)
 	return store_cell_name(STORE_COUNTER, w->limit, w->key, w->window_ms);
 }
 
-/* What is used of a window, and how long until cost and room fit. */
-static uint64_t
-counter_usage(struct store_counter *k, const struct store_window *w,
-    int64_t now, int64_t *retry_ms)
+/* Do cost and room fit?  What is used, and how long until they do. */
+static bool
+counter_fits(struct store_counter *k, const struct store_window *w, int64_t now,
+    struct store_usage *u)
 {
-	uint64_t sum, used, want, free_units;
+	uint64_t max = w->max < SLOTS_COUNT_MAX ? w->max : SLOTS_COUNT_MAX;
+	uint64_t want;
 
 	slots_advance(&k->slots, slots_index(now, w->window_ms));
-	sum = slots_sum(&k->slots);
-	used = sum + k->reserved;
-	*retry_ms = 0;
-	if (__builtin_add_overflow(w->cost, w->room, &want) || want > w->max) {
-		*retry_ms = w->window_ms;
-		return used;
+	u->used = slots_sum(&k->slots) + k->reserved;
+	u->retry_ms = 0;
+	if (__builtin_add_overflow(w->cost, w->room, &want) || want > max) {
+		u->retry_ms = w->window_ms;
+		return false;
 	}
-	free_units = used < w->max ? w->max - used : 0;
-	if (want > free_units)
-		*retry_ms = slots_leave_ms(&k->slots, w->window_ms,
-				used + want - w->max) -
-		    now;
-	return used;
+	if (want == 0 || (u->used < max && want <= max - u->used))
+		return true;
+	u->retry_ms =
+	    slots_leave_ms(&k->slots, w->window_ms, u->used + want - max) - now;
+	return false;
 }
 
 static struct store_held *
@@ -104,10 +103,11 @@ held_fill(struct store_memory *m, struct store_held *h,
     const struct store_window *w, struct store_usage *usage)
 {
 	enum store_result result = STORE_OK;
-	int64_t now = store_cell_now(m), retry;
+	int64_t now = store_cell_now(m);
+	struct store_usage u;
 	struct store_cell *cell;
 	struct store_name name;
-	uint64_t used;
+	bool fits;
 
 	*usage = (struct store_usage){ .index = 0 };
 	for (size_t i = 0; i < h->n; i++) {
@@ -116,13 +116,11 @@ held_fill(struct store_memory *m, struct store_held *h,
 			return STORE_DOWN;
 		cell->refs++;
 		h->shares[i].counter = store_cell_counter(cell);
-		used =
-		    counter_usage(store_cell_counter(cell), &w[i], now, &retry);
-		if (i == 0)
-			usage->used = used;
-		if (retry > usage->retry_ms)
-			*usage = (struct store_usage){ i, used, retry };
-		if (retry > 0) {
+		u.index = i;
+		fits = counter_fits(store_cell_counter(cell), &w[i], now, &u);
+		if (i == 0 || u.retry_ms > usage->retry_ms)
+			*usage = u;
+		if (!fits) {
 			result = STORE_OVER;
 			continue;
 		}
@@ -247,15 +245,16 @@ store_memory_peek(struct store_memory *m, const struct store_window *w,
 	struct store_counter empty = { .cell.kind = STORE_COUNTER };
 	struct store_cell *c;
 	struct store_usage u = { .index = 0 };
+	bool fits;
 
 	pthread_mutex_lock(&s->lock);
 	c = store_cell_find(s, &name);
-	u.used = counter_usage(c ? store_cell_counter(c) : &empty, w,
-	    store_cell_now(m), &u.retry_ms);
+	fits = counter_fits(c ? store_cell_counter(c) : &empty, w,
+	    store_cell_now(m), &u);
 	pthread_mutex_unlock(&s->lock);
 	if (usage)
 		*usage = u;
-	return u.retry_ms > 0 ? STORE_OVER : STORE_OK;
+	return fits ? STORE_OK : STORE_OVER;
 }
 
 enum store_result

@@ -169,6 +169,13 @@ reserve_commit_refund(struct store *st)
 	assert_int_equal(store_reserve(st, &w, 1, &h, &u), STORE_OVER);
 	w.cost = UINT64_MAX;
 	assert_int_equal(store_reserve(st, &w, 1, &h, &u), STORE_OVER);
+	w.max = UINT64_MAX;
+	assert_int_equal(store_reserve(st, &w, 1, &h, &u), STORE_OVER);
+	w.max = 0, w.cost = w.room = 0;
+	assert_int_equal(store_reserve(st, &w, 1, &h, &u), STORE_OK);
+	store_refund(st, &h);
+	w.cost = 1;
+	assert_int_equal(store_reserve(st, &w, 1, &h, &u), STORE_OVER);
 }
 
 static void
