@@ -3,8 +3,8 @@
  *
  * The triple is (client /24 or /64, sender base, recipient base).  It must
  * wait `delay', come back within GREYLIST_RETRY, and is then known for
- * GREYLIST_KNOWN from its last delivery, give or take a day.  A client network that passed
- * GREYLIST_AUTO times is known as a whole.
+ * GREYLIST_KNOWN from its last delivery, give or take a day.  A client
+ * network that passed GREYLIST_AUTO times is known as a whole.
  */
 #ifndef CHECK_GREYLIST_H
 #define CHECK_GREYLIST_H

@@ -357,6 +357,22 @@ store_file_there(const struct store_file *f)
 	    sb.st_ino == f->ino;
 }
 
+bool
+store_file_missing(const char *path)
+{
+	char *dir = mem_strdup(path), *slash = strrchr(dir, '/');
+	struct stat sb;
+	bool missing;
+
+	missing = stat(path, &sb) != 0 && errno == ENOENT;
+	if (slash != NULL) {
+		slash[slash == dir] = '\0';
+		missing = missing && stat(dir, &sb) == 0;
+	}
+	free(dir);
+	return missing;
+}
+
 static struct str
 column_str(sqlite3_stmt *st, int column)
 {

@@ -27,6 +27,8 @@ bool		 store_file_load(struct store_file *, struct store_memory *,
 bool		 store_file_fresh(const struct store_file *);
 /* Still the file that stands under its path? */
 bool		 store_file_there(const struct store_file *);
+/* Nothing stands under the path, though its directory is there. */
+bool		 store_file_missing(const char *path);
 /* A group: begin, any number of rows, commit.  After a false: rollback. */
 bool		 store_file_begin(struct store_file *, struct buf *why);
 /* Gives the row an id if it has none, 0 if it holds nothing any more. */

@@ -27,22 +27,26 @@ struct store_sqlite {
 };
 
 /*
- * The file was moved or deleted under us.  A new one is made of what is in
- * memory; one that somebody else put there is not ours to overwrite.
+ * The file was deleted under us: a new one is made of what is in memory.  One
+ * that somebody else put there is not ours to overwrite; a directory that is
+ * away may come back with the file in it.
  */
 static bool
 file_again(struct store_sqlite *s, struct buf *why)
 {
-	if (s->file && store_file_there(s->file))
+	if (s->file != NULL && store_file_there(s->file))
 		return true;
+	if (s->file != NULL && !store_file_missing(s->path)) {
+		buf_printf(why, "%s: away, or replaced by another file",
+		    s->path);
+		return false;
+	}
 	store_file_close(&s->file);
 	if ((s->file = store_file_open(s->path, why)) == NULL)
 		return false;
 	if (!store_file_fresh(s->file)) {
 		store_file_close(&s->file);
-		buf_printf(why,
-		    "%s: replaced by another file; restart to read it",
-		    s->path);
+		buf_printf(why, "%s: replaced by another file", s->path);
 		return false;
 	}
 	store_row_resave(s->memory);

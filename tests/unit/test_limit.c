@@ -2,8 +2,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -477,6 +479,56 @@ test_no_store(void **state)
 	assert_false(block_set(&services, STR("user=a"), HOUR, STR("x")));
 }
 
+/* The store's directory goes away between the question and the end. */
+static void
+test_store_goes_down(void **state)
+{
+	struct limit_window w[] = { { LIMIT_MESSAGES, 9, HOUR, STR("1h") } };
+	char dir[] = "/tmp/test_limit.XXXXXX", moved[40], spec[80], file[80];
+	struct buf err = BUF_INIT(1000);
+	struct limit l;
+
+	(void)state;
+	make(&l, "sub", "user", w, 1);
+	assert_non_null(mkdtemp(dir));
+	snprintf(moved, sizeof(moved), "%s.moved", dir);
+	snprintf(spec, sizeof(spec), "sqlite:%s/db", dir);
+	store_close(&services.store);
+	services.store = store_open(str_of(spec), &err);
+	assert_non_null(services.store);
+	mail("alice");
+	assert_int_equal(over(&l, STAGE_MAIL), LIMIT_FREE);
+	keep(STAGE_MAIL);
+	assert_int_equal(rename(dir, moved), 0);
+	assert_false(limit_commit(s->txn));
+	assert_int_equal(used("sub/messages", "user=alice"), 1);
+	/* tempfailed: taken back */
+	limit_drop(s, STAGE_MESSAGE);
+	assert_int_equal(used("sub/messages", "user=alice"), 0);
+	mail("alice");
+	assert_int_equal(over(&l, STAGE_MAIL), LIMIT_UNKNOWN);
+	txn_end(s);
+	store_close(&services.store);
+	assert_int_equal(rename(moved, dir), 0);
+
+	services.store = store_open(str_of(spec), &err);
+	assert_non_null(services.store);
+	mail("alice");
+	assert_int_equal(over(&l, STAGE_MAIL), LIMIT_FREE);
+	keep(STAGE_MAIL);
+	assert_int_equal(rename(dir, moved), 0);
+	assert_false(limit_commit(s->txn));
+	/* accepted all the same: it stands */
+	txn_end(s);
+	assert_int_equal(used("sub/messages", "user=alice"), 1);
+	store_close(&services.store);
+	snprintf(file, sizeof(file), "%s/db", moved);
+	unlink(file);
+	snprintf(file, sizeof(file), "%s/db-wal", moved);
+	unlink(file);
+	assert_int_equal(rmdir(moved), 0);
+}
+
 static void
 test_blocks(void **state)
 {
@@ -532,6 +584,7 @@ main(void)
 		T(test_reload_between),
 		T(test_many_recipients),
 		T(test_no_store),
+		T(test_store_goes_down),
 		T(test_blocks),
 		T(test_words),
 	};

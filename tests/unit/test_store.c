@@ -118,7 +118,9 @@ charge(struct store *st, struct store_window w)
 
 	if (r != STORE_OK)
 		return r;
-	return store_commit(st, &h);
+	r = store_commit(st, &h);
+	store_keep(st, &h);
+	return r;
 }
 
 static uint64_t
@@ -907,12 +909,20 @@ test_file_gone(void **state)
 	assert_int_equal(store_commit(st, &h), STORE_DOWN);
 	store_keep(st, &h);
 	assert_null(h);
+	assert_int_equal(rename(moved, dir), 0);
+	wait_until_back(st);
+	store_close(&st);
+	st = open_as(spec);
+	assert_int_equal(used(st, "user=a", HOUR), 3);
+	/* for good, and an empty one is made in its place */
+	assert_int_equal(rename(dir, moved), 0);
+	assert_int_equal(charge(st, w), STORE_DOWN);
 	assert_int_equal(mkdir(dir, 0700), 0);
 	wait_until_back(st);
 	assert_int_equal(remove_tree(moved), 0);
 	store_close(&st);
 	st = open_as(spec);
-	assert_int_equal(used(st, "user=a", HOUR), 3);
+	assert_int_equal(used(st, "user=a", HOUR), 4);
 	store_close(&st);
 }
 
