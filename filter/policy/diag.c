@@ -7,8 +7,8 @@
 
 #include "base/mem.h"
 
-#define QUOTE_WIDTH	120		/* columns of a source line that are shown */
-#define QUOTE_BEFORE	60		/* of them before a place far to the right */
+#define QUOTE_WIDTH	120		/* columns shown of a line */
+#define QUOTE_BEFORE	60		/* before a far place */
 #define TAB_WIDTH	8
 #define MESSAGE_MAX	1000
 #define WORD_MAX	64		/* longer words get no suggestion */

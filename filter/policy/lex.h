@@ -24,11 +24,11 @@ enum token_kind {
 
 struct token {
 	enum token_kind	 kind;
-	struct str	 text;		/* WORD; STRING unescaped; REGEX pattern */
-	struct str	 raw;		/* STRING: as written, between its quotes;
-					 * none where it came from a macro */
+	struct str	 text;		/* strings unescaped */
+	struct str	 raw;		/* STRING: as written between quotes;
+					 * none where a macro made it */
 	struct str	 flags;		/* REGEX */
-	struct place	 place;		/* of a macro's token: where it is used */
+	struct place	 place;		/* of a macro: where it is used */
 };
 
 #define LEX_MACRO_MAX	1000		/* tokens of one macro */
@@ -65,7 +65,8 @@ bool		 lex_line_has(struct lexer *, char c);
 void		 lex_skip_statement(struct lexer *);
 /* The source from one place up to the token read last. */
 struct str	 lex_source(const struct lexer *, const char *from);
-const char	*lex_mark(struct lexer *);	/* where the next token begins */
+/* Where the next token begins. */
+const char	*lex_mark(struct lexer *);
 /* For messages: "`word'", "end of line". */
 void		 lex_describe(const struct token *, char *out, size_t size);
 

@@ -148,7 +148,7 @@ parse_block(struct parse *p, enum stage stage, bool shadow)
 {
 	struct token open;
 
-	/* Where it is missing at a line's end, its rules follow all the same. */
+	/* Missing at a line's end: its rules follow all the same. */
 	if (!parse_brace(p, &open)) {
 		if (lex_peek(p->lex)->kind != TOKEN_NEWLINE)
 			return;

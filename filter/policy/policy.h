@@ -22,9 +22,12 @@
 #define SETTINGS(X)							\
 	X(HOSTNAME,	"hostname",	"",				\
 	    "our name: authserv-id of Authentication-Results")		\
-	X(LISTEN,	"listen",	"unix:/run/postern/postern.sock mode 0660", \
-	    "where the MTA connects: unix:PATH [mode OCTAL] [group NAME] [user NAME], inet:PORT@ADDR, inet6:PORT@ADDR, systemd") \
-	X(CONTROL,	"control",	"unix:/run/postern/control.sock mode 0600", \
+	X(LISTEN,	"listen",					\
+	    "unix:/run/postern/postern.sock mode 0660",			\
+	    "where the MTA connects: unix:PATH [mode OCTAL] [group NAME] " \
+	    "[user NAME], inet:PORT@ADDR, inet6:PORT@ADDR, systemd")	\
+	X(CONTROL,	"control",					\
+	    "unix:/run/postern/control.sock mode 0600",			\
 	    "where postern status and its like connect; `off' for none") \
 	X(STATE,	"state",	"sqlite:/var/lib/postern/state.db", \
 	    "where counters live: sqlite:PATH or memory:")		\
