@@ -364,19 +364,22 @@ any_result(const struct checks *c)
 	    (c->dmarc != NULL && c->dmarc->result != AUTH_UNKNOWN);
 }
 
-static void
+/* false: a forged field may stand among those that were too many to keep. */
+static bool
 add_results(struct session *s)
 {
 	struct txn *txn = s->txn;
 	struct str id = authserv_id(s);
 
 	if (!(s->policy->needs & NEEDS_RESULTS) || id.n == 0)
-		return;
-	authres_strip(txn, id);
+		return true;
+	if (!authres_strip(txn, id))
+		return false;
 	finish_results(s);
 	if (any_result(txn->checks))
 		verdict_edit(txn->arena, &txn->verdict, EDIT_INSERT,
 		    STR("Authentication-Results"), authres_make(txn, id), 0);
+	return true;
 }
 
 static bool
@@ -519,20 +522,24 @@ let_pass(struct session *s, struct outcome *out)
 static void
 settle(struct session *s, const struct decision *d, struct outcome *out)
 {
-	bool passes;
+	bool passes, full = false;
 
 	take_decision(s, d, out);
-	passes =
-	    out->action == ACTION_ACCEPT || out->action == ACTION_QUARANTINE;
-	if (passes && !s->policy->shadow)
-		add_results(s);
-	/* Before limits are charged: a full arena is a tempfail. */
-	if (passes && !(overflowed(s) && !s->policy->shadow))
-		let_pass(s, out);
-	if (s->policy->shadow)
+	if (s->policy->shadow) {
+		limit_commit(s->txn);
 		*out = (struct outcome){ .action = ACTION_ACCEPT,
 			.stage = STAGE_MESSAGE };
-	else if (overflowed(s)) {
+		return;
+	}
+	passes =
+	    out->action == ACTION_ACCEPT || out->action == ACTION_QUARANTINE;
+	if (passes)
+		full = !add_results(s);
+	/* Before limits are charged: a full arena is a tempfail. */
+	full = full || overflowed(s);
+	if (passes && !full)
+		let_pass(s, out);
+	if (full || overflowed(s)) {
 		outcome_temporary(out, "4.3.1", STR_NONE);
 		overflow_reply(&out->reply);
 		out->overflow = true;

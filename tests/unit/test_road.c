@@ -61,6 +61,30 @@ test_edit_order(void **state)
 	world_end(&w);
 }
 
+/* Fields that are too many to keep may hide a forged result. */
+static void
+test_too_many_fields(void **state)
+{
+	struct world w = world_begin("on message {\n"
+				     "	tag a if spf = pass\n"
+				     "}\n",
+	    "", false);
+	char name[32];
+
+	(void)state;
+	world_connect(&w, "192.0.2.1");
+	world_mail(&w, "<a@example.org>", NULL);
+	for (int i = 0; i <= HEADER_MAX_COUNT; i++) {
+		snprintf(name, sizeof(name), "X-%d", i);
+		say_header(&w, name, " x");
+	}
+	finish(&w);
+	assert_int_equal(w.out.action, ACTION_TEMPFAIL);
+	assert_int_equal(w.out.reply.code, 451);
+	assert_true(w.out.overflow);
+	world_end(&w);
+}
+
 /* Time that the client takes does not count as waiting. */
 static void
 test_deadlines(void **state)
@@ -327,6 +351,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_edit_order),
+		cmocka_unit_test(test_too_many_fields),
 		cmocka_unit_test(test_deadlines),
 		cmocka_unit_test(test_overflow),
 		cmocka_unit_test(test_metrics),
