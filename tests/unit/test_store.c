@@ -630,6 +630,57 @@ run_sql(const char *sql)
 	assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
 
+static int
+rows(void)
+{
+	sqlite3_stmt *q;
+	sqlite3 *db;
+	int n;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db,
+			     "SELECT (SELECT count(*) FROM counter) +"
+			     " (SELECT count(*) FROM note)",
+			     -1, &q, NULL),
+	    SQLITE_OK);
+	assert_int_equal(sqlite3_step(q), SQLITE_ROW);
+	n = sqlite3_column_int(q, 0);
+	sqlite3_finalize(q);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+	return n;
+}
+
+static void
+test_expired_rows_go(void **state)
+{
+	struct store *st = open_as(spec);
+	char key[40];
+
+	(void)state;
+	for (int i = 0; i < 700; i++) {
+		struct store_window w = window("", 1000, 10, 1);
+
+		snprintf(key, sizeof(key), "user=%d", i);
+		w.key = str_of(key);
+		assert_int_equal(store_count(st, &w), STORE_OK);
+	}
+	store_note_put(st, STR("s"), STR("k"), STR("v"), T0 + 1000);
+	store_close(&st);
+	assert_int_equal(rows(), 701);
+	clock_fake_advance(HOUR / 4);
+	st = open_as(spec);
+	assert_int_equal(keys(st), 0);
+	/* a batch with each group, some seconds apart */
+	for (int i = 0; i < 6; i++) {
+		clock_fake_advance(60000);
+		assert_int_equal(charge(st, window("user=a", HOUR, 9, 1)),
+		    STORE_OK);
+		usleep(5000);
+	}
+	store_close(&st);
+	assert_int_equal(rows(), 1);
+}
+
 static char *
 read_file(size_t *n)
 {
@@ -938,6 +989,7 @@ main(void)
 		T(test_window_promise),
 		T(test_eight_threads),
 		T(test_reopen_keeps),
+		T(test_expired_rows_go),
 		T(test_second_opener),
 		T(test_foreign_files),
 		T(test_newer_schema),
