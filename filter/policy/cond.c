@@ -3,6 +3,7 @@
  * unknown, and stays so unless the other side decides alone.
  */
 #include <math.h>
+#include <stdio.h>
 
 #include "base/clock.h"
 #include "check/dnsbl.h"
@@ -39,9 +40,21 @@ static enum truth
 record_asked(struct eval *e, const char *verb, struct str name, enum truth t,
     int64_t start_us)
 {
-	record(e, arena_printf(e->arena, "%s %.*s", verb, STR_FMT(name)),
-	    str_of(truth_word(t)), t, start_us);
+	char asked[128];
+
+	snprintf(asked, sizeof(asked), "%s %.*s", verb, STR_FMT(name));
+	record(e, str_of(asked), str_of(truth_word(t)), t, start_us);
 	return t;
+}
+
+/* The name of a fact with its argument, for the trace. */
+static struct str
+fact_label(const struct fact_ref *ref, char out[128])
+{
+	if (!ref->def->takes_arg)
+		return str_of(ref->def->name);
+	snprintf(out, 128, "%s(\"%.*s\")", ref->def->name, STR_FMT(ref->arg));
+	return str_of(out);
 }
 
 /* --- facts ------------------------------------------------------------- */
@@ -55,19 +68,15 @@ static void
 read_fact(struct eval *e, const struct expr *x, bool by_name, struct value *v)
 {
 	int64_t start = clock_mono_us();
-	struct str name, arg = x->fact.arg;
+	char label[128], brief[FACT_BRIEF];
 
 	fact_get(e->session, &x->fact, v);
-	name = str_of(x->fact.def->name);
-	if (x->fact.def->takes_arg)
-		name = arena_printf(e->arena, "%s(\"%.*s\")", x->fact.def->name,
-		    STR_FMT(arg));
 	if (!by_name && v->kind == VALUE_WORD && !v->unknown &&
 	    str_ieq(v->text, STR("temperror"))) {
 		v->unknown = true;
 		v->why = "temperror";
 	}
-	record(e, name, fact_text(e->arena, v),
+	record(e, fact_label(&x->fact, label), fact_brief(v, brief),
 	    v->unknown ? TRUTH_UNKNOWN : TRUTH_TRUE, start);
 }
 
@@ -163,24 +172,18 @@ cond_cmp(struct eval *e, const struct expr *x)
 	}
 }
 
-/* What regexes and tables see of a value that is not text. */
-static void
-value_as_text(struct eval *e, struct value *v)
-{
-	if (v->kind == VALUE_ADDR || v->kind == VALUE_NUMBER)
-		v->text = fact_text(e->arena, v);
-}
-
 static enum truth
 cond_match(struct eval *e, const struct expr *x)
 {
 	enum truth t = TRUTH_FALSE;
+	char brief[FACT_BRIEF];
 	struct value v;
 
 	read_fact(e, x, false, &v);
 	if (v.unknown || x->regex == NULL)
 		return TRUTH_UNKNOWN;
-	value_as_text(e, &v);
+	if (v.kind == VALUE_ADDR || v.kind == VALUE_NUMBER)
+		v.text = fact_brief(&v, brief);
 	for (size_t i = 0; !v.absent && i < value_count(&v); i++) {
 		enum regex_answer a = regex_match(x->regex, value_item(&v, i));
 

@@ -196,6 +196,9 @@ const char *const	*fact_names(size_t *n);
 void	fact_get(struct session *, const struct fact_ref *, struct value *out);
 /* As {fact} shows it: absent is "", unknown "unknown". */
 struct str fact_text(struct arena *, const struct value *);
+/* The same in short, without an arena: points into the value or into out. */
+#define FACT_BRIEF	256
+struct str fact_brief(const struct value *, char out[FACT_BRIEF]);
 /* "12m", "45s", "3h": rounded up. */
 struct str fact_duration(struct arena *, int64_t ms);
 

@@ -505,18 +505,17 @@ count_discarded(const struct txn *txn)
 	return n;
 }
 
-/* The last things before the MTA hears that it may have the message. */
+/* The last thing before the MTA hears that it may have the message. */
 static void
 let_pass(struct session *s, struct outcome *out)
 {
-	struct txn *txn = s->txn;
-
-	if (!limit_commit(txn) && s->policy->settings.fault_tempfail) {
-		outcome_temporary(out, "4.3.0", STR("state store unavailable"));
+	out->discarded = count_discarded(s->txn);
+	out->edits = order_edits(s->txn);
+	/* Nothing is charged for a message that had no room. */
+	if (overflowed(s))
 		return;
-	}
-	out->discarded = count_discarded(txn);
-	out->edits = order_edits(txn);
+	if (!limit_commit(s->txn) && s->policy->settings.fault_tempfail)
+		outcome_temporary(out, "4.3.0", STR("state store unavailable"));
 }
 
 static void
@@ -535,8 +534,6 @@ settle(struct session *s, const struct decision *d, struct outcome *out)
 	    out->action == ACTION_ACCEPT || out->action == ACTION_QUARANTINE;
 	if (passes)
 		full = !add_results(s);
-	/* Before limits are charged: a full arena is a tempfail. */
-	full = full || overflowed(s);
 	if (passes && !full)
 		let_pass(s, out);
 	if (full || overflowed(s)) {
@@ -596,7 +593,8 @@ road_abort(struct session *s)
 {
 	if (s == NULL || s->txn == NULL)
 		return;
-	if (!s->txn->judged)
+	if (!s->txn->judged && s->txn->verdict.action != ACTION_REJECT &&
+	    s->txn->verdict.action != ACTION_TEMPFAIL)
 		metric_inc(METRIC_ABORTS);
 	txn_end(s);
 }

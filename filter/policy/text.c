@@ -1,6 +1,7 @@
 #include "policy/text.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -25,68 +26,88 @@ fact_duration(struct arena *arena, int64_t ms)
 	    (long long)((s + units[i].s - 1) / units[i].s), units[i].unit);
 }
 
-static struct str
-number_text(struct arena *arena, double n)
+static size_t
+number_print(double n, char *out, size_t room)
 {
-	struct str s;
+	size_t len;
 
 	if (n == floor(n) && fabs(n) < 1e15)
-		return arena_printf(arena, "%.0f", n);
-	s = arena_printf(arena, "%.3f", n);
-	while (s.n > 0 && s.p[s.n - 1] == '0')
-		s.n--;
-	return s;
+		return (size_t)snprintf(out, room, "%.0f", n);
+	len = (size_t)snprintf(out, room, "%.3f", n);
+	while (fabs(n) < 1e15 && len > 0 && out[len - 1] == '0')
+		len--;
+	return len;
+}
+
+/* The items, joined, as far as there is room. */
+static size_t
+list_print(const struct value *v, char *out, size_t room)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < v->nitems && n < room; i++) {
+		const struct str parts[] = { i > 0 ? STR(", ") : STR_NONE,
+			v->items[i] };
+
+		for (size_t k = 0; k < 2; k++) {
+			struct str part = str_sub(parts[k], 0, room - n);
+
+			if (part.n > 0)
+				memcpy(out + n, part.p, part.n);
+			n += part.n;
+		}
+	}
+	return n;
 }
 
 static struct str
 list_text(struct arena *arena, const struct value *v)
 {
-	size_t n = 0;
-	char *p, *end;
+	size_t room = 0;
+	char *p;
 
-	for (size_t i = 0; i < v->nitems && n < TEXT_MAX; i++)
-		n += v->items[i].n + 2;
-	if (n > TEXT_MAX)
-		n = TEXT_MAX;
-	if ((p = arena_alloc(arena, n + 1)) == NULL)
+	for (size_t i = 0; i < v->nitems && room < TEXT_MAX; i++)
+		room += v->items[i].n + 2;
+	if (room > TEXT_MAX)
+		room = TEXT_MAX;
+	if ((p = arena_alloc(arena, room + 1)) == NULL)
 		return STR_NONE;
-	end = p;
-	for (size_t i = 0; i < v->nitems; i++) {
-		struct str sep = i > 0 ? STR(", ") : STR_NONE;
-		struct str item = v->items[i];
-
-		sep = str_sub(sep, 0, n - (size_t)(end - p));
-		if (sep.n > 0)
-			memcpy(end, sep.p, sep.n);
-		end += sep.n;
-		item = str_sub(item, 0, n - (size_t)(end - p));
-		if (item.n > 0)
-			memcpy(end, item.p, item.n);
-		end += item.n;
-	}
-	return (struct str){ p, (size_t)(end - p) };
+	return (struct str){ p, list_print(v, p, room) };
 }
 
 struct str
-fact_text(struct arena *arena, const struct value *v)
+fact_brief(const struct value *v, char out[FACT_BRIEF])
 {
-	char addr[ADDR_TEXT_MAX];
+	size_t n;
 
 	if (v->unknown)
 		return STR("unknown");
 	if (v->absent)
 		return STR("");
-	switch (v->kind) {
-	case VALUE_NUMBER:
-		return number_text(arena, v->number);
-	case VALUE_ADDR:
-		addr_format(&v->addr, addr);
-		return arena_str(arena, str_of(addr));
-	default:
-		if (v->nitems > 1)
-			return list_text(arena, v);
-		return str_sub(v->text, 0, TEXT_MAX);
-	}
+	if (v->kind == VALUE_NUMBER)
+		n = number_print(v->number, out, FACT_BRIEF);
+	else if (v->kind == VALUE_ADDR) {
+		addr_format(&v->addr, out);
+		n = strlen(out);
+	} else if (v->nitems > 1)
+		n = list_print(v, out, FACT_BRIEF);
+	else
+		return str_sub(v->text, 0, FACT_BRIEF);
+	return (struct str){ out, n < FACT_BRIEF ? n : FACT_BRIEF - 1 };
+}
+
+struct str
+fact_text(struct arena *arena, const struct value *v)
+{
+	char brief[FACT_BRIEF];
+
+	if (v->unknown || v->absent)
+		return fact_brief(v, brief);
+	if (v->kind == VALUE_NUMBER || v->kind == VALUE_ADDR)
+		return arena_str(arena, fact_brief(v, brief));
+	if (v->nitems > 1)
+		return list_text(arena, v);
+	return str_sub(v->text, 0, TEXT_MAX);
 }
 
 /* What a fact says must stay one line of the text around it; the report of

@@ -54,7 +54,7 @@ begin_once(void)
 	int fd = mkstemp(path);
 
 	assert(write(fd, policy_text, sizeof(policy_text) - 1) ==
-	       (ssize_t)sizeof(policy_text) - 1);
+	    (ssize_t)sizeof(policy_text) - 1);
 	close(fd);
 	close(mkstemp(zone));
 	buf_printf(&spec, "file:%s", zone);
@@ -79,8 +79,8 @@ check_outcome(const struct session *s, const struct outcome *out)
 {
 	const struct edit *before = NULL;
 
-	assert(out->action >= ACTION_ACCEPT &&
-	       out->action <= ACTION_QUARANTINE);
+	assert(
+	    out->action >= ACTION_ACCEPT && out->action <= ACTION_QUARANTINE);
 	for (const struct edit *e = out->edits; e != NULL; e = e->next) {
 		assert(e->name.n > 0);
 		if (e->op == EDIT_REMOVE) {
@@ -95,10 +95,10 @@ check_outcome(const struct session *s, const struct outcome *out)
 	}
 	if (out->action == ACTION_REJECT)
 		assert(out->reply.code / 100 == 5 &&
-		       out->reply.enhanced[0] == '5');
+		    out->reply.enhanced[0] == '5');
 	if (out->action == ACTION_TEMPFAIL)
 		assert(out->reply.code / 100 == 4 &&
-		       out->reply.enhanced[0] == '4');
+		    out->reply.enhanced[0] == '4');
 }
 
 static struct str
@@ -149,8 +149,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		begin_once();
 	s = road_begin(&services, policy);
 	road_connect(s, &client, &d);
-	say_message(s, say_envelope(s,
-	    (struct str){ (const char *)data, size }));
+	say_message(s,
+	    say_envelope(s, (struct str){ (const char *)data, size }));
 	road_message(s, STR_NONE, &out);
 	if (s->txn != NULL) {
 		check_outcome(s, &out);

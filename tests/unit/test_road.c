@@ -313,27 +313,29 @@ send_messages(void *arg)
 static void
 test_threads(void **state)
 {
-	struct world w = world_begin(
-	    "dnsbl l \"l.example\"\n"
-	    "table t { alice bob }\n"
-	    "limit many per user { 100000 messages/1h }\n"
-	    "on rcpt {\n"
-	    "	reject \"listed\" if listed l\n"
-	    "	tempfail \"over\" if user in t and over many\n"
-	    "	tag spf if spf = pass\n"
-	    "}\n"
-	    "on message {\n"
-	    "	reject \"odd\" if subject ~ /^odd$/\n"
-	    "	header \"X-A\" \"{spf} {from} {size}\"\n"
-	    "}\n", "example.org TXT \"v=spf1 +all\"\n", false);
+	struct world w =
+	    world_begin("dnsbl l \"l.example\"\n"
+			"table t { alice bob }\n"
+			"limit many per user { 100000 messages/1h }\n"
+			"on rcpt {\n"
+			"	reject \"listed\" if listed l\n"
+			"	tempfail \"over\" if user in t and over many\n"
+			"	tag spf if spf = pass\n"
+			"}\n"
+			"on message {\n"
+			"	reject \"odd\" if subject ~ /^odd$/\n"
+			"	header \"X-A\" \"{spf} {from} {size}\"\n"
+			"}\n",
+		"example.org TXT \"v=spf1 +all\"\n", false);
 	int64_t accepts = metric_get(METRIC_ACCEPT);
 	int64_t rejects = metric_get(METRIC_REJECT);
 	pthread_t threads[THREADS];
 
 	(void)state;
 	for (int i = 0; i < THREADS; i++)
-		assert_int_equal(
-		    pthread_create(&threads[i], NULL, send_messages, &w), 0);
+		assert_int_equal(pthread_create(&threads[i], NULL,
+				     send_messages, &w),
+		    0);
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
 	assert_int_equal(metric_get(METRIC_ACCEPT) - accepts,
