@@ -514,8 +514,11 @@ let_pass(struct session *s, struct outcome *out)
 	/* Nothing is charged for a message that had no room. */
 	if (overflowed(s))
 		return;
-	if (!limit_commit(s->txn) && s->policy->settings.fault_tempfail)
-		outcome_temporary(out, "4.3.0", STR("state store unavailable"));
+	if (limit_commit(s->txn) || !s->policy->settings.fault_tempfail)
+		return;
+	/* The message comes again, and is charged then. */
+	limit_drop(s, STAGE_MESSAGE);
+	outcome_temporary(out, "4.3.0", STR("state store unavailable"));
 }
 
 static void
