@@ -1,5 +1,7 @@
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check/greylist.h"
 #include "policy/parse.h"
@@ -460,6 +462,16 @@ sign_part(struct parse *p, const char *word, struct token *t)
 	return string_read(p, what, t);
 }
 
+/* Whoever only checks a policy may lack the daemon's right to read a key. */
+static void
+key_check(struct parse *p, const struct rule *r, struct place at)
+{
+	if (access(r->keyfile.p, R_OK) == 0)
+		return;
+	(errno == EACCES ? diag_warn : diag_error)(p->diag, at,
+	    "cannot read %s: %s", r->keyfile.p, strerror(errno));
+}
+
 static bool
 args_sign(struct parse *p, struct rule *r)
 {
@@ -475,6 +487,7 @@ args_sign(struct parse *p, struct rule *r)
 	if (!sign_part(p, "key", &t))
 		return false;
 	r->keyfile = parse_path(p, t.text);
+	key_check(p, r, t.place);
 	return true;
 }
 

@@ -1,4 +1,5 @@
 /* What is in a table, and how a file is reread. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -274,6 +275,45 @@ test_refresh(void **state)
 	diag_free(&diag);
 }
 
+static void *
+look_many(void *table)
+{
+	for (int i = 0; i < 2000; i++)
+		if (!has_text(table, VALUE_TEXT, "always"))
+			return table;
+	return NULL;
+}
+
+/* Readers see the old set or the new one, whole. */
+static void
+test_threads(void **state)
+{
+	struct diag *diag = diag_new();
+	pthread_t threads[3];
+	struct table *t;
+	void *failed;
+
+	(void)state;
+	log_open(LOG_TO_NOWHERE, LOG_LEVEL_ERROR);
+	clock_fake(1000000000000);
+	put("always\n");
+	t = load(diag, true);
+	for (int i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, look_many, t);
+	for (int i = 0; i < 50; i++) {
+		put(i % 2 ? "always\n" : "one\nalways\n");
+		clock_fake_advance(1100);
+		table_refresh(t);
+	}
+	for (int i = 0; i < 3; i++) {
+		pthread_join(threads[i], &failed);
+		assert_null(failed);
+	}
+	clock_fake(-1);
+	table_free(&t);
+	diag_free(&diag);
+}
+
 static void
 test_large_file(void **state)
 {
@@ -326,6 +366,7 @@ main(void)
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_bad_file),
 		cmocka_unit_test(test_refresh),
+		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_large_file),
 	};
 
