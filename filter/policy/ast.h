@@ -47,7 +47,7 @@ struct expr {
 	enum expr_op	 op;
 	struct place	 place;
 	struct expr	*left, *right;
-	struct str	 name;		/* fact, table, list, limit, rule, tag */
+	struct str	 name;		/* what it asks about */
 	struct place	 name_place;
 	struct str	 arg;		/* header("Name") */
 	enum cmp	 cmp;
@@ -109,7 +109,7 @@ struct rule {
 	struct expr	*condition;	/* NULL: always */
 	struct text	*text;		/* reply, reason, header value, message,
 					 * notify's command; NULL: none */
-	struct str	 name;		/* header's or tag's name, sign's domain */
+	struct str	 name;		/* of header, tag; sign's domain */
 	struct place	 name_place;
 	double		 number;	/* score */
 	int64_t		 time_ms;	/* block, delay, greylist */
