@@ -76,7 +76,7 @@ class MilterClient:
             return "c"
         self.put(command, data)
         if self.steps & silent:
-            return "c"
+            return "c"	# and unsent until an answer is wanted, as Postfix
         return self.answer()
 
     def macros(self, stage, **named):

@@ -71,6 +71,7 @@ retry unix - - n - - error
 discard unix - - n - - discard
 showq unix n - n - - showq
 anvil unix - - n - 1 anvil
+tlsmgr unix - - n 1000? 1 tlsmgr
 scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 """
@@ -165,7 +166,8 @@ class Postfix:
             subprocess.run([tool, "-c", "-p", "-f", f"{self.etc}/sasl/users",
                             "-u", self.hostname, user],
                            input=password.encode(), check=True)
-        os.chown(f"{self.etc}/sasl/users", postfix.pw_uid, 0)
+        os.chown(f"{self.etc}/sasl/users", 0, postfix.pw_gid)
+        os.chmod(f"{self.etc}/sasl/users", 0o640)
 
     def log(self):
         try:

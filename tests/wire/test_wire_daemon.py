@@ -224,7 +224,7 @@ def test_second_daemon_refuses(mta, postern, lab, milter):
     assert second.child.wait(5) > 0
     second.reader.join(5)
     text = "\n".join(second.lines)
-    assert milter in text and ("in use" in text or "already" in text), text
+    assert milter in text and "another process listens" in text, text
     second.child = None
     with mta.connect() as c:
         assert c.post(message(token())).code == 250
@@ -344,13 +344,14 @@ def test_health_probe(postern, milter):
 
 
 def test_a_quiet_mta_offers_little(postern, milter):
-    """An MTA without any optional feature is served all the same."""
+    """An MTA with nearly no optional feature is served all the same."""
     daemon = postern('on rcpt {\n\treject "550 5.7.1 no" if rcpt = '
                      '"x@example.net"\n}\non message {\n'
                      '\theader "X-Seen" "yes"\n\tstrip header "X-Bad"\n}\n')
     with MilterClient(milter) as m:
-        m.negotiate(actions=0, steps=0)
-        assert m.actions == 0 and m.steps == 0
+        # Zero would be taken for the first version's set of both.
+        m.negotiate(actions=0x2, steps=0x10)
+        assert m.actions & ~0x2 == 0 and m.steps & ~0x10 == 0
         assert m.connect() == "c"
         assert m.helo() == "c"
         assert m.mail() == "c"
@@ -430,6 +431,7 @@ def test_five_hundred_connections(postern, milter):
     for _ in range(500):
         m = MilterClient(milter).negotiate()
         m.connect()
+        m.flush()
         held.append(m)
     wait_for(lambda: daemon.metric("connections_open") == 500, 5,
              "500 open connections")
