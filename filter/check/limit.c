@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
 
@@ -666,18 +667,23 @@ bool
 block_set(struct services *services, struct str key, int64_t for_ms,
     struct str by)
 {
-	if (services->store == NULL)
+	if (services->store == NULL ||
+	    store_note_put(services->store, BLOCK_SPACE, key, by,
+		clock_wall_ms() + for_ms) != STORE_OK)
 		return false;
-	return store_note_put(services->store, BLOCK_SPACE, key, by,
-		   clock_wall_ms() + for_ms) == STORE_OK;
+	log_event(LOG_EV_BLOCK, "what=blocked key=%.*s seconds=%lld by=%.*s",
+	    STR_FMT(key), (long long)for_ms / 1000, STR_FMT(by));
+	return true;
 }
 
 bool
 block_clear(struct services *services, struct str key)
 {
-	if (services->store == NULL)
+	if (services->store == NULL ||
+	    store_note_del(services->store, BLOCK_SPACE, key) != STORE_OK)
 		return false;
-	return store_note_del(services->store, BLOCK_SPACE, key) == STORE_OK;
+	log_event(LOG_EV_BLOCK, "what=released key=%.*s", STR_FMT(key));
+	return true;
 }
 
 enum limit_answer
