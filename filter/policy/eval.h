@@ -34,6 +34,8 @@ enum truth	cond_eval(struct eval *, const struct expr *);
 
 /* act.c: carries out a rule that fired. */
 void		act_run(struct eval *, const struct rule *);
+/* Whether `header' takes out fields of this name that came from outside. */
+bool		act_owns_field(struct str name);
 /* A rule in shadow: what it would have done goes to detail. */
 void		act_shadow(struct eval *, const struct rule *);
 /* Ends the stage; text is a reply's ("": the usual one). */

@@ -10,6 +10,7 @@
 #include "check/dmarc.h"
 #include "check/limit.h"
 #include "check/spf.h"
+#include "policy/eval.h"
 #include "policy/journal.h"
 #include "policy/trace.h"
 
@@ -612,7 +613,8 @@ rule_needs(const struct policy *p)
 	for (int stage = 0; stage < STAGE_COUNT; stage++)
 		for (const struct rule *r = p->rules[stage]; r != NULL;
 		     r = r->next) {
-			if (r->verb == VERB_STRIP)
+			if (r->verb == VERB_STRIP ||
+			    (r->verb == VERB_HEADER && act_owns_field(r->name)))
 				needs |= NEED_HEADERS;
 			if (r->verb == VERB_SIGN)
 				needs |= NEED_HEADERS | NEED_CONTENT;
