@@ -32,6 +32,7 @@ static struct {
 	pthread_mutex_t	 lock;		/* guards policy */
 	struct policy	*policy;
 	atomic_bool	 stopping;
+	atomic_bool	 hurried;	/* what callbacks waited for is lost */
 	atomic_int	 busy;		/* callbacks that run now */
 } glue = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -74,6 +75,10 @@ enter(void)
 static sfsistat
 leave(sfsistat answer)
 {
+	/* What was not found out must not let anything pass. */
+	if (atomic_load(&glue.hurried) &&
+	    (answer == SMFIS_CONTINUE || answer == SMFIS_ACCEPT))
+		answer = SMFIS_TEMPFAIL;
 	atomic_fetch_sub(&glue.busy, 1);
 	return answer;
 }
@@ -96,7 +101,8 @@ macro(SMFICTX *ctx, const char *name)
 /*
  * The steps the MTA may leave out, and the replies it need not wait for:
  * SMFIP_NO* where nothing reads the stage, SMFIP_NR_* where no rule of it can
- * end anything.
+ * end anything.  Postfix keeps a command without a reply in its buffer until
+ * one that has a reply: where lookups start at a stage, it gets its reply.
  */
 static unsigned long
 steps_for(const struct policy *p)
@@ -105,11 +111,12 @@ steps_for(const struct policy *p)
 	unsigned long steps = SMFIP_NOUNKNOWN | SMFIP_NODATA | SMFIP_NR_HDR |
 	    SMFIP_NR_EOH | SMFIP_NR_BODY | SMFIP_HDR_LEADSPC;
 
-	if (!p->stage_decides[STAGE_CONNECT])
+	if (!p->stage_decides[STAGE_CONNECT] && p->ndnsbls == 0 &&
+	    (needs & NEED_PTR) == 0)
 		steps |= SMFIP_NR_CONN;
 	if (!p->stage_decides[STAGE_HELO])
 		steps |= SMFIP_NR_HELO;
-	if (!p->stage_decides[STAGE_MAIL])
+	if (!p->stage_decides[STAGE_MAIL] && (needs & NEED_SPF) == 0)
 		steps |= SMFIP_NR_MAIL;
 	if (!p->stage_decides[STAGE_RCPT])
 		steps |= SMFIP_NR_RCPT;
@@ -440,14 +447,12 @@ glue_run(void)
 	return smfi_main() == MI_SUCCESS;
 }
 
-bool
-glue_stop(int ms)
+static bool
+glue_drain(int ms)
 {
 	const struct timespec tick = { .tv_nsec = 5 * 1000 * 1000 };
 	int waited;
 
-	/* Not smfi_stop(): it waits up to five seconds for the listener. */
-	atomic_store(&glue.stopping, true);
 	for (waited = 0; atomic_load(&glue.busy) > 0; waited += 5) {
 		if (waited >= ms)
 			return false;
@@ -456,4 +461,16 @@ glue_stop(int ms)
 	/* The engine writes an answer just after its callback returned. */
 	nanosleep(&tick, NULL);
 	return true;
+}
+
+bool
+glue_stop(int ms)
+{
+	/* Not smfi_stop(): it waits up to five seconds for the listener. */
+	atomic_store(&glue.stopping, true);
+	if (glue_drain(ms * 2 / 3))
+		return true;
+	atomic_store(&glue.hurried, true);
+	resolver_hurry(glue.services->resolver);
+	return glue_drain(ms / 3);
 }

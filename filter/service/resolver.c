@@ -58,6 +58,7 @@ struct resolver {
 	struct lookup_list pending; /* oldest first */
 	struct lookup_list known; /* coldest first */
 	size_t npending, bytes;
+	bool hurried; /* nobody waits any more */
 	struct lookup *refused[2]; /* of names that can't be asked, and of
 					 * too many at once */
 };
@@ -378,7 +379,7 @@ lookup_wait(struct lookup *l, int64_t deadline_mono_ms)
 	until = clock_timespec(deadline_mono_ms);
 	pthread_mutex_lock(&l->resolver->lock);
 	l->waiters++;
-	while (!atomic_load(&l->done))
+	while (!atomic_load(&l->done) && !l->resolver->hurried)
 		if (pthread_cond_timedwait(&l->answered, &l->resolver->lock,
 			&until) != 0)
 			break;
@@ -389,6 +390,18 @@ lookup_wait(struct lookup *l, int64_t deadline_mono_ms)
 		l->late_logged = true;
 	pthread_mutex_unlock(&l->resolver->lock);
 	return done ? l->answer : lookup_late(l, first);
+}
+
+void
+resolver_hurry(struct resolver *r)
+{
+	struct lookup *l;
+
+	pthread_mutex_lock(&r->lock);
+	r->hurried = true;
+	for (l = TAILQ_FIRST(&r->pending); l != NULL; l = TAILQ_NEXT(l, link))
+		pthread_cond_broadcast(&l->answered);
+	pthread_mutex_unlock(&r->lock);
 }
 
 bool

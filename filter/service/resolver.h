@@ -63,6 +63,9 @@ struct dns_answer {
 struct resolver	*resolver_new(struct str spec, struct buf *err);
 void		 resolver_free(struct resolver **);
 
+/* Ends all waiting, now and from now on: what is not answered is late. */
+void		 resolver_hurry(struct resolver *);
+
 /* The name is copied; a name that DNS can't carry (label over 63 bytes, over
  * 253 in all, empty label) is answered DNS_NXDOMAIN without a query. */
 struct lookup	*resolver_start(struct resolver *, struct str name,
