@@ -21,7 +21,7 @@ alias_maps =
 alias_database =
 local_recipient_maps =
 inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
+inet_protocols = all
 mynetworks = 127.0.0.0/8
 smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated,
     reject_unauth_destination
@@ -184,6 +184,7 @@ class Postfix:
             c.ehlo("lab.example")
             host = name or "[UNAVAILABLE]"
             greeting = c.cmd(f"XCLIENT ADDR={client} NAME={host}")
+            assert greeting.code != 501, greeting
             c.greeting = greeting
         if ehlo and c.greeting.code == 220:
             reply = c.ehlo(ehlo)

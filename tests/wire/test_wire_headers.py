@@ -198,7 +198,7 @@ on message {
     assert got.field("Subject") == [" Gr\u00fc\u00dfe \u2603".encode()]
     assert got.field("X-Domain") == [b" xn--exmple-cua.org"]
     assert got.field("X-Kind") == [b" greeting"]
-    assert daemon.log("event=message")
+    assert daemon.wait_log("event=message")
 
 
 def test_8bit_subject_without_smtputf8(mta, postern, sink):

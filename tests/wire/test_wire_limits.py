@@ -307,4 +307,4 @@ on rcpt {
         assert c.rcpt("good@example.net") == "550 5.7.1 blocked"
     with postfix.connect(client="198.51.100.9") as c:
         assert c.post(message(token())).code == 250
-    assert daemon.log("event=block")
+    assert daemon.wait_log("event=block")

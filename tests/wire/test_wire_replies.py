@@ -47,7 +47,7 @@ def test_at_connect(mta, postern, sink, verdict):
         assert c.quit().code == 221
     mta.settle()
     assert not sink.all(mark)
-    assert daemon.log("event=refused", "stage=connect")
+    assert daemon.wait_log("event=refused", "stage=connect")
 
 
 @pytest.mark.parametrize("verdict", ["reject", "tempfail"])
@@ -60,7 +60,7 @@ def test_at_helo(mta, postern, verdict):
         assert c.mail() == heard(mta, verdict, None)
         assert c.rcpt().code in (503, 550, 451)
         assert c.mail() == heard(mta, verdict, None)
-    assert daemon.log("event=refused", "stage=helo")
+    assert daemon.wait_log("event=refused", "stage=helo")
 
 
 @pytest.mark.parametrize("verdict", ["reject", "tempfail"])
@@ -70,7 +70,7 @@ def test_at_mail(mta, postern, verdict):
         assert c.mail() == heard(mta, verdict, "sender@example.org")
         assert c.rcpt().code == 503
         assert c.mail() == heard(mta, verdict, "sender@example.org")
-    assert daemon.log("event=refused", "stage=mail")
+    assert daemon.wait_log("event=refused", "stage=mail")
 
 
 @pytest.mark.parametrize("verdict", ["reject", "tempfail"])
@@ -82,7 +82,7 @@ def test_at_rcpt(mta, postern, verdict):
         assert c.rcpt("b@example.net") == heard(mta, verdict, "b@example.net")
         assert c.cmd("DATA").code in (503, 554)
         assert c.cmd("RSET").code == 250
-    assert len(daemon.log("event=refused", "stage=rcpt")) == 2
+    assert len(daemon.wait_log("event=refused", "stage=rcpt", count=2)) == 2
 
 
 @pytest.mark.parametrize("verdict", ["reject", "tempfail"])
@@ -95,7 +95,7 @@ def test_at_message(mta, postern, sink, verdict):
     mta.settle()
     assert not sink.all(mark)
     assert not mta.held(mark)
-    assert len(daemon.log("event=message")) == 2
+    assert len(daemon.wait_log("event=message", count=2)) == 2
 
 
 @pytest.mark.parametrize("stage",
@@ -291,7 +291,7 @@ on message {
     with mta.connect() as c:
         assert c.post(message(mark)).code == 250
     assert sink.one(mark).field("X-Seen")
-    assert daemon.log("event=shadow")
+    assert daemon.wait_log("event=shadow")
 
 
 def test_shadow_run(mta, postern, sink):
@@ -301,4 +301,4 @@ def test_shadow_run(mta, postern, sink):
     with mta.connect() as c:
         assert c.post(message(mark)).code == 250
     sink.one(mark)
-    assert daemon.log("event=shadow")
+    assert daemon.wait_log("event=shadow")
