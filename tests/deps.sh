@@ -36,18 +36,27 @@ installed()
 	esac
 }
 
-# The name of an installed MTA, if there is one.
+# The MTA of this host, if there is one: a package, a sendmail that no package
+# brought, or the configuration of a Postfix that would come to life again.
 host_mta()
 {
-	dpkg-query -W -f '${db:Status-Abbrev}|${Package}|${Provides}\n' |
+	mta=$(dpkg-query -W -f '${db:Status-Abbrev}|${Package}|${Provides}\n' |
 	    awk -F '|' '$1 ~ /^.i/ && $3 ~ /mail-transport-agent/ {
-		print $2; exit }'
+		print $2; exit }')
+	for file in /usr/sbin/sendmail /etc/postfix/main.cf; do
+		[ -z "$mta" ] && [ -e "$file" ] && mta=$file
+	done
+	echo "$mta"
 }
 
 missing=
 for package in $packages; do
 	installed "$package" && continue
-	[ "$package" = postfix ] && [ -n "$(host_mta)" ] && continue
+	if [ "$package" = postfix ] && [ -n "$(host_mta)" ]; then
+		echo "deps: $(host_mta) stays this host's MTA:" \
+		    "what needs Postfix is skipped"
+		continue
+	fi
 	missing="$missing $package"
 done
 [ -z "$missing" ] && exit 0
