@@ -143,15 +143,11 @@ act_owns_field(struct str name)
 	return str_istarts(name, STR("X-"));
 }
 
-/* An X- field is ours alone: one that came along could pass for it. */
 static void
 run_header(struct eval *e, const struct rule *rule)
 {
 	struct str value = rendered(e, rule);
 
-	if (act_owns_field(rule->name))
-		verdict_edit(e->arena, e->verdict, EDIT_REMOVE, rule->name,
-		    STR_NONE, 0);
 	verdict_edit(e->arena, e->verdict, EDIT_ADD, rule->name, value, 0);
 	e->detail = value;
 }

@@ -383,6 +383,32 @@ add_results(struct session *s)
 	return true;
 }
 
+/*
+ * An X- field that a rule may add is ours alone: one that came along could
+ * pass for it, all the more where the rule did not fire.  A client that was
+ * accepted as a whole is trusted with them.  false: one may stand among
+ * those that were too many to keep.
+ */
+static bool
+strip_own_fields(struct session *s)
+{
+	struct txn *txn = s->txn;
+	bool own = false;
+
+	if (s->accepted)
+		return true;
+	for (int stage = 0; stage < STAGE_COUNT; stage++)
+		for (const struct rule *r = s->policy->rules[stage]; r != NULL;
+		     r = r->next)
+			if (r->verb == VERB_HEADER && !r->shadow &&
+			    act_owns_field(r->name)) {
+				verdict_edit(txn->arena, &txn->verdict,
+				    EDIT_REMOVE, r->name, STR_NONE, 0);
+				own = true;
+			}
+	return !own || !txn->headers.truncated;
+}
+
 static bool
 is_removed(const struct verdict *v, const struct header *h)
 {
@@ -537,7 +563,7 @@ settle(struct session *s, const struct decision *d, struct outcome *out)
 	passes =
 	    out->action == ACTION_ACCEPT || out->action == ACTION_QUARANTINE;
 	if (passes)
-		full = !add_results(s);
+		full = !strip_own_fields(s) || !add_results(s);
 	if (passes && !full)
 		let_pass(s, out);
 	if (full || overflowed(s)) {
