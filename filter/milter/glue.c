@@ -17,7 +17,6 @@
 #include "policy/road.h"
 
 #define CONN_MAGIC	0x706f7374u
-#define IO_TIMEOUT	900	/* s; above Postfix's milter_content_timeout */
 
 /* A connection as libmilter's private pointer knows it. */
 struct conn {
@@ -438,7 +437,7 @@ glue_init(int fd, struct services *services, struct policy *policy)
 	snprintf(conn, sizeof(conn), "fd:%d", fd);
 	return smfi_register(desc) == MI_SUCCESS &&
 	    smfi_setconn(conn) == MI_SUCCESS &&
-	    smfi_settimeout(IO_TIMEOUT) == MI_SUCCESS;
+	    smfi_settimeout(THREADS_IDLE_S) == MI_SUCCESS;
 }
 
 bool

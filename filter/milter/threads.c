@@ -1,20 +1,33 @@
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
 #include <dlfcn.h>
+#include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "milter/threads.h"
 
 /*
  * libmilter's side of the bargain.  These are not in mfapi.h: mi_engine()
- * handles one command of a connection and says whether more may come,
- * mi_clr_ctx() closes it and frees what the library holds for it.
+ * handles the commands of a connection until none comes for a millisecond,
+ * and says whether more may come; xxfi_close has been called when it says
+ * no.  mi_clr_ctx() closes the socket and frees what the library holds.
  */
 #define ENGINE_CONTINUE	1
 #define LIBMILTER_OK	0
-#define LIBMILTER_FAILED (-1)
+
+/* What every libmilter has kept its connections in begins like this. */
+struct context {
+	pthread_t	 thread;
+	int		 socket;
+};
 
 int	mi_engine(void *ctx);
 void	mi_clr_ctx(void *ctx);
@@ -29,14 +42,82 @@ int	mi_control_startup(char *name);
 
 static atomic_long running;
 
+/* -1: the library's structure is not what we know. */
+static int
+context_socket(const struct context *ctx)
+{
+	struct stat st;
+
+	if (ctx->socket < 0 || fstat(ctx->socket, &st) == -1 ||
+	    !S_ISSOCK(st.st_mode))
+		return -1;
+	return ctx->socket;
+}
+
+/*
+ * Sleeps until the MTA says something.  One that says nothing for too long
+ * is gone: the engine then reads the end of the connection, and ends it as
+ * it does any other.
+ */
+static void
+wait_for_command(int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	int n;
+
+	do
+		n = poll(&pfd, 1, THREADS_IDLE_S * 1000);
+	while (n == -1 && errno == EINTR);
+	if (n == 0)
+		shutdown(fd, SHUT_RDWR);
+}
+
 static void *
 connection_thread(void *ctx)
 {
-	while (mi_engine(ctx) == ENGINE_CONTINUE)
-		continue;
+	int fd = context_socket(ctx);
+
+	do
+		if (fd != -1)
+			wait_for_command(fd);
+	while (mi_engine(ctx) == ENGINE_CONTINUE);
 	mi_clr_ctx(ctx);
 	atomic_fetch_sub(&running, 1);
 	return NULL;
+}
+
+/*
+ * Some descriptors stay for DNS, the store and tables: without any the
+ * library's listener would turn in circles.
+ */
+static bool
+room_for_one(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) == -1 || rl.rlim_cur == RLIM_INFINITY)
+		return true;
+	return (rlim_t)atomic_load(&running) < rl.rlim_cur - rl.rlim_cur / 4;
+}
+
+/*
+ * Hangs up; the MTA then does what its administrator wants without a filter.
+ * Many are turned away at once: one line a second tells of them.
+ */
+static void
+turn_away(void *ctx, int error)
+{
+	static atomic_int_fast64_t told_ms;
+	int_fast64_t now = clock_mono_ms(), told = atomic_load(&told_ms);
+
+	mi_clr_ctx(ctx);
+	metric_inc(METRIC_INTERNAL);
+	if (told != 0 && now - told < 1000)
+		return;
+	atomic_store(&told_ms, now);
+	log_event(LOG_EV_INTERNAL, "what=%s error=%d connections=%ld",
+	    error == 0 ? "too many connections" : "no thread", error,
+	    atomic_load(&running));
 }
 
 /* In place of the pool's controller: there is nothing to control. */
@@ -46,7 +127,10 @@ mi_pool_controller_init(void)
 	return LIBMILTER_OK;
 }
 
-/* Called by the library's listener for each connection it has accepted. */
+/*
+ * Called by the library's listener for each connection it has accepted.  It
+ * never hears of a failure: after a few in a row it would stop listening.
+ */
 int
 mi_start_session(void *ctx)
 {
@@ -54,19 +138,21 @@ mi_start_session(void *ctx)
 	pthread_t thread;
 	int error;
 
+	if (!room_for_one()) {
+		turn_away(ctx, 0);
+		return LIBMILTER_OK;
+	}
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, THREAD_STACK);
 	atomic_fetch_add(&running, 1);
 	error = pthread_create(&thread, &attr, connection_thread, ctx);
 	pthread_attr_destroy(&attr);
-	if (error == 0)
-		return LIBMILTER_OK;
-	atomic_fetch_sub(&running, 1);
-	metric_inc(METRIC_INTERNAL);
-	log_event(LOG_EV_INTERNAL, "what=thread error=%d connections=%ld",
-	    error, atomic_load(&running));
-	return LIBMILTER_FAILED;
+	if (error != 0) {
+		atomic_fetch_sub(&running, 1);
+		turn_away(ctx, error);
+	}
+	return LIBMILTER_OK;
 }
 
 /* Signals are the daemon's: the library would take SIGHUP for "stop". */
