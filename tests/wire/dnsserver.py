@@ -150,9 +150,10 @@ def _text(label):
 
 
 class DnsServer:
-    """start() it, ask it on 127.0.0.1:port; log has (name, type) as asked."""
+    """start() it, ask it on address:port; log has (name, type) as asked."""
 
-    def __init__(self, zone_text='', ttl=60, port=0):
+    def __init__(self, zone_text='', ttl=60, port=0, address='127.0.0.1'):
+        self.address = address
         self.ttl, self.port, self.log = ttl, port, []
         self._later, self._count = [], 0
         self._wake = threading.Condition()
@@ -202,8 +203,8 @@ class DnsServer:
             self._tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
             try:
-                self._udp.bind(('127.0.0.1', self.port))
-                self._tcp.bind(('127.0.0.1', self._udp.getsockname()[1]))
+                self._udp.bind((self.address, self.port))
+                self._tcp.bind((self.address, self._udp.getsockname()[1]))
                 self._tcp.listen(64)
                 self.port = self._udp.getsockname()[1]
                 return
