@@ -59,7 +59,8 @@ dmarc_org_domain(struct arena *a, struct str domain)
 struct author {
 	struct str domains[DMARC_MAX_DOMAINS];
 	size_t n;
-	const char *problem; /* more than these, or none */
+	bool without; /* an address has no domain */
+	const char *problem; /* DMARC can't speak about such a From */
 };
 
 static void
@@ -69,7 +70,7 @@ add_domain(struct arena *a, struct author *author, struct str domain)
 	size_t i;
 
 	if (name.p == NULL || name.n == 0 || name.p[0] == '[') {
-		author->problem = "From has an address without a domain";
+		author->without = true;
 		return;
 	}
 	for (i = 0; i < author->n; i++)
@@ -82,27 +83,33 @@ add_domain(struct arena *a, struct author *author, struct str domain)
 }
 
 static void
-find_author(struct txn *txn, struct author *author)
+add_field(struct txn *txn, struct author *author, const struct header *h)
 {
-	unsigned int nth, n = header_count(&txn->headers, STR("From"));
-	const struct header *h;
 	const struct mailbox *m;
 	bool more = false;
 
+	m = header_mailboxes(txn->arena, h->value, MAILBOXES_MAX, &more);
+	author->without |= m == NULL;
+	for (; m; m = m->next)
+		add_domain(txn->arena, author, m->domain);
+	if (more)
+		author->problem = "From names too many addresses";
+}
+
+/* Section 6.6.1 says what becomes of those that are not just one address. */
+static void
+find_author(struct txn *txn, struct author *author)
+{
+	unsigned int nth, n = header_count(&txn->headers, STR("From"));
+
 	*author = (struct author){ .n = 0 };
-	if (n > FIELDS_MAX)
-		author->problem = "too many From fields";
-	for (nth = 1; nth <= n && nth <= FIELDS_MAX; nth++) {
-		h = header_get(&txn->headers, STR("From"), nth);
-		m = header_mailboxes(txn->arena, h->value, MAILBOXES_MAX,
-		    &more);
-		for (; m; m = m->next)
-			add_domain(txn->arena, author, m->domain);
-		if (more)
-			author->problem = "From names too many addresses";
-	}
-	if (author->n == 0 && !author->problem)
-		author->problem = "no From field with a domain";
+	for (nth = 1; nth <= n && nth <= FIELDS_MAX; nth++)
+		add_field(txn, author,
+		    header_get(&txn->headers, STR("From"), nth));
+	if (n == 0)
+		author->problem = "no From field";
+	else if (n > 1)
+		author->problem = "several From fields";
 }
 
 static struct str
@@ -138,9 +145,15 @@ dmarc_start(struct txn *txn)
 	}
 }
 
+/* A record, and how it was come by. */
+struct found {
+	struct dmarc_record record;
+	bool several, from_org;
+};
+
 /* Section 6.6.3 for one name; AUTH_PASS stands for "here it is". */
 static enum auth_result
-fetch_record(struct txn *txn, struct str domain, struct dmarc_record *record,
+fetch_record(struct txn *txn, struct str domain, struct found *f,
     struct dmarc_result *r)
 {
 	struct str name = record_name(txn->arena, domain);
@@ -167,14 +180,58 @@ fetch_record(struct txn *txn, struct str domain, struct dmarc_record *record,
 		}
 	if (n == 0)
 		return (AUTH_NONE);
+	/* "policy discovery terminates and DMARC processing is not applied" */
 	r->problem = STR("several DMARC records");
+	f->several = n > 1;
 	if (n > 1)
-		return (AUTH_PERMERROR);
+		return (AUTH_NONE);
 	r->problem = STR("the DMARC record has no valid policy");
-	if (!dmarc_record_parse(found, record))
+	if (!dmarc_record_parse(found, &f->record))
 		return (AUTH_PERMERROR);
 	r->problem = STR("");
 	return (AUTH_PASS);
+}
+
+/* The From domain's own record, or its organizational domain's. */
+static enum auth_result
+find_record(struct txn *txn, struct found *found, struct dmarc_result *r)
+{
+	enum auth_result result;
+
+	result = fetch_record(txn, r->domain, found, r);
+	if (result != AUTH_NONE || found->several || r->org.n == 0 ||
+	    str_eq(r->org, r->domain))
+		return (result);
+	found->from_org = true;
+	return (fetch_record(txn, r->org, found, r));
+}
+
+/*
+ * RFC 9091 section 2.7: "there is an NXDOMAIN or NODATA response for A, AAAA,
+ * and MX records".  DNS_OK: it exists, DNS_NXDOMAIN: it does not.
+ */
+static enum dns_status
+find_existence(struct txn *txn, struct str domain)
+{
+	static const enum dns_type types[] = { DNS_MX, DNS_A, DNS_AAAA };
+	struct lookup *lookups[3];
+	enum dns_status status, result = DNS_NXDOMAIN;
+	int64_t deadline = check_deadline(txn->session);
+	size_t i, n = 0;
+
+	for (i = 0; i < 3; i++) {
+		lookups[n] = resolver_start(txn->checks->services->resolver,
+		    domain, types[i]);
+		n += check_keep_lookup(txn->arena, lookups[n]);
+	}
+	for (i = 0; i < n; i++) {
+		status = lookup_wait(lookups[i], deadline)->status;
+		if (status == DNS_OK)
+			return (DNS_OK);
+		if (status != DNS_NXDOMAIN && status != DNS_NODATA)
+			result = status;
+	}
+	return (n < 3 ? DNS_SERVFAIL : result);
 }
 
 /* Section 3.1: strict is the same name, relaxed the same organization. */
@@ -182,10 +239,14 @@ static bool
 aligned(struct txn *txn, const struct dmarc_result *r, struct str domain,
     bool strict)
 {
-	if (str_ieq(domain, r->domain))
+	struct str name = envelope_domain(txn->arena, domain);
+
+	if (name.p == NULL || name.n == 0)
+		return (false);
+	if (str_eq(name, r->domain))
 		return (true);
 	return (!strict && r->org.n > 0 &&
-	    str_eq(dmarc_org_domain(txn->arena, domain), r->org));
+	    str_eq(dmarc_org_domain(txn->arena, name), r->org));
 }
 
 /* What aligned identifiers say: pass, temperror, or fail. */
@@ -233,10 +294,9 @@ hash_add(uint32_t hash, struct str s)
 	return (hash);
 }
 
-/* Section 6.6.4: outside of the sample the next milder policy holds. */
-static enum dmarc_policy
-sampled(const struct headers *headers, enum dmarc_policy policy,
-    unsigned int percent)
+/* Section 6.6.4: is the message one of the percentage? */
+static bool
+in_sample(const struct headers *headers, unsigned int percent)
 {
 	static const char *const names[] = { "Message-ID", "From", "Date",
 		"Subject" };
@@ -244,42 +304,67 @@ sampled(const struct headers *headers, enum dmarc_policy policy,
 	const struct header *h;
 	size_t i;
 
-	if (policy == DMARC_NONE || percent >= 100)
-		return (policy);
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		h = header_get(headers, str_of(names[i]), 1);
 		if (h)
 			hash = hash_add(hash, str_trim(h->value));
 	}
 	hash ^= hash >> 16;
-	if (hash % 100 < percent)
-		return (policy);
-	return (policy == DMARC_REJECT ? DMARC_QUARANTINE : DMARC_NONE);
+	return (hash % 100 < percent);
 }
 
-/* One From domain. */
+/* Outside of the sample the next milder policy holds. */
 static void
-check_domain(struct txn *txn, struct str domain, struct dmarc_result *r)
+sample(struct txn *txn, unsigned int percent, struct dmarc_result *r)
 {
-	struct dmarc_record record;
-	enum auth_result spf, dkim;
-	bool from_org = false;
-
-	*r = (struct dmarc_result){ .domain = domain, .problem = STR("") };
-	r->org = dmarc_org_domain(txn->arena, domain);
-	r->result = fetch_record(txn, domain, &record, r);
-	if (r->result == AUTH_NONE && r->org.n > 0 && !str_eq(r->org, domain)) {
-		r->result = fetch_record(txn, r->org, &record, r);
-		from_org = true;
-	}
-	if (r->result != AUTH_PASS)
+	r->policy = r->published;
+	if (r->policy == DMARC_NONE || percent >= 100 ||
+	    in_sample(&txn->headers, percent))
 		return;
-	r->policy = sampled(&txn->headers,
-	    from_org ? record.subdomains : record.policy, record.percent);
-	spf = ask_spf(txn, r, record.strict_spf);
+	r->policy = r->policy == DMARC_REJECT ? DMARC_QUARANTINE : DMARC_NONE;
+	if (r->result == AUTH_FAIL)
+		r->problem =
+		    arena_printf(txn->arena, "sampled out, pct=%u", percent);
+}
+
+/* What the record asks for this domain's mail. */
+static void
+choose_policy(struct txn *txn, const struct found *f, struct dmarc_result *r)
+{
+	const struct dmarc_record *record = &f->record;
+	enum dns_status exists = DNS_OK;
+
+	if (f->from_org && record->nonexistent != record->subdomains)
+		exists = find_existence(txn, r->domain);
+	r->published = !f->from_org ? record->policy :
+	    exists == DNS_NXDOMAIN  ? record->nonexistent :
+				      record->subdomains;
+	if (exists != DNS_OK && exists != DNS_NXDOMAIN &&
+	    r->result == AUTH_FAIL) {
+		r->result = AUTH_TEMPERROR;
+		r->problem = arena_printf(txn->arena, "%s: %.*s",
+		    dns_status_word(exists), STR_FMT(r->domain));
+	}
+	sample(txn, record->percent, r);
+}
+
+/*
+ * "If neither passes and one or both of them fail due to a temporary error,
+ * the Receiver evaluating the message is unable to conclude that the DMARC
+ * mechanism had a permanent failure" (section 6.6.2).
+ */
+static void
+judge(struct txn *txn, const struct dmarc_record *record,
+    struct dmarc_result *r)
+{
+	enum auth_result spf, dkim;
+
+	r->result = AUTH_PASS;
+	r->problem = STR("");
+	spf = ask_spf(txn, r, record->strict_spf);
 	if (spf == AUTH_PASS)
 		return;
-	dkim = ask_dkim(txn, r, record.strict_dkim);
+	dkim = ask_dkim(txn, r, record->strict_dkim);
 	if (dkim == AUTH_PASS)
 		return;
 	r->result = AUTH_FAIL;
@@ -289,15 +374,31 @@ check_domain(struct txn *txn, struct str domain, struct dmarc_result *r)
 	}
 }
 
-/* How bad an answer is where From names several domains. */
+/* One From domain. */
+static void
+check_domain(struct txn *txn, struct str domain, struct dmarc_result *r)
+{
+	struct found found = { .several = false };
+
+	*r = (struct dmarc_result){ .domain = domain, .problem = STR("") };
+	r->org = dmarc_org_domain(txn->arena, domain);
+	r->result = find_record(txn, &found, r);
+	if (r->result != AUTH_PASS)
+		return;
+	judge(txn, &found.record, r);
+	choose_policy(txn, &found, r);
+}
+
+/* How bad an answer is where From names several domains.  What could not be
+ * found out may be worse than a failure that nobody is asked to act on. */
 static int
 badness(const struct dmarc_result *r)
 {
 	switch (r->result) {
 	case AUTH_FAIL:
-		return (10 + (int)r->policy);
+		return (r->policy == DMARC_NONE ? 4 : 10 + (int)r->policy);
 	case AUTH_TEMPERROR:
-		return (4);
+		return (5);
 	case AUTH_PERMERROR:
 		return (3);
 	case AUTH_NONE:
@@ -315,7 +416,7 @@ check_author(struct txn *txn, struct dmarc_result *worst)
 	size_t i;
 
 	find_author(txn, &author);
-	*worst = (struct dmarc_result){ .result = AUTH_UNKNOWN,
+	*worst = (struct dmarc_result){ .result = AUTH_PASS,
 		.domain = STR(""),
 		.org = STR(""),
 		.problem = STR("") };
@@ -323,6 +424,11 @@ check_author(struct txn *txn, struct dmarc_result *worst)
 		check_domain(txn, author.domains[i], &r);
 		if (i == 0 || badness(&r) > badness(worst))
 			*worst = r;
+	}
+	/* "no aligned identifier could be extracted" (section 11.2) */
+	if (author.without && worst->result == AUTH_PASS) {
+		worst->result = AUTH_NONE;
+		worst->problem = STR("From has an address without a domain");
 	}
 	if (author.problem && worst->result != AUTH_FAIL) {
 		worst->result = AUTH_PERMERROR;

@@ -3,15 +3,21 @@
  *
  * dmarc_start() starts the record's lookups as soon as the From field is
  * known; dmarc_check() waits, at most until check_deadline().
- * result: pass, fail, none (no record), temperror, permerror (a record that
- * can't be used, or a From field without a domain).  `policy' is what the
- * domain asks for this message when it fails.
+ * result: pass, fail, none (no record, or several; From names no domain),
+ * temperror, permerror (a record that can't be used, several From fields or
+ * none).  `policy' is what the domain asks for this message when it fails:
+ * p=, or for a subdomain without a record of its own sp=, and np= (RFC 9091)
+ * where that subdomain does not exist.
  *
  * Where From names several domains each is evaluated, and the message gets
  * the worst answer of all (section 6.6.1), so that a second address is no way
  * around a policy.  pct= is decided by a hash of the message's own header
  * fields: the same message always gets the same answer.
  *
+ * Organizational domains are told by the whole public suffix list, its
+ * private section too: customers of one host are not aligned with each other,
+ * and a host's own record does not speak for them.  Records of public
+ * suffixes (RFC 9091 section 3.4) are not asked for.
  * The public suffix list is loaded once and only read after that.
  */
 #ifndef CHECK_DMARC_H
@@ -25,7 +31,8 @@ enum dmarc_policy { DMARC_NONE, DMARC_QUARANTINE, DMARC_REJECT };
 
 struct dmarc_result {
 	enum auth_result result;
-	enum dmarc_policy policy;	/* after sp= and pct= */
+	enum dmarc_policy policy;	/* after sp=, np= and pct= */
+	enum dmarc_policy published;	/* before pct= */
 	struct str	 domain;	/* the From domain */
 	struct str	 org;		/* its organizational domain */
 	struct str	 problem;
