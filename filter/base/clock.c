@@ -5,6 +5,8 @@
 /* Frozen wall time, < 0 for the real one; monotonic time is `gap' behind. */
 static _Atomic int64_t fake_wall = -1;
 static _Atomic int64_t fake_gap;
+/* What clock_pretend() adds to the real wall clock. */
+static _Atomic int64_t pretended;
 
 static int64_t
 clock_us(clockid_t id)
@@ -20,7 +22,9 @@ clock_wall_ms(void)
 {
 	int64_t fake = atomic_load(&fake_wall);
 
-	return (fake >= 0 ? fake : clock_us(CLOCK_REALTIME) / 1000);
+	if (fake >= 0)
+		return fake;
+	return clock_us(CLOCK_REALTIME) / 1000 + atomic_load(&pretended);
 }
 
 int64_t
@@ -53,6 +57,12 @@ clock_fake_advance(int64_t ms)
 {
 	if (atomic_load(&fake_wall) >= 0)
 		atomic_fetch_add(&fake_wall, ms);
+}
+
+void
+clock_pretend(int64_t wall_ms)
+{
+	atomic_store(&pretended, wall_ms - clock_us(CLOCK_REALTIME) / 1000);
 }
 
 bool

@@ -17,6 +17,9 @@ int64_t	clock_mono_ms(void);
 int64_t	clock_mono_us(void);
 void	clock_fake(int64_t wall_ms);	/* < 0: the real clock again */
 void	clock_fake_advance(int64_t ms);
+/* The wall clock says this now and goes on from there; monotonic time is
+ * untouched.  For judging old mail. */
+void	clock_pretend(int64_t wall_ms);
 bool	clock_is_fake(void);
 /* A point of monotonic time as CLOCK_MONOTONIC timespec. */
 struct timespec	clock_timespec(int64_t mono_ms);

@@ -28,7 +28,8 @@ static const struct command {
 	{ "scan", scan_main,
 	    "[-c CONF] [--client IP] [--client-name N] "
 	    "[--helo N]\n\t    [--from A] [--rcpt A]... [--user L] "
-	    "[--resolver R] [--rules GLOB]\n\t    [--json] FILE...",
+	    "[--resolver R] [--rules GLOB]\n\t    [--now TIME] [--json] "
+	    "FILE...",
 	    "judges messages offline and explains" },
 	{ "status", ask_main, "[-c CONF] [--json]",
 	    "counters of the running daemon" },
@@ -99,9 +100,11 @@ cli_load_policy(const char *conf, bool shadow, FILE *out)
 
 enum { OPT_SHADOW = 256, OPT_JSON };
 
-static const struct option long_options[] = { { "shadow", no_argument, NULL,
-						  OPT_SHADOW },
-	{ "json", no_argument, NULL, OPT_JSON }, { NULL, 0, NULL, 0 } };
+static const struct option long_options[] = {
+	{ "shadow", no_argument, NULL, OPT_SHADOW },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ NULL, 0, NULL, 0 },
+};
 
 struct common {
 	const char	*conf;

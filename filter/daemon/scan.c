@@ -2,8 +2,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "check/dkim.h"
@@ -178,19 +180,53 @@ enum {
 	OPT_USER,
 	OPT_RESOLVER,
 	OPT_RULES,
-	OPT_JSON
+	OPT_JSON,
+	OPT_NOW
 };
 
-static const struct option options[] = { { "client", required_argument, NULL,
-					     OPT_CLIENT },
+static const struct option options[] = {
+	{ "client", required_argument, NULL, OPT_CLIENT },
 	{ "client-name", required_argument, NULL, OPT_CLIENT_NAME },
-	{ "helo",	 required_argument, NULL, OPT_HELO },
-	{ "from",	 required_argument, NULL, OPT_FROM },
-	{ "rcpt",	 required_argument, NULL, OPT_RCPT },
-	{ "user",	 required_argument, NULL, OPT_USER },
-	{ "resolver",	 required_argument, NULL, OPT_RESOLVER },
-	{ "rules",	 required_argument, NULL, OPT_RULES },
-	{ "json", no_argument, NULL, OPT_JSON }, { NULL, 0, NULL, 0 } };
+	{ "helo", required_argument, NULL, OPT_HELO },
+	{ "from", required_argument, NULL, OPT_FROM },
+	{ "rcpt", required_argument, NULL, OPT_RCPT },
+	{ "user", required_argument, NULL, OPT_USER },
+	{ "resolver", required_argument, NULL, OPT_RESOLVER },
+	{ "rules", required_argument, NULL, OPT_RULES },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "now", required_argument, NULL, OPT_NOW },
+	{ NULL, 0, NULL, 0 },
+};
+
+/* Seconds since 1970, or "2024-01-31" with "T10:00:00" behind it or not. */
+static bool
+set_now(const char *text)
+{
+	static const char *const forms[] = { "%Y-%m-%dT%H:%M:%SZ",
+		"%Y-%m-%dT%H:%M:%S", "%Y-%m-%d" };
+	const char *end;
+	uint64_t seconds;
+	struct tm tm;
+	size_t i;
+
+	if (str_u64(str_of(text), &seconds) && seconds < UINT32_MAX) {
+		clock_pretend((int64_t)seconds * 1000);
+		return true;
+	}
+	for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+		memset(&tm, 0, sizeof(tm));
+		end = strptime(text, forms[i], &tm);
+		if (end == NULL || *end != '\0')
+			continue;
+		clock_pretend((int64_t)timegm(&tm) * 1000);
+		return true;
+	}
+	fprintf(stderr,
+	    "postern scan: --now %s: neither seconds since 1970 "
+	    "nor a date like 2024-01-31T10:00:00\n",
+	    text);
+	return false;
+}
 
 static bool
 set_option(struct scan *scan, int opt)
@@ -208,6 +244,8 @@ set_option(struct scan *scan, int opt)
 		scan->conf = optarg;
 	} else if (opt == OPT_JSON) {
 		scan->json = true;
+	} else if (opt == OPT_NOW) {
+		return set_now(optarg);
 	} else if (opt == OPT_CLIENT) {
 		if (addr_parse(str_of(optarg), &scan->client))
 			return true;

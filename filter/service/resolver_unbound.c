@@ -50,6 +50,10 @@ static const struct {
 	{ "unblock-lan-zones:", "yes" },
 	{ "insecure-lan-zones:", "yes" },
 	{ "do-not-query-localhost:", "no" },
+	/* A server that we forward to has lookups of its own to do: asking it
+	 * again after 376 ms, as is usual, would throw the answer away that
+	 * is on its way. */
+	{ "unknown-server-time-limit:", "1128" },
 };
 
 /* Names that the library answers NXDOMAIN by itself (RFC 6761); where we

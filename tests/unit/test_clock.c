@@ -65,6 +65,23 @@ test_fake_twice(void **state)
 	assert_true(clock_wall_ms() > 1000000);
 }
 
+/* Another day, on which time goes on and deadlines are as they were. */
+static void
+test_pretend(void **state)
+{
+	int64_t mono = clock_mono_ms(), wall;
+
+	(void)state;
+	clock_pretend(1000000000000LL);
+	wall = clock_wall_ms();
+	assert_true(wall >= 1000000000000LL && wall < 1000000060000LL);
+	nanosleep(&(struct timespec){ .tv_nsec = 3000000 }, NULL);
+	assert_true(clock_wall_ms() > wall);
+	assert_true(clock_mono_ms() >= mono);
+	assert_true(clock_mono_ms() < mono + 60000);
+	clock_pretend((int64_t)time(NULL) * 1000);
+}
+
 static void
 test_timespec(void **state)
 {
@@ -82,6 +99,7 @@ main(void)
 		cmocka_unit_test_teardown(test_real, real_clock),
 		cmocka_unit_test_teardown(test_fake, real_clock),
 		cmocka_unit_test_teardown(test_fake_twice, real_clock),
+		cmocka_unit_test(test_pretend),
 		cmocka_unit_test(test_timespec),
 	};
 

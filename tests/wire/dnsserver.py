@@ -73,6 +73,11 @@ RDATA = {
 }
 
 
+# lame: REFUSED, and no answer.  wrongid: an answer to another question's id.
+# truncated: nothing by UDP but the hint to ask again by TCP.
+FAULTS = ('!servfail', '!timeout', '!lame', '!wrongid', '!truncated')
+
+
 class RRset:
     def __init__(self, ttl):
         self.ttl, self.delay, self.fault, self.rdata = ttl, 0.0, None, []
@@ -82,7 +87,7 @@ class RRset:
             word, _, value = value.partition(' ')
             value = value.strip()
             key, _, number = word[1:].partition('=')
-            if word in ('!servfail', '!timeout'):
+            if word in FAULTS:
                 self.fault = key
             elif key == 'delay':
                 self.delay = int(number) / 1000
@@ -124,7 +129,7 @@ class Zone:
 
     def resolve(self, name, kind):
         """(rcode, [(owner, kind, ttl, rdata)], delay, fault)"""
-        out, delay = [], 0.0
+        out, delay, fault = [], 0.0, None
         for _ in range(CHAIN_MAX):
             node = self.find(name)
             if node is None:
@@ -134,11 +139,14 @@ class Zone:
             if rrset is None:
                 return RCODE.NOERROR, out, delay, None
             delay += rrset.delay
-            if rrset.fault:
+            if rrset.fault in ('servfail', 'timeout'):
                 return RCODE.SERVFAIL, [], delay, rrset.fault
+            if rrset.fault == 'lame':
+                return RCODE.REFUSED, [], delay, rrset.fault
+            fault = rrset.fault or fault
             out += [(name, used, rrset.ttl, r) for r in rrset.rdata]
             if used == kind:
-                return RCODE.NOERROR, out, delay, None
+                return RCODE.NOERROR, out, delay, fault
             name = _text(rrset.rdata[0].label)
         return RCODE.SERVFAIL, [], delay, None
 
@@ -236,7 +244,10 @@ class DnsServer:
                 limit = max(limit, extra.rclass)
                 reply.add_ar(EDNS0(udp_len=4096))
         packed = reply.pack()
-        if udp and len(packed) > limit:
+        if fault == 'wrongid':
+            reply.header.id ^= 0x5555
+            return reply.pack(), delay, asked
+        if udp and (len(packed) > limit or fault == 'truncated'):
             reply.rr, reply.header.tc = [], 1
             packed = reply.pack()
         return packed, delay, asked
@@ -246,9 +257,14 @@ class DnsServer:
         memory, key = self._memory, (query[2:], udp)
         if key not in memory:
             memory[key] = self._answer(query, udp)
+            memory[key + ('id',)] = struct.unpack('!H', query[:2])[0]
         packed, delay, asked = memory[key]
         self.log.append(asked)
-        return packed and query[:2] + packed[2:], delay
+        # A wrong id stays as wrong for the next one who asks.
+        difference = 0 if packed is None else \
+            struct.unpack('!H', packed[:2])[0] ^ memory[key + ('id',)]
+        number = struct.unpack('!H', query[:2])[0] ^ difference
+        return packed and struct.pack('!H', number) + packed[2:], delay
 
     def _serve_udp(self):
         while not self._stopped:
