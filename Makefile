@@ -15,8 +15,8 @@ SERVICE := resolver dns_answer resolver_file resolver_unbound store \
 	store_sqlite
 MAIL := stage session envelope charset header header_mailbox body link \
 	mime_cut mime html verdict
-CHECK := check key taglist spf spf_record spf_macro dkim dkim_signature \
-	dkim_sign dmarc dmarc_record dnsbl greylist limit notify authres
+CHECK := check key taglist spf spf_record spf_macro dkim_canon dkim_key \
+	dkim_signature dkim dkim_sign dmarc dmarc_record dnsbl greylist limit notify authres
 SCORE := regex meta rule ruleset score
 POLICY := diag lex parse parse_define parse_rule parse_condition setting \
 	table resolve fact_table fact text trace cond act act_call eval policy journal \
@@ -33,11 +33,11 @@ OBJS := $(SRCS:%.c=$(BUILD)/%.o)
 LIB_OBJS := $(filter-out $(BUILD)/filter/daemon/main.o,$(OBJS))
 
 # (libunbound's own entry asks for libevent, which nobody needs here.)
-PACKAGES := libpcre2-8 gmime-3.0 sqlite3 libpsl libidn2 opendkim libcrypto
+PACKAGES := libpcre2-8 gmime-3.0 sqlite3 libpsl libidn2 libcrypto
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 HEADERS := libmilter/mfapi.h pcre2.h gmime/gmime.h sqlite3.h \
-	unbound.h libpsl.h idn2.h opendkim/dkim.h openssl/evp.h
+	unbound.h libpsl.h idn2.h openssl/evp.h
 
 WARN := -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wshadow \
 	-Wpointer-arith -Wwrite-strings -Wvla

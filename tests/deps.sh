@@ -8,7 +8,7 @@ set -eu
 case ${1-} in
 build)
 	packages="build-essential pkg-config libmilter-dev libpcre2-dev
-	    libssl-dev libopendkim-dev libunbound-dev libpsl-dev publicsuffix
+	    libssl-dev libunbound-dev libpsl-dev publicsuffix
 	    libidn2-dev libgmime-3.0-dev libsqlite3-dev dns-root-data"
 	;;
 test)

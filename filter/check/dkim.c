@@ -1,136 +1,65 @@
-#include <opendkim/dkim.h>
+#include "check/dkim.h"
+
 #include <string.h>
 
-#include "check/dkim.h"
+#include "base/clock.h"
+#include "check/dkim_canon.h"
+#include "check/dkim_key.h"
 #include "check/dkim_signature.h"
-#include "check/taglist.h"
 
-#define MIN_RSA_BITS 1024 /* RFC 8301 section 3.2 */
-#define FIELD_MAX    (HEADER_MAX_BYTES * 2) /* LF becomes CRLF */
+#define CLOCK_SLACK 3600 /* seconds that a signer's clock may be ahead */
 
 /* One DKIM-Signature field of the message. */
 struct track {
 	struct dkim_signature *report;
+	const struct header *field;
 	struct dkim_tags tags;
-	unsigned int nth; /* among fields of that name */
-	bool live; /* given to the library */
+	bool live; /* it can be verified */
+	struct body_track *body;
 	struct lookup *key;
-	enum dns_status key_status;
-	bool asked;
-	const char *key_problem;
+	size_t ndigest; /* of the header */
+	unsigned char digest[DKIM_DIGEST_MAX];
+};
+
+/* A body hash; signatures that want the same one share it. */
+struct body_track {
+	struct dkim_body body;
+	bool sha1;
+	size_t ndigest;
+	unsigned char digest[DKIM_DIGEST_MAX];
 };
 
 struct dkim_state {
 	struct resolver *resolver;
 	int64_t deadline;
-	DKIM *handle; /* NULL: nothing to verify */
 	struct track tracks[DKIM_MAX_SIGNATURES];
 	size_t ntracks;
+	struct body_track *bodies[DKIM_MAX_SIGNATURES];
+	size_t nbodies;
 	unsigned int froms; /* From fields of the message */
-	bool eoh;
-	bool count_body; /* a signature has l= */
-	struct dkim_length length;
+	bool eoh, eom;
 };
-
-static DKIM_LIB *library;
-
-static bool
-same_key(const struct track *t, DKIM_SIGINFO *sig)
-{
-	return (t->live &&
-	    str_ieq(t->tags.s, str_of((char *)dkim_sig_getselector(sig))) &&
-	    str_ieq(t->tags.d, str_of((char *)dkim_sig_getdomain(sig))));
-}
-
-/*
- * Several TXT records at one selector are nobody's standard; the first whose
- * k= fits the signature is meant.
- */
-static struct str
-choose_key(const struct dns_answer *answer, struct str algorithm)
-{
-	size_t i;
-
-	for (i = 0; i < answer->count; i++)
-		if (dkim_key_fits(answer->records[i].data, algorithm))
-			return (answer->records[i].data);
-	return (STR_NONE);
-}
-
-/*
- * The library's question for a key.  TRYAGAIN would end its work on all
- * signatures, so a temporary failure is kept here and answered as "none".
- */
-static DKIM_CBSTAT
-key_lookup(DKIM *handle, DKIM_SIGINFO *sig, u_char *buf, size_t buflen)
-{
-	struct dkim_state *state = dkim_get_user_context(handle);
-	struct str algorithm = str_of(
-	    (const char *)dkim_sig_gettagvalue(sig, false, (u_char *)"a"));
-	const struct dns_answer *answer;
-	struct track *t = state->tracks;
-	struct str key;
-
-	while (t < state->tracks + state->ntracks &&
-	    !(same_key(t, sig) && str_ieq(t->tags.a, algorithm) &&
-		t->key != NULL && !t->asked))
-		t++;
-	if (t == state->tracks + state->ntracks)
-		return (DKIM_CBSTAT_NOTFOUND);
-	t->asked = true;
-	answer = lookup_wait(t->key, state->deadline);
-	t->key_status = answer->status;
-	if (answer->status != DNS_OK)
-		return (DKIM_CBSTAT_NOTFOUND);
-	key = choose_key(answer, algorithm);
-	if (key.p == NULL || key.n >= buflen) {
-		t->key_problem = key.p ? "the key is too long" :
-					 "the key is of another type";
-		return (DKIM_CBSTAT_NOTFOUND);
-	}
-	memcpy(buf, key.p, key.n);
-	buf[key.n] = '\0';
-	return (DKIM_CBSTAT_CONTINUE);
-}
 
 bool
 dkim_global_init(void)
 {
-	unsigned int flags =
-	    DKIM_LIBFLAGS_DELAYSIGPROC | DKIM_LIBFLAGS_BADSIGHANDLES;
-	/* Short keys are verified as well: what they are worth we say. */
-	unsigned int least_bits = 1;
-
-	library = dkim_init(NULL, NULL);
-	if (library == NULL)
-		return (false);
-	if (dkim_options(library, DKIM_OP_SETOPT, DKIM_OPTS_FLAGS, &flags,
-		sizeof(flags)) != DKIM_STAT_OK ||
-	    dkim_options(library, DKIM_OP_SETOPT, DKIM_OPTS_MINKEYBITS,
-		&least_bits, sizeof(least_bits)) != DKIM_STAT_OK ||
-	    dkim_set_key_lookup(library, key_lookup) != DKIM_STAT_OK) {
-		dkim_global_free();
-		return (false);
-	}
 	return (true);
 }
 
 void
 dkim_global_free(void)
 {
-	if (library)
-		dkim_close(library);
-	library = NULL;
+	dkim_keys_forget();
 }
 
 static void
-handle_free(void *arg)
+state_free(void *arg)
 {
 	struct dkim_state *state = arg;
+	size_t i;
 
-	if (state->handle)
-		dkim_free(state->handle);
-	state->handle = NULL;
+	for (i = 0; i < state->nbodies; i++)
+		dkim_hash_drop(&state->bodies[i]->body.hash);
 }
 
 static struct dkim_state *
@@ -144,7 +73,7 @@ state_get(struct txn *txn)
 	state = arena_alloc(txn->arena, sizeof(*state));
 	*r = arena_alloc(txn->arena, sizeof(**r));
 	if (*r == NULL || state == NULL ||
-	    !arena_cleanup(txn->arena, handle_free, state)) {
+	    !arena_cleanup(txn->arena, state_free, state)) {
 		*r = NULL;
 		return (NULL);
 	}
@@ -168,6 +97,13 @@ start_key(struct txn *txn, struct dkim_state *state, struct track *t)
 }
 
 static void
+judge(struct track *t, enum auth_result result, const char *problem)
+{
+	t->report->result = result;
+	t->report->problem = str_of(problem);
+}
+
+static void
 add_signature(struct txn *txn, struct dkim_state *state, const struct header *h)
 {
 	struct dkim_signature **tail = &txn->checks->dkim->signatures;
@@ -181,7 +117,7 @@ add_signature(struct txn *txn, struct dkim_state *state, const struct header *h)
 		tail = &(*tail)->next;
 	*tail = sig;
 	t->report = sig;
-	t->nth = h->nth;
+	t->field = h;
 	state->ntracks++;
 	t->live = dkim_tags_parse(txn->arena, h->value, &t->tags, &why);
 	sig->domain = t->tags.d;
@@ -189,13 +125,10 @@ add_signature(struct txn *txn, struct dkim_state *state, const struct header *h)
 	sig->algorithm = t->tags.a;
 	sig->identity = t->tags.i;
 	sig->b = str_sub(t->tags.b, 0, 8);
-	if (!t->live) {
-		sig->result = AUTH_NEUTRAL;
-		sig->problem = str_of(why ? why : "out of memory");
-		return;
-	}
-	state->count_body |= t->tags.have_l;
-	start_key(txn, state, t);
+	if (t->live)
+		start_key(txn, state, t);
+	else
+		judge(t, AUTH_NEUTRAL, why ? why : "out of memory");
 }
 
 void
@@ -213,156 +146,78 @@ dkim_feed_header(struct txn *txn, const struct header *h)
 		add_signature(txn, state, h);
 }
 
-/* "Name: value" as on the wire: the folds become CRLF again. */
+/* Section 3.7: the fields that h= names, then the signature itself. */
 static void
-put_field(struct buf *out, const struct header *h)
+hash_header(const struct headers *headers, struct track *t)
 {
-	size_t i, from = 0;
+	bool relaxed = t->tags.relaxed_header;
+	struct dkim_hash hash;
 
-	buf_truncate(out, 0);
-	buf_addstr(out, h->name);
-	buf_addc(out, ':');
-	for (i = 0; i < h->value.n; i++) {
-		if (h->value.p[i] != '\n' ||
-		    (i > 0 && h->value.p[i - 1] == '\r'))
-			continue;
-		buf_add(out, h->value.p + from, i - from);
-		buf_addc(out, '\r');
-		from = i;
-	}
-	buf_add(out, h->value.p + from, h->value.n - from);
+	dkim_hash_begin(&hash, t->tags.sha1);
+	dkim_hash_fields(&hash, headers, t->tags.h, DKIM_NAMES_MAX, t->field,
+	    relaxed);
+	dkim_hash_signature(&hash, t->field->name, t->field->value,
+	    t->tags.b_from, t->tags.b_to, relaxed);
+	t->ndigest = dkim_hash_end(&hash, t->digest);
 }
 
-/* Signature fields that are not to be verified are not shown. */
-static bool
-is_shown(const struct dkim_state *state, const struct header *h)
+static struct body_track *
+body_get(struct arena *arena, struct dkim_state *state,
+    const struct dkim_tags *tags)
 {
+	uint64_t limit = tags->have_l ? tags->l : DKIM_NO_LIMIT;
+	struct body_track *b;
 	size_t i;
 
-	if (h->name.n == 0 || h->value.p == NULL)
-		return (false);
-	if (!str_ieq(h->name, STR("DKIM-Signature")))
-		return (true);
-	for (i = 0; i < state->ntracks; i++)
-		if (state->tracks[i].nth == h->nth)
-			return (state->tracks[i].live);
-	return (false);
-}
-
-static void
-feed_library(struct dkim_state *state, const struct headers *headers)
-{
-	struct buf field = BUF_INIT(FIELD_MAX);
-	const struct header *h;
-	DKIM_STAT status;
-
-	state->handle =
-	    dkim_verify(library, (const u_char *)"postern", NULL, &status);
-	if (state->handle == NULL)
-		return;
-	(void)dkim_set_user_context(state->handle, state);
-	for (h = headers->first; h; h = h->next) {
-		if (!is_shown(state, h))
-			continue;
-		put_field(&field, h);
-		(void)dkim_header(state->handle, (u_char *)field.p, field.n);
+	for (i = 0; i < state->nbodies; i++) {
+		b = state->bodies[i];
+		if (b->body.relaxed == tags->relaxed_body &&
+		    b->body.limit == limit && b->sha1 == tags->sha1)
+			return (b);
 	}
-	buf_free(&field);
-	status = dkim_eoh(state->handle);
-	if (status != DKIM_STAT_OK)
-		handle_free(state);
+	b = arena_alloc(arena, sizeof(*b));
+	if (b == NULL)
+		return (NULL);
+	b->sha1 = tags->sha1;
+	dkim_body_begin(&b->body, tags->relaxed_body, tags->sha1, limit);
+	state->bodies[state->nbodies++] = b;
+	return (b);
 }
 
 void
 dkim_feed_eoh(struct txn *txn)
 {
 	struct dkim_state *state = state_get(txn);
-	size_t i, live = 0;
+	struct track *t;
+	size_t i;
 
 	if (state == NULL || state->eoh)
 		return;
 	state->eoh = true;
-	for (i = 0; i < state->ntracks; i++)
-		live += state->tracks[i].live;
-	if (live > 0 && library && !txn->headers.truncated &&
-	    !arena_overflowed(txn->arena))
-		feed_library(state, &txn->headers);
+	for (i = 0; i < state->ntracks; i++) {
+		t = &state->tracks[i];
+		if (t->live && txn->headers.truncated) {
+			t->live = false;
+			judge(t, AUTH_NEUTRAL, "the header is too large");
+		}
+		if (!t->live)
+			continue;
+		hash_header(&txn->headers, t);
+		t->body = body_get(txn->arena, state, &t->tags);
+		t->live = t->body != NULL;
+	}
 }
 
 void
 dkim_feed_body(struct txn *txn, const void *data, size_t n)
 {
 	struct dkim_state *state = state_get(txn);
-
-	if (state == NULL || state->handle == NULL || n == 0)
-		return;
-	(void)dkim_body(state->handle, (u_char *)data, n);
-	if (state->count_body)
-		dkim_length_add(&state->length, data, n);
-}
-
-static void
-judge(struct track *t, enum auth_result result, const char *problem)
-{
-	t->report->result = result;
-	t->report->problem = str_of(problem);
-}
-
-/* The signature is valid; is it one that we take? */
-static void
-judge_valid(const struct dkim_state *state, struct track *t)
-{
-	bool rsa = str_istarts(t->tags.a, STR("rsa-"));
-	unsigned int bits = t->report->key_bits;
-
-	if (str_ieq(t->tags.a, STR("rsa-sha1")))
-		judge(t, AUTH_POLICY, "rsa-sha1 is too weak");
-	else if (rsa && bits < MIN_RSA_BITS)
-		judge(t, AUTH_POLICY, "the key is too short");
-	else if (t->tags.have_l &&
-	    t->tags.l < dkim_length_get(&state->length, t->tags.relaxed_body))
-		judge(t, AUTH_POLICY, "l= leaves content unsigned");
-	else if (t->tags.from_signed < state->froms)
-		judge(t, AUTH_POLICY, "a From field is not signed");
-	else
-		judge(t, AUTH_PASS, "");
-}
-
-static const struct {
-	int error;
-	enum auth_result result;
-} errors[] = {
-	{ DKIM_SIGERROR_EXPIRED, AUTH_FAIL },
-	{ DKIM_SIGERROR_FUTURE, AUTH_FAIL },
-	{ DKIM_SIGERROR_BADSIG, AUTH_FAIL },
-	{ DKIM_SIGERROR_TOOLARGE_L, AUTH_FAIL },
-	{ DKIM_SIGERROR_SUBDOMAIN, AUTH_FAIL },
-	{ DKIM_SIGERROR_KEYTOOSMALL, AUTH_POLICY },
-	{ DKIM_SIGERROR_NOKEY, AUTH_PERMERROR },
-	{ DKIM_SIGERROR_KEYFAIL, AUTH_PERMERROR },
-	{ DKIM_SIGERROR_DNSSYNTAX, AUTH_PERMERROR },
-	{ DKIM_SIGERROR_MULTIREPLY, AUTH_PERMERROR },
-	{ DKIM_SIGERROR_KEYVERSION, AUTH_PERMERROR },
-	{ DKIM_SIGERROR_KEYUNKNOWNHASH, AUTH_PERMERROR },
-	{ DKIM_SIGERROR_KEYHASHMISMATCH, AUTH_PERMERROR },
-	{ DKIM_SIGERROR_NOTEMAILKEY, AUTH_PERMERROR },
-	{ DKIM_SIGERROR_KEYTYPEMISSING, AUTH_PERMERROR },
-	{ DKIM_SIGERROR_KEYTYPEUNKNOWN, AUTH_PERMERROR },
-	{ DKIM_SIGERROR_KEYREVOKED, AUTH_PERMERROR },
-	{ DKIM_SIGERROR_KEYDECODE, AUTH_PERMERROR },
-};
-
-/* Everything else that the library can say of a signature: neutral. */
-static void
-judge_error(struct track *t, int error)
-{
-	const char *text = dkim_sig_geterrorstr(error);
 	size_t i;
 
-	judge(t, AUTH_NEUTRAL, text ? text : "not verified");
-	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
-		if (errors[i].error == error)
-			t->report->result = errors[i].result;
+	if (state == NULL || state->eom)
+		return;
+	for (i = 0; i < state->nbodies; i++)
+		dkim_body_add(&state->bodies[i]->body, data, n);
 }
 
 static bool
@@ -372,58 +227,140 @@ is_temporary(enum dns_status status)
 }
 
 /*
- * PASSED alone says only that the header's signature verified: with a body
- * hash that does not match it is set as well.
+ * What several TXT records at one selector mean is not defined (section
+ * 3.6.2.2); the first that fits the signature is taken.  *why is the last
+ * one's.
  */
-static void
-judge_signature(const struct dkim_state *state, struct track *t,
-    DKIM_SIGINFO *sig)
+static bool
+choose_record(struct arena *a, const struct dns_answer *answer, struct track *t,
+    struct dkim_record *record, const char **why)
 {
-	int error = dkim_sig_geterror(sig);
-	unsigned int flags = dkim_sig_getflags(sig);
+	size_t i;
 
-	(void)dkim_sig_getkeysize(sig, &t->report->key_bits);
-	if (is_temporary(t->key_status))
-		judge(t, AUTH_TEMPERROR, dns_status_word(t->key_status));
-	else if (t->key_problem)
-		judge(t, AUTH_PERMERROR, t->key_problem);
-	else if (dkim_sig_getbh(sig) == DKIM_SIGBH_MISMATCH)
+	*why = "there is no key";
+	for (i = 0; i < answer->count; i++) {
+		*why = dkim_record_parse(a, answer->records[i].data, record);
+		if (*why == NULL)
+			*why = dkim_record_fits(record, t->tags.a);
+		if (*why == NULL)
+			return (true);
+	}
+	return (false);
+}
+
+/* The result of a signature that has no key is set here. */
+static struct evp_pkey_st *
+find_key(struct arena *a, const struct dkim_state *state, struct track *t,
+    struct dkim_record *record)
+{
+	const struct dns_answer *answer;
+	struct evp_pkey_st *key = NULL;
+	const char *why = "there is no key";
+
+	if (t->key == NULL) {
+		judge(t, AUTH_TEMPERROR, "out of memory");
+		return (NULL);
+	}
+	answer = lookup_wait(t->key, state->deadline);
+	if (is_temporary(answer->status)) {
+		judge(t, AUTH_TEMPERROR, dns_status_word(answer->status));
+		return (NULL);
+	}
+	if (answer->status == DNS_OK &&
+	    choose_record(a, answer, t, record, &why)) {
+		why = "the key can't be read";
+		key = dkim_key_get(record);
+	}
+	if (key == NULL)
+		judge(t, AUTH_PERMERROR, why);
+	return (key);
+}
+
+static bool
+body_matches(const struct track *t)
+{
+	unsigned char bh[DKIM_DIGEST_MAX];
+	size_t n;
+
+	return (t->body->ndigest > 0 &&
+	    dkim_base64_decode(t->tags.bh, bh, sizeof(bh), &n) &&
+	    n == t->body->ndigest && memcmp(bh, t->body->digest, n) == 0);
+}
+
+/* The signature is valid; is it one that we take? */
+static void
+judge_valid(const struct dkim_state *state, struct track *t)
+{
+	unsigned int bits = t->report->key_bits;
+
+	if (t->tags.sha1)
+		judge(t, AUTH_POLICY, "rsa-sha1 is too weak");
+	else if (bits > 0 && bits < DKIM_KEY_BITS_MIN)
+		judge(t, AUTH_POLICY, "the key is too short");
+	else if (t->tags.have_l && t->tags.l < t->body->body.length)
+		judge(t, AUTH_POLICY, "l= leaves content unsigned");
+	else if (t->tags.from_signed < state->froms)
+		judge(t, AUTH_POLICY, "a From field is not signed");
+	else
+		judge(t, AUTH_PASS, "");
+}
+
+static void
+judge_with_key(const struct dkim_state *state, struct track *t,
+    struct evp_pkey_st *key)
+{
+	int64_t now = clock_wall_ms() / 1000;
+
+	if (t->ndigest == 0 || t->body->ndigest == 0)
+		judge(t, AUTH_TEMPERROR, "the hash failed");
+	else if (t->tags.have_x && (int64_t)t->tags.x < now)
+		judge(t, AUTH_FAIL, "the signature has expired");
+	else if ((int64_t)t->tags.t > now + CLOCK_SLACK)
+		judge(t, AUTH_FAIL, "the signature is of the future");
+	else if (t->tags.have_l && t->tags.l > t->body->body.length)
+		judge(t, AUTH_FAIL, "l= is more than there is");
+	else if (!body_matches(t))
 		judge(t, AUTH_FAIL, "the body hash does not verify");
-	else if (error != DKIM_SIGERROR_OK)
-		judge_error(t, error);
-	else if (!(flags & DKIM_SIGFLAG_PASSED))
+	else if (!dkim_key_verifies(key, t->digest, t->ndigest, t->tags.b))
 		judge(t, AUTH_FAIL, "the signature does not verify");
-	else if (dkim_sig_getbh(sig) != DKIM_SIGBH_MATCH)
-		judge(t, AUTH_FAIL, "the body was not hashed");
 	else
 		judge_valid(state, t);
 }
 
-/* The library lists signatures in the order in which it was shown them. */
 static void
-judge_all(struct dkim_state *state, const struct headers *headers)
+judge_signature(struct arena *a, const struct dkim_state *state,
+    struct track *t)
 {
-	const char *none =
-	    headers->truncated ? "the header is too large" : "not verified";
-	DKIM_SIGINFO **sigs = NULL;
-	int n = 0, at = 0;
+	struct dkim_record record;
+	struct evp_pkey_st *key = find_key(a, state, t, &record);
+
+	if (key == NULL)
+		return;
+	t->report->key_bits = dkim_key_bits(key);
+	t->report->testing = record.testing;
+	if (record.strict && !dkim_identity_strict(&t->tags))
+		judge(t, AUTH_PERMERROR, "the key is not for subdomains");
+	else
+		judge_with_key(state, t, key);
+	dkim_key_free(key);
+	if (record.testing && t->report->result != AUTH_PASS)
+		t->report->result = AUTH_NEUTRAL;
+}
+
+static void
+judge_all(struct txn *txn, struct dkim_state *state)
+{
+	struct body_track *b;
 	size_t i;
 
-	if (state->handle) {
-		(void)dkim_eom(state->handle, NULL);
-		if (dkim_getsiglist(state->handle, &sigs, &n) != DKIM_STAT_OK)
-			n = 0;
+	state->eom = true;
+	for (i = 0; i < state->nbodies; i++) {
+		b = state->bodies[i];
+		b->ndigest = dkim_body_end(&b->body, b->digest);
 	}
-	for (i = 0; i < state->ntracks; i++) {
-		struct track *t = &state->tracks[i];
-
-		if (!t->live)
-			continue;
-		if (at < n && same_key(t, sigs[at]))
-			judge_signature(state, t, sigs[at++]);
-		else
-			judge(t, AUTH_NEUTRAL, none);
-	}
+	for (i = 0; i < state->ntracks; i++)
+		if (state->tracks[i].live)
+			judge_signature(txn->arena, state, &state->tracks[i]);
 }
 
 /* Best first. */
@@ -460,8 +397,9 @@ dkim_check(struct txn *txn)
 	if (state == NULL || arena_overflowed(txn->arena))
 		return (NULL);
 	state->deadline = check_deadline(txn->session);
-	judge_all(state, &txn->headers);
-	handle_free(state);
+	judge_all(txn, state);
+	if (arena_overflowed(txn->arena))
+		return (NULL);
 	r = txn->checks->dkim;
 	choose_best(r);
 	return (r);

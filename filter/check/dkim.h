@@ -1,18 +1,34 @@
 /*
  * dkim - RFC 6376 and RFC 8463 signatures of a message, verified.
  *
- * The only file that sees libopendkim.  The order is the message's:
- * dkim_feed_header() for each field (starts the key lookup of a signature),
- * dkim_feed_eoh(), dkim_feed_body() for each chunk, dkim_check() at the end.
- * (libopendkim itself exports dkim_header(), dkim_eoh() and dkim_body().)
- * At most DKIM_MAX_SIGNATURES are looked at, and the library sees only what
- * dkim_signature.c has understood.  Our own checks stand around it: rsa-sha1,
- * short keys, l= that leaves content unsigned, a second From, temporary
- * key failures (RFC 8301).  An error is a result.
+ * The order is the message's: dkim_feed_header() for each field (starts the
+ * key lookup of a signature), dkim_feed_eoh(), dkim_feed_body() for each
+ * chunk, dkim_check() at the end.  Fields must stay where they are until then.
+ * The topmost DKIM_MAX_SIGNATURES are looked at, others are as if not there.
  *
- * libopendkim allocates with malloc(): what it holds of a message is bounded
- * by the caps of mail/header.h and freed by the txn's arena at the latest.
- * One thread at a time for each txn; the library handle is shared.
+ * The result of a signature (RFC 8601 section 2.7.1):
+ *   neutral    the field can't be used: v= not 1, a tag missing, malformed or
+ *              there twice, unknown a=, c= or q=, h= without From, i= not in
+ *              d= or below it, x= not after t=; or the header was not kept
+ *              whole; or the key is for tests (t=y) and the signature
+ *              would not pass (RFC 6376 section 3.6.1)
+ *   temperror  the key could not be asked for in time
+ *   permerror  no key, or one that is revoked, malformed, of another version
+ *              or type, not for this hash (h=) or not for mail (s=), or
+ *              whose t=s forbids an i= below d=; g= and other tags are
+ *              passed over; of several records the first that fits is taken
+ *   fail       header or body do not verify, x= is past, t= is more than an
+ *              hour ahead, l= is more than there is
+ *   policy     it verifies, but with rsa-sha1 or an RSA key under 1,024 bits
+ *              (RFC 8301), with an l= that leaves content unsigned, or with
+ *              a From field that is not signed
+ *   pass       none of these
+ * The result of the message is the best of its signatures, in the order pass,
+ * temperror, policy, fail, permerror, neutral.  DMARC takes those that
+ * passed, whatever the others say.  A pass with a key for tests is a pass.
+ *
+ * What is kept lives in the txn's arena.  One thread at a time for each txn;
+ * parsed keys are shared by all.
  */
 #ifndef CHECK_DKIM_H
 #define CHECK_DKIM_H
@@ -27,7 +43,8 @@ struct dkim_signature {
 	struct str	 domain, selector, algorithm, identity;
 	struct str	 b;		/* start of b=, for header.b */
 	struct str	 problem;	/* why it did not pass */
-	unsigned int	 key_bits;	/* 0: not known */
+	unsigned int	 key_bits;	/* of RSA; 0: not known */
+	bool		 testing;	/* t=y of the key */
 };
 
 struct dkim_result {

@@ -43,7 +43,9 @@ base64_valid(struct str s)
 		else if (pad > 0 || (!chr_alnum(c) && c != '+' && c != '/'))
 			return (false);
 	}
-	return (s.n > pad && pad <= 2);
+	/* Padding may be missing, but not be too much (section 2.10). */
+	return (s.n > pad && pad <= 2 && (s.n - pad) % 4 != 1 &&
+	    (pad == 0 || s.n % 4 == 0));
 }
 
 static const char *
@@ -60,6 +62,7 @@ take_algorithm(struct dkim_tags *t, struct str v)
 	    !str_ieq(v, STR("ed25519-sha256")))
 		return ("unknown algorithm");
 	t->a = v;
+	t->sha1 = str_ieq(v, STR("rsa-sha1"));
 	return (NULL);
 }
 
@@ -86,6 +89,7 @@ take_canon(struct dkim_tags *t, struct str v)
 
 	t->c = v;
 	t->relaxed_body = str_ieq(body, STR("relaxed"));
+	t->relaxed_header = str_ieq(header, STR("relaxed"));
 	if ((str_ieq(header, STR("relaxed")) ||
 		str_ieq(header, STR("simple"))) &&
 	    (body.p == NULL || t->relaxed_body || str_ieq(body, STR("simple"))))
@@ -188,11 +192,14 @@ take_selector(struct dkim_tags *t, struct str v)
 static const char *
 take_time(struct dkim_tags *t, struct str v)
 {
-	uint64_t n;
+	return (v.n <= 12 && str_u64(v, &t->t) ? NULL : "t= is not a number");
+}
 
-	(void)t;
-	return (
-	    v.n <= 12 && str_u64(v, &n) ? NULL : "t= or x= is not a number");
+static const char *
+take_expiry(struct dkim_tags *t, struct str v)
+{
+	t->have_x = true;
+	return (v.n <= 12 && str_u64(v, &t->x) ? NULL : "x= is not a number");
 }
 
 static const struct tag_def {
@@ -212,24 +219,47 @@ static const struct tag_def {
 	{ "l", take_length, NULL },
 	{ "q", take_query, NULL },
 	{ "t", take_time, NULL },
-	{ "x", take_time, NULL },
+	{ "x", take_expiry, NULL },
 };
 
 #define NTAGS (sizeof(tag_defs) / sizeof(tag_defs[0]))
+
+static struct str
+identity_domain(const struct dkim_tags *t)
+{
+	ptrdiff_t at = str_rchr(t->i, '@');
+
+	return (t->i.n > 0 ? str_sub(t->i, (size_t)at + 1, t->i.n) : t->d);
+}
 
 /* i= is at d= or below it. */
 static bool
 identity_fits(const struct dkim_tags *t)
 {
-	struct str domain;
-	ptrdiff_t at = str_rchr(t->i, '@');
+	struct str domain = identity_domain(t);
 
-	if (t->i.n == 0)
-		return (true);
-	domain = str_sub(t->i, (size_t)at + 1, t->i.n);
 	return (str_ieq(domain, t->d) ||
 	    (domain.n > t->d.n && str_iends(domain, t->d) &&
 		domain.p[domain.n - t->d.n - 1] == '.'));
+}
+
+bool
+dkim_identity_strict(const struct dkim_tags *t)
+{
+	return (str_ieq(identity_domain(t), t->d));
+}
+
+/* What b= has, with all white space around it. */
+static void
+note_place(struct dkim_tags *t, struct str field, struct str value)
+{
+	t->b_from = (size_t)(value.p - field.p);
+	t->b_to = t->b_from + value.n;
+	while (
+	    t->b_from > 0 && chr_space((unsigned char)field.p[t->b_from - 1]))
+		t->b_from--;
+	while (t->b_to < field.n && chr_space((unsigned char)field.p[t->b_to]))
+		t->b_to++;
 }
 
 static const char *
@@ -250,6 +280,17 @@ take_tag(struct arena *a, struct dkim_tags *t, struct str name,
 	return (value.p ? tag_defs[i].take(t, value) : "out of memory");
 }
 
+/* What tags must be to each other. */
+static const char *
+relations(const struct dkim_tags *t)
+{
+	if (!identity_fits(t))
+		return ("i= is not below d=");
+	if (t->have_x && t->t > 0 && t->x <= t->t)
+		return ("x= is not after t=");
+	return (NULL);
+}
+
 bool
 dkim_tags_parse(struct arena *a, struct str value, struct dkim_tags *t,
     const char **why)
@@ -266,73 +307,17 @@ dkim_tags_parse(struct arena *a, struct str value, struct dkim_tags *t,
 		return (false);
 	}
 	/* Read to the end in any case: the report names domain and selector. */
-	while (taglist_next(&l, &name, &v))
+	while (taglist_next(&l, &name, &v)) {
+		if (str_eq(name, STR("b")))
+			note_place(t, value, v);
 		if ((w = take_tag(a, t, name, v, &seen)) != NULL && !first)
 			first = w;
+	}
 	if (l.broken && !first)
 		first = "not a tag list";
 	for (i = 0; i < NTAGS && !first; i++)
 		if (!(seen & 1u << i))
 			first = tag_defs[i].missing;
-	if (!first && !identity_fits(t))
-		first = "i= is not below d=";
-	*why = first;
-	return (first == NULL);
-}
-
-bool
-dkim_key_fits(struct str record, struct str algorithm)
-{
-	struct str k = taglist_get(record, STR("k"));
-
-	if (k.p == NULL)
-		k = STR("rsa");
-	return (str_istarts(algorithm, k) && algorithm.n > k.n &&
-	    algorithm.p[k.n] == '-');
-}
-
-static void
-length_byte(struct dkim_length *n, unsigned char c)
-{
-	n->simple += 2 * n->simple_ends + 1;
-	n->simple_ends = 0;
-	if (c == ' ' || c == '\t') {
-		n->space = true;
-		return;
-	}
-	n->relaxed += 2 * n->relaxed_ends + n->space + 1;
-	n->relaxed_ends = 0;
-	n->space = false;
-}
-
-void
-dkim_length_add(struct dkim_length *n, const void *data, size_t len)
-{
-	const unsigned char *p = data;
-	size_t i;
-
-	for (i = 0; i < len; i++) {
-		if (n->cr && p[i] == '\n') {
-			n->simple_ends++;
-			n->relaxed_ends++;
-			n->space = false;
-			n->cr = false;
-			continue;
-		}
-		if (n->cr)
-			length_byte(n, '\r');
-		n->cr = p[i] == '\r';
-		if (!n->cr)
-			length_byte(n, p[i]);
-	}
-}
-
-/* Trailing empty lines do not count; the last line ends in CRLF (RFC 6376
- * sections 3.4.3 and 3.4.4). */
-uint64_t
-dkim_length_get(const struct dkim_length *n, bool relaxed)
-{
-	if (!relaxed)
-		return (n->simple + 2);
-	return (n->relaxed > 0 ? n->relaxed + 2 : 0);
+	*why = first ? first : relations(t);
+	return (*why == NULL);
 }

@@ -379,7 +379,7 @@ open_services(const struct policy *p, struct buf *err)
 	if (sv->resolver == NULL)
 		return fail(err, "the resolver can't be set up");
 	if (!dkim_global_init())
-		return fail(err, "libopendkim can't be set up");
+		return fail(err, "DKIM can't be set up");
 	if (!dmarc_global_init())
 		return fail(err, "the public suffix list can't be read");
 	return true;

@@ -1,4 +1,4 @@
-/* A message with a DKIM-Signature made of the input, through libopendkim. */
+/* A message with a DKIM-Signature made of the input. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,0 +1,403 @@
+#include "check/dkim_key.h"
+
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "check/taglist.h"
+
+#define DER_MAX (DKIM_KEY_TEXT_MAX / 4 * 3 + 3)
+
+/* --- base64 ------------------------------------------------------------- */
+
+static int
+base64_value(unsigned char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+bool
+dkim_base64_decode(struct str s, unsigned char *out, size_t max, size_t *n)
+{
+	unsigned int bits = 0, held = 0;
+	size_t pad = 0;
+
+	*n = 0;
+	while (pad < 2 && s.n > pad && s.p[s.n - 1 - pad] == '=')
+		pad++;
+	s.n -= pad;
+	if (s.n == 0 || s.n % 4 == 1 || (pad > 0 && (s.n + pad) % 4 != 0))
+		return false;
+	for (size_t i = 0; i < s.n; i++) {
+		int value = base64_value((unsigned char)s.p[i]);
+
+		if (value < 0)
+			return false;
+		held = (held << 6 | (unsigned int)value) & 0xffff;
+		bits += 6;
+		if (bits < 8)
+			continue;
+		bits -= 8;
+		if (*n == max)
+			return false;
+		out[(*n)++] = (unsigned char)(held >> bits);
+	}
+	return true;
+}
+
+void
+dkim_base64_encode(struct buf *out, const unsigned char *data, size_t n)
+{
+	unsigned char text[68];
+	size_t step;
+
+	for (; n > 0; data += step, n -= step) {
+		step = n < 48 ? n : 48;
+		buf_add(out, text,
+		    (size_t)EVP_EncodeBlock(text, data, (int)step));
+	}
+}
+
+/* --- records ------------------------------------------------------------ */
+
+/* Is the word one of the list "a:b:c"? */
+static bool
+list_has(struct str list, struct str word)
+{
+	while (list.p != NULL)
+		if (str_ieq(str_trim(str_cut(list, ':', &list)), word))
+			return true;
+	return false;
+}
+
+static const struct {
+	const char *name;
+	unsigned int bit;
+} record_tags[] = { { "v", 1 }, { "h", 2 }, { "k", 4 }, { "n", 8 }, { "p", 16 },
+	{ "s", 32 }, { "t", 64 }, { "g", 128 } };
+
+#define NTAGS (sizeof(record_tags) / sizeof(record_tags[0]))
+
+/* One tag; g= was taken out by RFC 6376, what is unknown is passed over. */
+static const char *
+take(struct arena *a, struct dkim_record *r, struct str name, struct str value,
+    unsigned int *seen)
+{
+	bool first = *seen == 0;
+	size_t i = 0;
+
+	*seen |= 1u << 31;
+	while (i < NTAGS && !str_eq(name, str_of(record_tags[i].name)))
+		i++;
+	if (i == NTAGS)
+		return NULL;
+	if (*seen & record_tags[i].bit)
+		return "a tag of the key is there twice";
+	*seen |= record_tags[i].bit;
+	switch (*record_tags[i].name) {
+	case 'v':
+		if (!first || !str_eq(value, STR("DKIM1")))
+			return "the key is of another version";
+		break;
+	case 'h':
+		r->h = value;
+		break;
+	case 'k':
+		r->k = value;
+		break;
+	case 'p':
+		r->p = taglist_squeeze(a, value);
+		break;
+	case 's':
+		r->s = value;
+		break;
+	case 't':
+		r->testing = list_has(value, STR("y"));
+		r->strict = list_has(value, STR("s"));
+		break;
+	}
+	return NULL;
+}
+
+const char *
+dkim_record_parse(struct arena *a, struct str text, struct dkim_record *r)
+{
+	struct taglist l = TAGLIST(text);
+	struct str name, value;
+	unsigned int seen = 0;
+	const char *why;
+
+	*r = (struct dkim_record){ .k = STR("rsa") };
+	while (taglist_next(&l, &name, &value))
+		if ((why = take(a, r, name, value, &seen)) != NULL)
+			return why;
+	if (l.broken)
+		return "the key is not a tag list";
+	if (r->p.p == NULL)
+		return "the key has no p=";
+	return r->p.n > 0 ? NULL : "the key was revoked";
+}
+
+const char *
+dkim_record_fits(const struct dkim_record *r, struct str a)
+{
+	ptrdiff_t dash = str_chr(a, '-');
+
+	if (dash < 0 || !str_ieq(str_sub(a, 0, (size_t)dash), r->k))
+		return "the key is of another type";
+	if (r->h.p != NULL &&
+	    !list_has(r->h, str_sub(a, (size_t)dash + 1, a.n)))
+		return "the key is not for this hash";
+	if (r->s.p != NULL && !list_has(r->s, STR("email")) &&
+	    !list_has(r->s, STR("*")))
+		return "the key is not for mail";
+	return NULL;
+}
+
+/* --- keys --------------------------------------------------------------- */
+
+/* SubjectPublicKeyInfo is what everybody publishes, a bare RSAPublicKey what
+ * the RFC's text says. */
+static EVP_PKEY *
+parse_rsa(const unsigned char *der, size_t n)
+{
+	const unsigned char *p = der;
+	EVP_PKEY *key = d2i_PUBKEY(NULL, &p, (long)n);
+
+	if (key == NULL) {
+		p = der;
+		key = d2i_PublicKey(EVP_PKEY_RSA, NULL, &p, (long)n);
+	}
+	if (key != NULL && p == der + n &&
+	    EVP_PKEY_base_id(key) == EVP_PKEY_RSA &&
+	    EVP_PKEY_bits(key) <= DKIM_KEY_BITS_MAX)
+		return key;
+	EVP_PKEY_free(key);
+	return NULL;
+}
+
+static EVP_PKEY *
+key_parse(const struct dkim_record *r)
+{
+	unsigned char der[DER_MAX];
+	size_t n;
+
+	if (r->p.n > DKIM_KEY_TEXT_MAX ||
+	    !dkim_base64_decode(r->p, der, sizeof(der), &n))
+		return NULL;
+	if (str_ieq(r->k, STR("rsa")))
+		return parse_rsa(der, n);
+	if (str_ieq(r->k, STR("ed25519")) && n == 32)
+		return EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, der,
+		    n);
+	return NULL;
+}
+
+/* Where a key may be kept: the place is the hash's of its p=. */
+#define NPLACES 256
+
+struct place {
+	pthread_mutex_t lock;
+	bool rsa;
+	char *text; /* NULL: empty */
+	size_t n;
+	EVP_PKEY *key;
+};
+
+static struct place places[NPLACES] = {
+	[0 ... NPLACES - 1] = { .lock = PTHREAD_MUTEX_INITIALIZER }
+};
+
+static EVP_PKEY *
+place_find(struct place *at, struct str text, bool rsa)
+{
+	EVP_PKEY *key = NULL;
+
+	pthread_mutex_lock(&at->lock);
+	if (at->text != NULL && at->rsa == rsa &&
+	    str_eq((struct str){ at->text, at->n }, text) &&
+	    EVP_PKEY_up_ref(at->key) == 1)
+		key = at->key;
+	pthread_mutex_unlock(&at->lock);
+	return key;
+}
+
+static void
+place_set(struct place *at, char *text, size_t n, EVP_PKEY *key, bool rsa)
+{
+	char *old_text;
+	EVP_PKEY *old;
+
+	pthread_mutex_lock(&at->lock);
+	old_text = at->text;
+	old = at->key;
+	at->text = text;
+	at->n = n;
+	at->key = key;
+	at->rsa = rsa;
+	pthread_mutex_unlock(&at->lock);
+	free(old_text);
+	EVP_PKEY_free(old);
+}
+
+EVP_PKEY *
+dkim_key_get(const struct dkim_record *r)
+{
+	struct place *at = &places[str_hash(r->p) % NPLACES];
+	bool rsa = str_ieq(r->k, STR("rsa"));
+	EVP_PKEY *key = place_find(at, r->p, rsa);
+	char *text;
+
+	if (key != NULL)
+		return key;
+	key = key_parse(r);
+	if (key == NULL || EVP_PKEY_up_ref(key) != 1)
+		return key;
+	text = mem_alloc(r->p.n + 1);
+	memcpy(text, r->p.p, r->p.n);
+	place_set(at, text, r->p.n, key, rsa);
+	return key;
+}
+
+void
+dkim_keys_forget(void)
+{
+	for (size_t i = 0; i < NPLACES; i++)
+		place_set(&places[i], NULL, 0, NULL, false);
+}
+
+void
+dkim_key_free(EVP_PKEY *key)
+{
+	EVP_PKEY_free(key);
+}
+
+static bool
+is_rsa(EVP_PKEY *key)
+{
+	return EVP_PKEY_base_id(key) == EVP_PKEY_RSA;
+}
+
+unsigned int
+dkim_key_bits(EVP_PKEY *key)
+{
+	return is_rsa(key) ? (unsigned int)EVP_PKEY_bits(key) : 0;
+}
+
+static bool
+rsa_verifies(EVP_PKEY_CTX *ctx, const unsigned char *digest, size_t n,
+    const unsigned char *sig, size_t nsig)
+{
+	const EVP_MD *md = n == 20 ? EVP_sha1() : EVP_sha256();
+
+	return ctx != NULL && EVP_PKEY_verify_init(ctx) == 1 &&
+	    EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) == 1 &&
+	    EVP_PKEY_CTX_set_signature_md(ctx, md) == 1 &&
+	    EVP_PKEY_verify(ctx, sig, nsig, digest, n) == 1;
+}
+
+/* Ed25519 takes the hash for the message (RFC 8463 section 3). */
+static bool
+ed_verifies(EVP_MD_CTX *ctx, EVP_PKEY *key, const unsigned char *digest,
+    size_t n, const unsigned char *sig, size_t nsig)
+{
+	return ctx != NULL &&
+	    EVP_DigestVerifyInit(ctx, NULL, NULL, NULL, key) == 1 &&
+	    EVP_DigestVerify(ctx, sig, nsig, digest, n) == 1;
+}
+
+bool
+dkim_key_verifies(EVP_PKEY *key, const unsigned char *digest, size_t n,
+    struct str b)
+{
+	unsigned char sig[DKIM_KEY_BITS_MAX / 8];
+	EVP_PKEY_CTX *rsa;
+	EVP_MD_CTX *ed;
+	size_t nsig;
+	bool ok;
+
+	if (n == 0 || !dkim_base64_decode(b, sig, sizeof(sig), &nsig))
+		return false;
+	if (is_rsa(key)) {
+		rsa = EVP_PKEY_CTX_new(key, NULL);
+		ok = rsa_verifies(rsa, digest, n, sig, nsig);
+		EVP_PKEY_CTX_free(rsa);
+	} else {
+		ed = EVP_MD_CTX_new();
+		ok = ed_verifies(ed, key, digest, n, sig, nsig);
+		EVP_MD_CTX_free(ed);
+	}
+	return ok;
+}
+
+static bool
+rsa_signs(EVP_PKEY *key, const unsigned char *digest, size_t n,
+    unsigned char *sig, size_t *nsig)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
+	bool ok = ctx != NULL && EVP_PKEY_sign_init(ctx) == 1 &&
+	    EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) == 1 &&
+	    EVP_PKEY_CTX_set_signature_md(ctx, EVP_sha256()) == 1 &&
+	    EVP_PKEY_sign(ctx, sig, nsig, digest, n) == 1;
+
+	EVP_PKEY_CTX_free(ctx);
+	return ok;
+}
+
+static bool
+ed_signs(EVP_PKEY *key, const unsigned char *digest, size_t n,
+    unsigned char *sig, size_t *nsig)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	bool ok = ctx != NULL &&
+	    EVP_DigestSignInit(ctx, NULL, NULL, NULL, key) == 1 &&
+	    EVP_DigestSign(ctx, sig, nsig, digest, n) == 1;
+
+	EVP_MD_CTX_free(ctx);
+	return ok;
+}
+
+bool
+dkim_key_signs(EVP_PKEY *key, const unsigned char *digest, size_t n,
+    struct buf *out)
+{
+	unsigned char sig[DKIM_KEY_BITS_MAX / 8];
+	size_t nsig = sizeof(sig);
+
+	if (n == 0 ||
+	    !(is_rsa(key) ? rsa_signs : ed_signs)(key, digest, n, sig, &nsig))
+		return false;
+	dkim_base64_encode(out, sig, nsig);
+	return true;
+}
+
+bool
+dkim_key_text(EVP_PKEY *key, struct buf *out)
+{
+	unsigned char raw[32], *der = NULL;
+	size_t n = sizeof(raw);
+	int length;
+
+	if (!is_rsa(key)) {
+		if (EVP_PKEY_get_raw_public_key(key, raw, &n) != 1)
+			return false;
+		dkim_base64_encode(out, raw, n);
+		return true;
+	}
+	length = i2d_PUBKEY(key, &der);
+	if (length <= 0)
+		return false;
+	dkim_base64_encode(out, der, (size_t)length);
+	OPENSSL_free(der);
+	return true;
+}
