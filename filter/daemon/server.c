@@ -25,18 +25,19 @@
 #include "milter/threads.h"
 #include "score/score.h"
 
-#define STOP_WAIT_MS	1500	/* within the two seconds a stop may take */
-#define ERROR_MAX	(64 * 1024)
+#define STOP_WAIT_MS 1500 /* within the two seconds a stop may take */
+#define ERROR_MAX    (64 * 1024)
 
 static struct {
 	const struct server_options *options;
-	struct services	 services;
-	struct listen	 listen, control;	/* as opened */
-	pthread_mutex_t	 reload_lock;
-	int64_t		 started_ms;
-	atomic_bool	 ending;
-	atomic_bool	 listener_failed;
-	int		 ready_fd;	/* the parent waits here; -1: none */
+	struct services services;
+	struct listen listen, control; /* as opened */
+	pthread_mutex_t reload_lock;
+	int64_t started_ms;
+	atomic_bool ending;
+	atomic_bool listener_failed;
+	int ready_fd; /* the parent waits here; -1: none */
+	enum log_to log_to; /* where our log goes */
 } server = { .reload_lock = PTHREAD_MUTEX_INITIALIZER, .ready_fd = -1 };
 
 /* Says what could not be done, once; the reason may be there already. */
@@ -62,8 +63,9 @@ open_log(const struct policy *p)
 	for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
 		if (str_ieq(str_trim(level), str_of(levels[i])))
 			most = (enum log_level)i;
-	log_open(str_ieq(to, STR("syslog")) ? LOG_TO_SYSLOG : LOG_TO_STDERR,
-	    most);
+	server.log_to =
+	    str_ieq(to, STR("syslog")) ? LOG_TO_SYSLOG : LOG_TO_STDERR;
+	log_open(server.log_to, most);
 }
 
 /* A descriptor for each connection, a few more for everything else. */
@@ -137,6 +139,10 @@ daemonize(void)
 	}
 }
 
+/*
+ * In the background nothing of whoever started us stays open: a script that
+ * reads our output would wait for its end.  A log on stderr keeps stderr.
+ */
 static void
 tell_ready(void)
 {
@@ -148,6 +154,8 @@ tell_ready(void)
 	if ((null = fopen("/dev/null", "r+")) != NULL) {
 		dup2(fileno(null), STDIN_FILENO);
 		dup2(fileno(null), STDOUT_FILENO);
+		if (server.log_to != LOG_TO_STDERR)
+			dup2(fileno(null), STDERR_FILENO);
 		fclose(null);
 	}
 	(void)!write(server.ready_fd, "", 1);
@@ -441,7 +449,7 @@ finish(void)
 	    (long long)metric_get(METRIC_MESSAGES), threads_running(),
 	    drained ? "yes" : "no");
 	if (!drained)
-		_exit(0);	/* those that still run may use the services */
+		_exit(0); /* those that still run may use the services */
 	close_services();
 	return atomic_load(&server.listener_failed) ? 1 : 0;
 }
