@@ -10,7 +10,7 @@ import time
 
 from milterclient import FIELDS, Closed, MilterClient
 from net import wait_for
-from postern import slack
+from postern import slack, values
 
 POLICY = """
 on mail { reject "no" if sender = "bad@example.org" }
@@ -233,3 +233,19 @@ def test_a_connection_of_many_messages(postern, milter):
             assert client.end() == "a"
         client.quit()
     assert daemon.metric("arena_overflows") == 0
+
+
+def test_a_long_stranger_hides_no_verdict(postern, milter):
+    daemon = postern('on rcpt { reject "no, {helo} {sender} {rcpt}" }\n')
+    with connected(milter) as client:
+        client.put(b"H", b"\xff" * 600 + b"\0")
+        client.macros(b"M", i="\x01" * 600, auth_authen="\x02" * 600)
+        client.put(b"M", b"<" + b"\xfe" * 600 + b"@example.org>\0")
+        client.put(b"R", b"<" + b"\xfd" * 600 + b"@example.net>\0")
+        assert client.answer() == "y"
+    line, = daemon.wait_log("event=refused")
+    found = values(line)
+    assert found["verdict"] == "reject" and found["stage"] == "rcpt"
+    assert found["rule"].endswith(":6") and found["reply"].startswith("550")
+    assert "truncated" not in found
+    assert found["from"].startswith(r"\xfe") and len(line) < 8000
