@@ -249,3 +249,53 @@ def test_a_long_stranger_hides_no_verdict(postern, milter):
     assert found["rule"].endswith(":6") and found["reply"].startswith("550")
     assert "truncated" not in found
     assert found["from"].startswith(r"\xfe") and len(line) < 8000
+
+
+# --- the control socket ---------------------------------------------------
+
+def test_a_slow_admin_holds_up_nobody(postern):
+    daemon = postern(POLICY)
+    with socket.socket(socket.AF_UNIX) as slow:
+        slow.connect(daemon.control)
+
+        def drip():
+            try:
+                while True:
+                    slow.send(b"s")
+                    time.sleep(0.3)
+            except OSError:
+                pass
+        dripper = threading.Thread(target=drip, daemon=True)
+        dripper.start()
+        began = time.monotonic()
+        assert daemon.cli("status").returncode == 0
+        assert time.monotonic() - began < 2.5 * slack()
+        dripper.join(5)
+
+
+def test_a_silent_admin_does_not_hold_up_the_end(postern):
+    daemon = postern(POLICY)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.connect(daemon.control)
+        time.sleep(0.2)
+        assert daemon.stop(within=1.0) < 1.0 * slack()
+
+
+def test_garbage_on_the_control_socket(postern):
+    daemon = postern(POLICY)
+    for data in (b"\n", b"\0\n", b"x" * 5000, b"\xff\n", b"status\0x\n",
+                 b"GET / HTTP/1.1\r\n\r\n", b"GET /metrics", b"",
+                 b"reload x\n"):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(10)
+            sock.connect(daemon.control)
+            sock.sendall(data)
+            sock.shutdown(socket.SHUT_WR)
+            answer = b""
+            try:
+                while got := sock.recv(65536):
+                    answer += got
+            except ConnectionResetError:
+                pass    # It had not read all that we said.
+            assert not answer.startswith(b"ok"), (data, answer)
+    assert daemon.cli("status").returncode == 0
