@@ -24,6 +24,7 @@ struct conn {
 	struct session	*session;	/* NULL before xxfi_connect */
 	struct offer	 offer;
 	struct policy	*policy;	/* what was negotiated for */
+	struct conn	*next;		/* in glue.left */
 };
 
 static struct {
@@ -32,7 +33,9 @@ static struct {
 	struct policy	*policy;
 	atomic_bool	 stopping;
 	atomic_bool	 hurried;	/* what callbacks waited for is lost */
+	atomic_bool	 gone;		/* nothing shared is there any more */
 	atomic_int	 busy;		/* callbacks that run now */
+	struct conn	*left;		/* closed too late; under the lock */
 } glue = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 struct policy *
@@ -391,14 +394,30 @@ on_abort(SMFICTX *ctx)
 	return leave(SMFIS_CONTINUE);
 }
 
+/* What it refers to may be freed by now: it ends with the process. */
+static void
+conn_leave(struct conn *c)
+{
+	pthread_mutex_lock(&glue.lock);
+	c->next = glue.left;
+	glue.left = c;
+	pthread_mutex_unlock(&glue.lock);
+}
+
+/* Goes on while the daemon is ending, so that reservations are given back. */
 static sfsistat
 on_close(SMFICTX *ctx)
 {
 	struct conn *c = conn_get(ctx);
 
-	if (c == NULL || !enter())
+	if (c == NULL)
 		return SMFIS_CONTINUE;
 	smfi_setpriv(ctx, NULL);
+	atomic_fetch_add(&glue.busy, 1);
+	if (atomic_load(&glue.gone)) {
+		conn_leave(c);
+		return leave(SMFIS_CONTINUE);
+	}
 	if (c->session != NULL)
 		road_end(&c->session);
 	policy_release(&c->policy);
@@ -467,9 +486,13 @@ glue_stop(int ms)
 {
 	/* Not smfi_stop(): it waits up to five seconds for the listener. */
 	atomic_store(&glue.stopping, true);
-	if (glue_drain(ms * 2 / 3))
-		return true;
-	atomic_store(&glue.hurried, true);
-	resolver_hurry(glue.services->resolver);
-	return glue_drain(ms / 3);
+	if (!glue_drain(ms * 2 / 3)) {
+		atomic_store(&glue.hurried, true);
+		resolver_hurry(glue.services->resolver);
+		if (!glue_drain(ms / 6))
+			return false;
+	}
+	/* Connections that close after this leave everything alone. */
+	atomic_store(&glue.gone, true);
+	return glue_drain(ms / 6);
 }

@@ -77,7 +77,7 @@ def test_more_connections_than_descriptors(postern, milter):
     assert 20 < len(clients) < 64 and refused > 80
     # It neither turns in circles nor fills the log.
     assert cpu(daemon.pid) - before < 1 * slack()
-    assert 1 <= len(daemon.log('what="too many connections"')) < 10
+    assert 1 <= len(daemon.wait_log('what="too many connections"')) < 10
     for client in clients:
         client.quit()
     daemon.wait_metric("connections_open", 0)
