@@ -185,17 +185,19 @@ reload(struct buf *out)
 {
 	struct diag *diag = diag_new();
 	struct policy *new, *old;
+	struct str first, rest;
 	bool ok;
 
 	pthread_mutex_lock(&server.reload_lock);
 	new = policy_load(server.options->conf, server.options->shadow, diag);
 	diag_print(diag, out);
+	first = str_cut(buf_str(out), '\n', &rest);
 	ok = new != NULL;
 	if (!ok) {
 		metric_inc(METRIC_RELOADS_FAILED);
-		log_event(LOG_EV_RELOAD_FAILED, "conf=%s mistakes=%zu first=%s",
-		    server.options->conf, diag_errors(diag),
-		    out->n ? out->p : "");
+		log_event(LOG_EV_RELOAD_FAILED,
+		    "conf=%s mistakes=%zu first=%.*s", server.options->conf,
+		    diag_errors(diag), STR_FMT(first));
 		buf_adds(out, "the running policy stays in force\n");
 	} else {
 		old = glue_policy();
@@ -407,7 +409,6 @@ close_services(void)
 static bool
 open_sockets(int *fd, int *control_fd, struct buf *err)
 {
-	*control_fd = -1;
 	if ((*fd = socket_listen(&server.listen, err)) == -1)
 		return false;
 	if (server.control.kind == LISTEN_OFF)
@@ -437,6 +438,7 @@ start_threads(int fd, int control_fd, struct policy *p, struct buf *err)
 static int
 finish(void)
 {
+	int status = atomic_load(&server.listener_failed) ? 1 : 0;
 	bool drained;
 
 	socket_notify("STOPPING=1");
@@ -449,9 +451,9 @@ finish(void)
 	    (long long)metric_get(METRIC_MESSAGES), threads_running(),
 	    drained ? "yes" : "no");
 	if (!drained)
-		_exit(0); /* those that still run may use the services */
+		_exit(status); /* those that run may use the services */
 	close_services();
-	return atomic_load(&server.listener_failed) ? 1 : 0;
+	return status;
 }
 
 /* Sockets first, while we may; nothing else as root. */
@@ -459,14 +461,19 @@ static bool
 start(struct policy *p)
 {
 	struct buf err = BUF_INIT(ERROR_MAX);
-	int fd, control_fd;
+	int fd = -1, control_fd = -1;
 	bool ok;
 
 	ok = open_sockets(&fd, &control_fd, &err) &&
 	    drop_privileges(p->settings.text[SETTING_USER], &err) &&
 	    open_services(p, &err) && start_threads(fd, control_fd, p, &err);
-	if (!ok)
+	if (!ok) {
 		fprintf(stderr, "postern: %s\n", err.p);
+		if (fd != -1)
+			socket_remove(&server.listen);
+		if (control_fd != -1)
+			socket_remove(&server.control);
+	}
 	buf_free(&err);
 	return ok;
 }
