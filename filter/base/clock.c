@@ -12,7 +12,7 @@ clock_us(clockid_t id)
 	struct timespec ts;
 
 	clock_gettime(id, &ts);
-	return ((int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 int64_t
@@ -20,7 +20,7 @@ clock_wall_ms(void)
 {
 	int64_t fake = atomic_load(&fake_wall);
 
-	return (fake >= 0 ? fake : clock_us(CLOCK_REALTIME) / 1000);
+	return fake >= 0 ? fake : clock_us(CLOCK_REALTIME) / 1000;
 }
 
 int64_t
@@ -29,14 +29,14 @@ clock_mono_us(void)
 	int64_t fake = atomic_load(&fake_wall);
 
 	if (fake >= 0)
-		return ((fake - atomic_load(&fake_gap)) * 1000);
-	return (clock_us(CLOCK_MONOTONIC));
+		return (fake - atomic_load(&fake_gap)) * 1000;
+	return clock_us(CLOCK_MONOTONIC);
 }
 
 int64_t
 clock_mono_ms(void)
 {
-	return (clock_mono_us() / 1000);
+	return clock_mono_us() / 1000;
 }
 
 void
@@ -58,12 +58,12 @@ clock_fake_advance(int64_t ms)
 bool
 clock_is_fake(void)
 {
-	return (atomic_load(&fake_wall) >= 0);
+	return atomic_load(&fake_wall) >= 0;
 }
 
 struct timespec
 clock_timespec(int64_t mono_ms)
 {
-	return ((struct timespec){ .tv_sec = mono_ms / 1000,
-	    .tv_nsec = mono_ms % 1000 * 1000000 });
+	return (struct timespec){ .tv_sec = mono_ms / 1000,
+		.tv_nsec = mono_ms % 1000 * 1000000 };
 }

@@ -37,9 +37,9 @@ static DKIM_LIB *library;
 static bool
 same_key(const struct track *t, DKIM_SIGINFO *sig)
 {
-	return (t->live &&
+	return t->live &&
 	    str_ieq(t->tags.s, str_of((char *)dkim_sig_getselector(sig))) &&
-	    str_ieq(t->tags.d, str_of((char *)dkim_sig_getdomain(sig))));
+	    str_ieq(t->tags.d, str_of((char *)dkim_sig_getdomain(sig)));
 }
 
 /*
@@ -53,8 +53,8 @@ choose_key(const struct dns_answer *answer, struct str algorithm)
 
 	for (i = 0; i < answer->count; i++)
 		if (dkim_key_fits(answer->records[i].data, algorithm))
-			return (answer->records[i].data);
-	return (STR_NONE);
+			return answer->records[i].data;
+	return STR_NONE;
 }
 
 /*
@@ -76,21 +76,21 @@ key_lookup(DKIM *handle, DKIM_SIGINFO *sig, u_char *buf, size_t buflen)
 		t->key != NULL && !t->asked))
 		t++;
 	if (t == state->tracks + state->ntracks)
-		return (DKIM_CBSTAT_NOTFOUND);
+		return DKIM_CBSTAT_NOTFOUND;
 	t->asked = true;
 	answer = lookup_wait(t->key, state->deadline);
 	t->key_status = answer->status;
 	if (answer->status != DNS_OK)
-		return (DKIM_CBSTAT_NOTFOUND);
+		return DKIM_CBSTAT_NOTFOUND;
 	key = choose_key(answer, algorithm);
 	if (key.p == NULL || key.n >= buflen) {
 		t->key_problem = key.p ? "the key is too long" :
 					 "the key is of another type";
-		return (DKIM_CBSTAT_NOTFOUND);
+		return DKIM_CBSTAT_NOTFOUND;
 	}
 	memcpy(buf, key.p, key.n);
 	buf[key.n] = '\0';
-	return (DKIM_CBSTAT_CONTINUE);
+	return DKIM_CBSTAT_CONTINUE;
 }
 
 bool
@@ -103,16 +103,16 @@ dkim_global_init(void)
 
 	library = dkim_init(NULL, NULL);
 	if (library == NULL)
-		return (false);
+		return false;
 	if (dkim_options(library, DKIM_OP_SETOPT, DKIM_OPTS_FLAGS, &flags,
 		sizeof(flags)) != DKIM_STAT_OK ||
 	    dkim_options(library, DKIM_OP_SETOPT, DKIM_OPTS_MINKEYBITS,
 		&least_bits, sizeof(least_bits)) != DKIM_STAT_OK ||
 	    dkim_set_key_lookup(library, key_lookup) != DKIM_STAT_OK) {
 		dkim_global_free();
-		return (false);
+		return false;
 	}
-	return (true);
+	return true;
 }
 
 void
@@ -140,17 +140,17 @@ state_get(struct txn *txn)
 	struct dkim_state *state;
 
 	if (*r)
-		return ((*r)->state);
+		return (*r)->state;
 	state = arena_alloc(txn->arena, sizeof(*state));
 	*r = arena_alloc(txn->arena, sizeof(**r));
 	if (*r == NULL || state == NULL ||
 	    !arena_cleanup(txn->arena, handle_free, state)) {
 		*r = NULL;
-		return (NULL);
+		return NULL;
 	}
 	state->resolver = txn->checks->services->resolver;
 	(*r)->state = state;
-	return (state);
+	return state;
 }
 
 static void
@@ -240,13 +240,13 @@ is_shown(const struct dkim_state *state, const struct header *h)
 	size_t i;
 
 	if (h->name.n == 0 || h->value.p == NULL)
-		return (false);
+		return false;
 	if (!str_ieq(h->name, STR("DKIM-Signature")))
-		return (true);
+		return true;
 	for (i = 0; i < state->ntracks; i++)
 		if (state->tracks[i].nth == h->nth)
-			return (state->tracks[i].live);
-	return (false);
+			return state->tracks[i].live;
+	return false;
 }
 
 static void
@@ -368,7 +368,7 @@ judge_error(struct track *t, int error)
 static bool
 is_temporary(enum dns_status status)
 {
-	return (status == DNS_SERVFAIL || status == DNS_TIMEOUT);
+	return status == DNS_SERVFAIL || status == DNS_TIMEOUT;
 }
 
 /*
@@ -454,15 +454,15 @@ dkim_check(struct txn *txn)
 	struct dkim_state *state;
 
 	if (r && r->result != AUTH_UNKNOWN)
-		return (r);
+		return r;
 	dkim_feed_eoh(txn);
 	state = state_get(txn);
 	if (state == NULL || arena_overflowed(txn->arena))
-		return (NULL);
+		return NULL;
 	state->deadline = check_deadline(txn->session);
 	judge_all(state, &txn->headers);
 	handle_free(state);
 	r = txn->checks->dkim;
 	choose_best(r);
-	return (r);
+	return r;
 }

@@ -20,7 +20,7 @@ static const char *const policy_words[] = {
 const char *
 dmarc_policy_word(enum dmarc_policy policy)
 {
-	return (policy_words[policy]);
+	return policy_words[policy];
 }
 
 /* The newest of Debian's file and the list that libpsl was built with. */
@@ -28,7 +28,7 @@ bool
 dmarc_global_init(void)
 {
 	suffixes = psl_latest(NULL);
-	return (suffixes != NULL);
+	return suffixes != NULL;
 }
 
 void
@@ -46,13 +46,13 @@ dmarc_org_domain(struct arena *a, struct str domain)
 
 	if (name.p == NULL || name.n == 0 || name.p[0] == '[' ||
 	    suffixes == NULL)
-		return (STR(""));
+		return STR("");
 	/* The length as a bound: text in an arena may lack its NUL. */
 	name = arena_str(a, name);
 	if (name.p == NULL)
-		return (STR(""));
+		return STR("");
 	org = psl_registrable_domain(suffixes, name.p);
-	return (org ? str_of(org) : STR(""));
+	return org ? str_of(org) : STR("");
 }
 
 /* The domains that From names, each once. */
@@ -108,7 +108,7 @@ find_author(struct txn *txn, struct author *author)
 static struct str
 record_name(struct arena *a, struct str domain)
 {
-	return (arena_printf(a, "_dmarc.%.*s", STR_FMT(domain)));
+	return arena_printf(a, "_dmarc.%.*s", STR_FMT(domain));
 }
 
 static void
@@ -150,15 +150,15 @@ fetch_record(struct txn *txn, struct str domain, struct dmarc_record *record,
 	size_t i, n = 0;
 
 	if (name.p == NULL)
-		return (AUTH_TEMPERROR);
+		return AUTH_TEMPERROR;
 	answer = resolver_ask(txn->checks->services->resolver, name, DNS_TXT,
 	    check_deadline(txn->session), &lookup);
 	if (!check_keep_lookup(txn->arena, lookup))
-		return (AUTH_TEMPERROR);
+		return AUTH_TEMPERROR;
 	if (answer->status == DNS_SERVFAIL || answer->status == DNS_TIMEOUT) {
 		r->problem = arena_printf(txn->arena, "%s: %.*s",
 		    dns_status_word(answer->status), STR_FMT(name));
-		return (AUTH_TEMPERROR);
+		return AUTH_TEMPERROR;
 	}
 	for (i = 0; i < answer->count; i++)
 		if (dmarc_record_is(answer->records[i].data)) {
@@ -166,15 +166,15 @@ fetch_record(struct txn *txn, struct str domain, struct dmarc_record *record,
 			n++;
 		}
 	if (n == 0)
-		return (AUTH_NONE);
+		return AUTH_NONE;
 	r->problem = STR("several DMARC records");
 	if (n > 1)
-		return (AUTH_PERMERROR);
+		return AUTH_PERMERROR;
 	r->problem = STR("the DMARC record has no valid policy");
 	if (!dmarc_record_parse(found, record))
-		return (AUTH_PERMERROR);
+		return AUTH_PERMERROR;
 	r->problem = STR("");
-	return (AUTH_PASS);
+	return AUTH_PASS;
 }
 
 /* Section 3.1: strict is the same name, relaxed the same organization. */
@@ -183,9 +183,9 @@ aligned(struct txn *txn, const struct dmarc_result *r, struct str domain,
     bool strict)
 {
 	if (str_ieq(domain, r->domain))
-		return (true);
-	return (!strict && r->org.n > 0 &&
-	    str_eq(dmarc_org_domain(txn->arena, domain), r->org));
+		return true;
+	return !strict && r->org.n > 0 &&
+	    str_eq(dmarc_org_domain(txn->arena, domain), r->org);
 }
 
 /* What aligned identifiers say: pass, temperror, or fail. */
@@ -195,11 +195,11 @@ ask_spf(struct txn *txn, const struct dmarc_result *r, bool strict)
 	const struct spf_result *spf = spf_check(txn);
 
 	if (spf == NULL)
-		return (AUTH_TEMPERROR);
+		return AUTH_TEMPERROR;
 	if ((spf->result == AUTH_PASS || spf->result == AUTH_TEMPERROR) &&
 	    aligned(txn, r, spf->domain, strict))
-		return (spf->result);
-	return (AUTH_FAIL);
+		return spf->result;
+	return AUTH_FAIL;
 }
 
 static enum auth_result
@@ -210,16 +210,16 @@ ask_dkim(struct txn *txn, const struct dmarc_result *r, bool strict)
 	enum auth_result best = AUTH_FAIL;
 
 	if (dkim == NULL)
-		return (AUTH_TEMPERROR);
+		return AUTH_TEMPERROR;
 	for (s = dkim->signatures; s; s = s->next) {
 		if ((s->result != AUTH_PASS && s->result != AUTH_TEMPERROR) ||
 		    !aligned(txn, r, s->domain, strict))
 			continue;
 		if (s->result == AUTH_PASS)
-			return (AUTH_PASS);
+			return AUTH_PASS;
 		best = AUTH_TEMPERROR;
 	}
-	return (best);
+	return best;
 }
 
 /* FNV-1a: the same in every process, unlike str_hash(). */
@@ -230,7 +230,7 @@ hash_add(uint32_t hash, struct str s)
 
 	for (i = 0; i < s.n; i++)
 		hash = (hash ^ (unsigned char)s.p[i]) * 16777619u;
-	return (hash);
+	return hash;
 }
 
 /* Section 6.6.4: outside of the sample the next milder policy holds. */
@@ -245,7 +245,7 @@ sampled(const struct headers *headers, enum dmarc_policy policy,
 	size_t i;
 
 	if (policy == DMARC_NONE || percent >= 100)
-		return (policy);
+		return policy;
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		h = header_get(headers, str_of(names[i]), 1);
 		if (h)
@@ -253,8 +253,8 @@ sampled(const struct headers *headers, enum dmarc_policy policy,
 	}
 	hash ^= hash >> 16;
 	if (hash % 100 < percent)
-		return (policy);
-	return (policy == DMARC_REJECT ? DMARC_QUARANTINE : DMARC_NONE);
+		return policy;
+	return policy == DMARC_REJECT ? DMARC_QUARANTINE : DMARC_NONE;
 }
 
 /* One From domain. */
@@ -295,15 +295,15 @@ badness(const struct dmarc_result *r)
 {
 	switch (r->result) {
 	case AUTH_FAIL:
-		return (10 + (int)r->policy);
+		return 10 + (int)r->policy;
 	case AUTH_TEMPERROR:
-		return (4);
+		return 4;
 	case AUTH_PERMERROR:
-		return (3);
+		return 3;
 	case AUTH_NONE:
-		return (2);
+		return 2;
 	default:
-		return (1);
+		return 1;
 	}
 }
 
@@ -337,13 +337,13 @@ dmarc_check(struct txn *txn)
 	struct dmarc_result *r;
 
 	if (checks->dmarc)
-		return (checks->dmarc);
+		return checks->dmarc;
 	r = arena_alloc(txn->arena, sizeof(*r));
 	if (r == NULL)
-		return (NULL);
+		return NULL;
 	check_author(txn, r);
 	if (arena_overflowed(txn->arena))
-		return (NULL);
+		return NULL;
 	checks->dmarc = r;
-	return (r);
+	return r;
 }

@@ -8,8 +8,8 @@ dmarc_record_is(struct str txt)
 	struct taglist l = TAGLIST(txt);
 	struct str name, value;
 
-	return (taglist_next(&l, &name, &value) && str_ieq(name, STR("v")) &&
-	    str_eq(value, STR("DMARC1")));
+	return taglist_next(&l, &name, &value) && str_ieq(name, STR("v")) &&
+	    str_eq(value, STR("DMARC1"));
 }
 
 static bool
@@ -22,9 +22,9 @@ policy_parse(struct str value, enum dmarc_policy *out)
 	for (i = 0; i < 3; i++)
 		if (str_ieq(value, str_of(dmarc_policy_word(all[i])))) {
 			*out = all[i];
-			return (true);
+			return true;
 		}
-	return (false);
+	return false;
 }
 
 /* Is there one report address that could be used?  "mailto:a@b, ..." */
@@ -37,9 +37,9 @@ has_reports(struct str rua)
 		uri = str_trim(str_cut(rest, ',', &rest));
 		if (str_istarts(uri, STR("mailto:")) && uri.n > 9 &&
 		    str_chr(uri, '@') > 7)
-			return (true);
+			return true;
 	}
-	return (false);
+	return false;
 }
 
 static void
@@ -85,14 +85,14 @@ dmarc_record_parse(struct str txt, struct dmarc_record *r)
 
 	*r = (struct dmarc_record){ .percent = 100 };
 	if (!dmarc_record_is(txt))
-		return (false);
+		return false;
 	while (taglist_next(&l, &name, &value))
 		take_tag(r, &seen, name, value);
 	if (!seen.p || seen.bad_policy) {
 		r->policy = r->subdomains = DMARC_NONE;
-		return (seen.reports);
+		return seen.reports;
 	}
 	if (!seen.sp)
 		r->subdomains = r->policy;
-	return (true);
+	return true;
 }

@@ -17,7 +17,7 @@ begin(struct str zone, struct str message)
 	f.services.resolver = fixture_resolver(zone);
 	fixture_begin(&f, 100);
 	fixture_message(&f, message);
-	return (f);
+	return f;
 }
 
 static void
@@ -240,12 +240,12 @@ next_state(struct str *rest)
 	size_t i;
 
 	if (at < 0)
-		return (NULL);
+		return NULL;
 	*rest = str_sub(*rest, (size_t)at + mark.n, rest->n);
 	for (i = 0; i < 3; i++)
 		if (str_starts(*rest, str_of(states[i].word)))
-			return (states[i].result);
-	return ("unknown");
+			return states[i].result;
+	return "unknown";
 }
 
 static void
@@ -331,9 +331,9 @@ collection_zone(const char *path, struct buf *zone)
 static bool
 is_draft(struct str name)
 {
-	return (str_find(name, STR("ietf0")) >= 0 ||
+	return str_find(name, STR("ietf0")) >= 0 ||
 	    str_starts(name, STR("no_body")) ||
-	    str_eq(name, STR("multiple_1.txt")));
+	    str_eq(name, STR("multiple_1.txt"));
 }
 
 /*
@@ -489,7 +489,7 @@ work_on(void *arg)
 		w->passed += r && r->result == AUTH_PASS;
 		fixture_end(&f);
 	}
-	return (NULL);
+	return NULL;
 }
 
 /* One library and one resolver, a message a thread. */
@@ -534,7 +534,7 @@ length_of(const char *text, bool relaxed)
 
 	for (i = 0; text[i]; i++)
 		dkim_length_add(&n, text + i, 1);
-	return (dkim_length_get(&n, relaxed));
+	return dkim_length_get(&n, relaxed);
 }
 
 static void
@@ -557,7 +557,7 @@ run(const char *command)
 {
 	FILE *p = popen(command, "r");
 
-	return (p ? pclose(p) : -1);
+	return p ? pclose(p) : -1;
 }
 
 static int
@@ -568,14 +568,14 @@ setup(void **state)
 
 	(void)state;
 	if (!dkim_global_init() || mkdtemp(work) == NULL)
-		return (-1);
+		return -1;
 	snprintf(command, sizeof(command),
 	    "/usr/bin/python3 tests/unit/dkim_oracle.py make %s", work);
 	status = run(command);
 	have_oracle = status == 0;
 	if (status != 0 && WEXITSTATUS(status) != 77)
-		return (-1);
-	return (0);
+		return -1;
+	return 0;
 }
 
 static int
@@ -586,7 +586,7 @@ teardown(void **state)
 	(void)state;
 	dkim_global_free();
 	snprintf(command, sizeof(command), "rm -r %s", work);
-	return (run(command));
+	return run(command);
 }
 
 int
@@ -609,5 +609,5 @@ main(void)
 		cmocka_unit_test(test_canonical_length),
 	};
 
-	return (cmocka_run_group_tests(tests, setup, teardown));
+	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -208,7 +208,7 @@ sample(int n)
 	preset(&f, &row);
 	policy = dmarc_check(f.txn)->policy;
 	fixture_end(&f);
-	return (policy);
+	return policy;
 }
 
 static void
@@ -323,7 +323,7 @@ setup(void **state)
 {
 	(void)state;
 	services.resolver = fixture_resolver(STR(zone));
-	return (dmarc_global_init() ? 0 : -1);
+	return dmarc_global_init() ? 0 : -1;
 }
 
 static int
@@ -332,7 +332,7 @@ teardown(void **state)
 	(void)state;
 	dmarc_global_free();
 	resolver_free(&services.resolver);
-	return (0);
+	return 0;
 }
 
 int
@@ -346,5 +346,5 @@ main(void)
 		cmocka_unit_test(test_record),
 	};
 
-	return (cmocka_run_group_tests(tests, setup, teardown));
+	return cmocka_run_group_tests(tests, setup, teardown);
 }
