@@ -201,7 +201,7 @@ test_aimed_names(void **state)
 	(void)state;
 	memset(name, 'a', sizeof(name));
 	for (unsigned int i = 0; made < HEADER_MAX_COUNT; i++) {
-		for (int k = 0; k < 4; k++)
+		for (int k = 0; k < 5; k++)
 			name[990 + k] = (char)('a' + (i >> 4 * k & 15));
 		if (known_hash(name, sizeof(name)) != 7)
 			continue;
