@@ -25,19 +25,19 @@
 #include "milter/threads.h"
 #include "score/score.h"
 
-#define STOP_WAIT_MS 1500 /* within the two seconds a stop may take */
-#define ERROR_MAX    (64 * 1024)
+#define STOP_WAIT_MS	1500	/* within the two seconds a stop may take */
+#define ERROR_MAX	(64 * 1024)
 
 static struct {
 	const struct server_options *options;
-	struct services services;
-	struct listen listen, control; /* as opened */
-	pthread_mutex_t reload_lock;
-	int64_t started_ms;
-	atomic_bool ending;
-	atomic_bool listener_failed;
-	int ready_fd; /* the parent waits here; -1: none */
-	enum log_to log_to; /* where our log goes */
+	struct services	 services;
+	struct listen	 listen, control;	/* as opened */
+	pthread_mutex_t	 reload_lock;
+	int64_t		 started_ms;
+	atomic_bool	 ending;
+	atomic_bool	 listener_failed;
+	int		 ready_fd;	/* the parent waits here; -1: none */
+	enum log_to	 log_to;	/* where our log goes */
 } server = { .reload_lock = PTHREAD_MUTEX_INITIALIZER, .ready_fd = -1 };
 
 /* Says what could not be done, once; the reason may be there already. */

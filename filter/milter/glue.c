@@ -85,6 +85,17 @@ leave(sfsistat answer)
 	return answer;
 }
 
+/*
+ * The same where the MTA may have been told (`step', SMFIP_NR_*) not to wait:
+ * libmilter complains in the log about every other answer there.
+ */
+static sfsistat
+leave_step(const struct conn *c, unsigned long step, sfsistat answer)
+{
+	answer = leave(answer);
+	return (c->offer.protocol & step) != 0 ? SMFIS_NOREPLY : answer;
+}
+
 static struct conn *
 conn_get(SMFICTX *ctx)
 {
@@ -241,7 +252,7 @@ on_connect(SMFICTX *ctx, char *host, _SOCK_ADDR *sa)
 	/* smfi_setreply() is not allowed here: the MTA has its own text. */
 	if (d.action == ACTION_REJECT)
 		return leave(SMFIS_REJECT);
-	return leave(
+	return leave_step(c, SMFIP_NR_CONN,
 	    d.action == ACTION_TEMPFAIL ? SMFIS_TEMPFAIL : SMFIS_CONTINUE);
 }
 
@@ -256,7 +267,7 @@ on_helo(SMFICTX *ctx, char *name)
 	if (c == NULL || c->session == NULL)
 		return no_session("helo");
 	road_helo(c->session, str_of(name), &d);
-	return leave(answer(ctx, &d));
+	return leave_step(c, SMFIP_NR_HELO, answer(ctx, &d));
 }
 
 /*
@@ -302,7 +313,7 @@ on_mail(SMFICTX *ctx, char **argv)
 	road_mail(c->session, p, &sender, &d);
 	if (p != NULL)
 		policy_release(&p);
-	return leave(answer(ctx, &d));
+	return leave_step(c, SMFIP_NR_MAIL, answer(ctx, &d));
 }
 
 static sfsistat
@@ -318,7 +329,7 @@ on_rcpt(SMFICTX *ctx, char **argv)
 		return no_session("rcpt");
 	refused = str_eq(macro(ctx, "{rcpt_mailer}"), STR("error"));
 	road_rcpt(c->session, str_of(argv[0]), refused, &d);
-	return leave(answer(ctx, &d));
+	return leave_step(c, SMFIP_NR_RCPT, answer(ctx, &d));
 }
 
 static sfsistat
@@ -332,7 +343,7 @@ on_header(SMFICTX *ctx, char *name, char *value)
 		return no_session("header");
 	/* A full arena is answered at the end of the message. */
 	(void)road_header(c->session, str_of(name), str_of(value));
-	return leave(SMFIS_CONTINUE);
+	return leave_step(c, SMFIP_NR_HDR, SMFIS_CONTINUE);
 }
 
 static sfsistat
@@ -345,7 +356,7 @@ on_eoh(SMFICTX *ctx)
 	if (c == NULL || c->session == NULL)
 		return no_session("eoh");
 	road_eoh(c->session);
-	return leave(SMFIS_CONTINUE);
+	return leave_step(c, SMFIP_NR_EOH, SMFIS_CONTINUE);
 }
 
 static sfsistat
@@ -360,9 +371,7 @@ on_body(SMFICTX *ctx, unsigned char *chunk, size_t len)
 		return no_session("body");
 	more = road_body(c->session, chunk, len);
 	/* Only an MTA that waits for a reply can be told to skip the rest. */
-	return leave(more || (c->offer.protocol & SMFIP_NR_BODY) != 0 ?
-		SMFIS_CONTINUE :
-		SMFIS_SKIP);
+	return leave_step(c, SMFIP_NR_BODY, more ? SMFIS_CONTINUE : SMFIS_SKIP);
 }
 
 static sfsistat
