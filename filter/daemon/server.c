@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <pwd.h>
@@ -78,6 +79,18 @@ raise_limits(void)
 		rl.rlim_cur = rl.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &rl);
 	}
+}
+
+/*
+ * A large message's memory goes back to the system with the message.  Left
+ * alone, the allocator keeps it from the second one on, for each thread that
+ * had one.
+ */
+static void
+return_memory(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 512 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
 }
 
 /* "USER" or "USER:GROUP"; without the setting nothing changes. */
@@ -509,6 +522,7 @@ server_run(const struct server_options *options)
 	server.options = options;
 	server.started_ms = clock_wall_ms();
 	raise_limits();
+	return_memory();
 	p = policy_load(options->conf, options->shadow, diag);
 	diag_print(diag, &out);
 	if (out.n > 0)

@@ -251,6 +251,29 @@ def test_a_long_stranger_hides_no_verdict(postern, milter):
     assert found["from"].startswith(r"\xfe") and len(line) < 8000
 
 
+def test_memory_goes_with_the_message(postern, milter):
+    daemon = postern(POLICY)
+    line = b"x" * 70 + b"\r\n"
+    before = resident(daemon.pid)
+
+    def large():
+        with connected(milter) as client:
+            assert client.helo() == client.mail() == client.rcpt() == "c"
+            assert client.content(FIELDS, line * (20_000_000 // 72)) == "c"
+            answers.append(client.end())
+            client.quit()
+    answers = []
+    senders = [threading.Thread(target=large) for _ in range(4)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+    assert answers == ["a"] * 4
+    daemon.wait_metric("connections_open", 0)
+    if slack() == 1:    # A sanitizer keeps what was freed.
+        assert resident(daemon.pid) - before < 30e6
+
+
 # --- the control socket ---------------------------------------------------
 
 def test_a_slow_admin_holds_up_nobody(postern):
