@@ -10,7 +10,7 @@ static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 static size_t
 addr_len(const struct addr *a)
 {
-	return (a->family == ADDR_V4 ? 4 : a->family == ADDR_V6 ? 16 : 0);
+	return a->family == ADDR_V4 ? 4 : a->family == ADDR_V6 ? 16 : 0;
 }
 
 static struct addr
@@ -19,7 +19,7 @@ addr_of_v4(const void *bytes)
 	struct addr a = { .family = ADDR_V4 };
 
 	memcpy(a.b, bytes, 4);
-	return (a);
+	return a;
 }
 
 static struct addr
@@ -28,9 +28,9 @@ addr_of_v6(const void *bytes)
 	struct addr a = { .family = ADDR_V6 };
 
 	if (memcmp(bytes, mapped, sizeof(mapped)) == 0)
-		return (addr_of_v4((const char *)bytes + sizeof(mapped)));
+		return addr_of_v4((const char *)bytes + sizeof(mapped));
 	memcpy(a.b, bytes, 16);
-	return (a);
+	return a;
 }
 
 /* *was_v6: written as IPv6, though it may have become IPv4. */
@@ -44,7 +44,7 @@ addr_read(struct str s, struct addr *out, bool *was_v6)
 	if (tagged)
 		s = str_sub(s, 5, s.n);
 	if (s.n >= sizeof(text) || str_chr(s, '\0') >= 0)
-		return (false);
+		return false;
 	if (s.n > 0)
 		memcpy(text, s.p, s.n);
 	text[s.n] = '\0';
@@ -54,8 +54,8 @@ addr_read(struct str s, struct addr *out, bool *was_v6)
 	else if (!tagged && inet_pton(AF_INET, text, bytes) == 1)
 		*out = addr_of_v4(bytes);
 	else
-		return (false);
-	return (true);
+		return false;
+	return true;
 }
 
 bool
@@ -63,7 +63,7 @@ addr_parse(struct str s, struct addr *out)
 {
 	bool was_v6;
 
-	return (addr_read(s, out, &was_v6));
+	return addr_read(s, out, &was_v6);
 }
 
 /* The prefix length as it counts for the address that was read. */
@@ -74,14 +74,14 @@ net_bits(struct str s, const struct addr *a, bool was_v6, unsigned int *out)
 	uint64_t bits;
 
 	if (s.n > 3 || !str_u64(s, &bits))
-		return ("the prefix length is not a number");
+		return "the prefix length is not a number";
 	if (bits > (was_v6 ? 128 : 32))
-		return (was_v6 ? "the prefix length is more than 128" :
-				 "the prefix length is more than 32");
+		return was_v6 ? "the prefix length is more than 128" :
+				"the prefix length is more than 32";
 	if (is_mapped && bits < 96)
-		return ("the prefix of an IPv4-mapped address is less than 96");
+		return "the prefix of an IPv4-mapped address is less than 96";
 	*out = (unsigned int)bits - (is_mapped ? 96 : 0);
-	return (NULL);
+	return NULL;
 }
 
 bool
@@ -94,22 +94,22 @@ addr_net_parse(struct str s, struct addr_net *out, const char **why)
 
 	if (!addr_read(text, &net.addr, &was_v6)) {
 		*why = "not an IP address";
-		return (false);
+		return false;
 	}
 	net.bits = (unsigned int)addr_len(&net.addr) * 8;
 	if (length.p != NULL) {
 		*why = net_bits(length, &net.addr, was_v6, &net.bits);
 		if (*why != NULL)
-			return (false);
+			return false;
 	}
 	masked = net.addr;
 	addr_mask(&masked, net.bits);
 	if (!addr_eq(&masked, &net.addr)) {
 		*why = "bits are set behind the prefix";
-		return (false);
+		return false;
 	}
 	*out = net;
-	return (true);
+	return true;
 }
 
 bool
@@ -125,8 +125,8 @@ addr_of_sockaddr(const struct sockaddr *sa, struct addr *out)
 		memcpy(&in6, sa, sizeof(in6));
 		*out = addr_of_v6(&in6.sin6_addr);
 	} else
-		return (false);
-	return (true);
+		return false;
+	return true;
 }
 
 void
@@ -143,14 +143,14 @@ int
 addr_cmp(const struct addr *a, const struct addr *b)
 {
 	if (a->family != b->family)
-		return (a->family < b->family ? -1 : 1);
-	return (memcmp(a->b, b->b, addr_len(a)));
+		return a->family < b->family ? -1 : 1;
+	return memcmp(a->b, b->b, addr_len(a));
 }
 
 bool
 addr_eq(const struct addr *a, const struct addr *b)
 {
-	return (addr_cmp(a, b) == 0);
+	return addr_cmp(a, b) == 0;
 }
 
 bool
@@ -160,11 +160,11 @@ addr_in_net(const struct addr *a, const struct addr_net *net)
 	unsigned int rest = net->bits % 8;
 
 	if (a->family != net->addr.family || a->family == ADDR_NONE)
-		return (false);
+		return false;
 	if (memcmp(a->b, net->addr.b, whole) != 0)
-		return (false);
-	return (rest == 0 ||
-	    ((a->b[whole] ^ net->addr.b[whole]) >> (8 - rest)) == 0);
+		return false;
+	return rest == 0 ||
+	    ((a->b[whole] ^ net->addr.b[whole]) >> (8 - rest)) == 0;
 }
 
 void
@@ -186,8 +186,8 @@ addr_is_loopback(const struct addr *a)
 	static const uint8_t one[16] = { [15] = 1 };
 
 	if (a->family == ADDR_V4)
-		return (a->b[0] == 127);
-	return (a->family == ADDR_V6 && memcmp(a->b, one, 16) == 0);
+		return a->b[0] == 127;
+	return a->family == ADDR_V6 && memcmp(a->b, one, 16) == 0;
 }
 
 void

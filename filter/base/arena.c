@@ -39,7 +39,7 @@ arena_new(size_t cap)
 
 	a->cap = cap;
 	a->block_size = BLOCK_FIRST;
-	return (a);
+	return a;
 }
 
 static void
@@ -81,13 +81,13 @@ arena_free(struct arena **ap)
 bool
 arena_overflowed(const struct arena *a)
 {
-	return (a->overflowed);
+	return a->overflowed;
 }
 
 size_t
 arena_used(const struct arena *a)
 {
-	return (a->used);
+	return a->used;
 }
 
 static struct block *
@@ -96,11 +96,11 @@ block_new(size_t size)
 	struct block *b = malloc(sizeof(*b) + size);
 
 	if (b == NULL)
-		return (NULL);
+		return NULL;
 	b->next = NULL;
 	b->size = size;
 	b->used = 0;
-	return (b);
+	return b;
 }
 
 #ifdef ARENA_EMULATE
@@ -113,10 +113,10 @@ arena_place(struct arena *a, size_t want, size_t step)
 
 	(void)step;
 	if (b == NULL)
-		return (NULL);
+		return NULL;
 	b->next = a->blocks;
 	a->blocks = b;
-	return (b->data);
+	return b->data;
 }
 
 #else
@@ -128,14 +128,14 @@ arena_place_alone(struct arena *a, size_t step)
 	struct block *b = block_new(step);
 
 	if (b == NULL)
-		return (NULL);
+		return NULL;
 	b->used = step;
 	if (a->blocks != NULL) {
 		b->next = a->blocks->next;
 		a->blocks->next = b;
 	} else
 		a->blocks = b;
-	return (b->data);
+	return b->data;
 }
 
 static void *
@@ -147,9 +147,9 @@ arena_place(struct arena *a, size_t want, size_t step)
 	(void)want;
 	if (b == NULL || b->size - b->used < step) {
 		if (step > a->block_size / 4)
-			return (arena_place_alone(a, step));
+			return arena_place_alone(a, step);
 		if ((b = block_new(a->block_size)) == NULL)
-			return (NULL);
+			return NULL;
 		if (a->block_size < BLOCK_LAST)
 			a->block_size *= 2;
 		b->next = a->blocks;
@@ -157,7 +157,7 @@ arena_place(struct arena *a, size_t want, size_t step)
 	}
 	p = b->data + b->used;
 	b->used += step;
-	return (p);
+	return p;
 }
 
 #endif
@@ -176,10 +176,10 @@ arena_alloc(struct arena *a, size_t n)
 	}
 	if (p == NULL) {
 		a->overflowed = true;
-		return (NULL);
+		return NULL;
 	}
 	a->used += step;
-	return (memset(p, 0, n));
+	return memset(p, 0, n);
 }
 
 struct str
@@ -188,17 +188,17 @@ arena_str(struct arena *a, struct str s)
 	char *p;
 
 	if (s.n == SIZE_MAX || (p = arena_alloc(a, s.n + 1)) == NULL)
-		return (STR_NONE);
+		return STR_NONE;
 	if (s.n > 0)
 		memcpy(p, s.p, s.n);
-	return ((struct str){ p, s.n });
+	return (struct str){ p, s.n };
 }
 
 char *
 arena_strdup(struct arena *a, const char *s)
 {
 	/* The bytes are the arena's own, hence writable. */
-	return ((char *)(uintptr_t)arena_str(a, str_of(s)).p);
+	return (char *)(uintptr_t)arena_str(a, str_of(s)).p;
 }
 
 struct str
@@ -215,7 +215,7 @@ arena_printf(struct arena *a, const char *fmt, ...)
 		vsnprintf(p, (size_t)n + 1, fmt, again);
 	va_end(again);
 	va_end(ap);
-	return (p != NULL ? (struct str){ p, (size_t)n } : STR_NONE);
+	return p != NULL ? (struct str){ p, (size_t)n } : STR_NONE;
 }
 
 bool
@@ -225,9 +225,9 @@ arena_cleanup(struct arena *a, void (*fn)(void *), void *obj)
 
 	if (c == NULL) {
 		fn(obj);
-		return (false);
+		return false;
 	}
 	*c = (struct cleanup){ a->cleanups, fn, obj };
 	a->cleanups = c;
-	return (true);
+	return true;
 }

@@ -14,7 +14,7 @@ clock_us(clockid_t id)
 	struct timespec ts;
 
 	clock_gettime(id, &ts);
-	return ((int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 int64_t
@@ -33,14 +33,14 @@ clock_mono_us(void)
 	int64_t fake = atomic_load(&fake_wall);
 
 	if (fake >= 0)
-		return ((fake - atomic_load(&fake_gap)) * 1000);
-	return (clock_us(CLOCK_MONOTONIC));
+		return (fake - atomic_load(&fake_gap)) * 1000;
+	return clock_us(CLOCK_MONOTONIC);
 }
 
 int64_t
 clock_mono_ms(void)
 {
-	return (clock_mono_us() / 1000);
+	return clock_mono_us() / 1000;
 }
 
 void
@@ -68,12 +68,12 @@ clock_pretend(int64_t wall_ms)
 bool
 clock_is_fake(void)
 {
-	return (atomic_load(&fake_wall) >= 0);
+	return atomic_load(&fake_wall) >= 0;
 }
 
 struct timespec
 clock_timespec(int64_t mono_ms)
 {
-	return ((struct timespec){ .tv_sec = mono_ms / 1000,
-	    .tv_nsec = mono_ms % 1000 * 1000000 });
+	return (struct timespec){ .tv_sec = mono_ms / 1000,
+		.tv_nsec = mono_ms % 1000 * 1000000 };
 }

@@ -46,20 +46,20 @@ log_open(enum log_to to, enum log_level most)
 bool
 log_wants(enum log_event ev)
 {
-	return (atomic_load(&log_to) != LOG_TO_NOWHERE &&
-	    (int)events[ev].level <= atomic_load(&log_most));
+	return atomic_load(&log_to) != LOG_TO_NOWHERE &&
+	    (int)events[ev].level <= atomic_load(&log_most);
 }
 
 const char *
 log_event_word(enum log_event ev)
 {
-	return (events[ev].word);
+	return events[ev].word;
 }
 
 const char *
 log_event_help(enum log_event ev)
 {
-	return (events[ev].help);
+	return events[ev].help;
 }
 
 /* One conversion of a format: "%.*s" has star, conv 's'. */
@@ -91,7 +91,7 @@ conv_read(const char *p, struct conv *c)
 		p++;
 	}
 	c->type = *p;
-	return (*p != '\0' ? p + 1 : p);
+	return *p != '\0' ? p + 1 : p;
 }
 
 static void

@@ -27,6 +27,8 @@
 	X(SHADOW, INFO, "shadow", "what a shadow rule would have done")	\
 	X(RULE, INFO, "rule", "a rule's log action")			\
 	X(DNS, WARN, "dns", "a lookup failed or passed its deadline")	\
+	X(SCORE, WARN, "score",						\
+	    "a message was too much for a score rule")			\
 	X(STORE, ERROR, "store", "the state store failed or is back")	\
 	X(TABLE, WARN, "table", "a table file was reread or can't be")	\
 	X(MTA, WARN, "mta", "the MTA offers less than the policy wants") \

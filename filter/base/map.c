@@ -31,7 +31,7 @@ map_new(bool fold)
 	struct map *m = mem_alloc(sizeof(*m));
 
 	m->fold = fold;
-	return (m);
+	return m;
 }
 
 void
@@ -56,13 +56,13 @@ map_free(struct map **mp, void (*free_value)(void *))
 size_t
 map_count(const struct map *m)
 {
-	return (m->count);
+	return m->count;
 }
 
 static uint64_t
 map_hash(const struct map *m, struct str key)
 {
-	return (m->fold ? str_ihash(key) : str_hash(key));
+	return m->fold ? str_ihash(key) : str_hash(key);
 }
 
 static bool
@@ -72,8 +72,8 @@ slot_is(const struct map *m, const struct slot *s, uint64_t hash,
 	struct str have = { s->key, s->n };
 
 	if (s->state != SLOT_USED || s->hash != hash)
-		return (false);
-	return (m->fold ? str_ieq(have, key) : str_eq(have, key));
+		return false;
+	return m->fold ? str_ieq(have, key) : str_eq(have, key);
 }
 
 static struct slot *
@@ -82,13 +82,13 @@ map_find(const struct map *m, uint64_t hash, struct str key)
 	struct slot *s;
 
 	if (m->size == 0)
-		return (NULL);
+		return NULL;
 	for (size_t i = hash & (m->size - 1);; i = (i + 1) & (m->size - 1)) {
 		s = &m->slots[i];
 		if (s->state == SLOT_FREE)
-			return (NULL);
+			return NULL;
 		if (slot_is(m, s, hash, key))
-			return (s);
+			return s;
 	}
 }
 
@@ -100,7 +100,7 @@ map_vacant(const struct map *m, uint64_t hash)
 
 	while (m->slots[i].state == SLOT_USED)
 		i = (i + 1) & (m->size - 1);
-	return (&m->slots[i]);
+	return &m->slots[i];
 }
 
 static void
@@ -127,9 +127,9 @@ map_get(const struct map *m, struct str key)
 	struct slot *s;
 
 	if (m->count == 0)
-		return (NULL);
+		return NULL;
 	s = map_find(m, map_hash(m, key), key);
-	return (s != NULL ? s->value : NULL);
+	return s != NULL ? s->value : NULL;
 }
 
 void *
@@ -142,7 +142,7 @@ map_put(struct map *m, struct str key, void *value)
 	if (s != NULL) {
 		old = s->value;
 		s->value = value;
-		return (old);
+		return old;
 	}
 	/* At least a quarter stays free, so every probe ends. */
 	if (m->filled + 1 > m->size / 4 * 3)
@@ -155,7 +155,7 @@ map_put(struct map *m, struct str key, void *value)
 		value };
 	if (key.n > 0)
 		memcpy(s->key, key.p, key.n);
-	return (NULL);
+	return NULL;
 }
 
 void *
@@ -165,12 +165,12 @@ map_del(struct map *m, struct str key)
 	void *old;
 
 	if (s == NULL)
-		return (NULL);
+		return NULL;
 	old = s->value;
 	free(s->key);
 	*s = (struct slot){ .state = SLOT_DELETED };
 	m->count--;
-	return (old);
+	return old;
 }
 
 bool
@@ -187,7 +187,7 @@ map_next(const struct map *m, struct map_iter *it, struct str *key,
 			*key = (struct str){ s->key, s->n };
 		if (value != NULL)
 			*value = s->value;
-		return (true);
+		return true;
 	}
-	return (false);
+	return false;
 }

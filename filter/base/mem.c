@@ -23,7 +23,7 @@ mem_alloc(size_t n)
 
 	if (p == NULL)
 		mem_exhausted();
-	return (p);
+	return p;
 }
 
 void *
@@ -32,7 +32,7 @@ mem_resize(void *p, size_t n)
 	p = realloc(p, n > 0 ? n : 1);
 	if (p == NULL)
 		mem_exhausted();
-	return (p);
+	return p;
 }
 
 char *
@@ -42,11 +42,11 @@ mem_strndup(const char *s, size_t n)
 	char *copy = mem_alloc(len + 1);
 
 	memcpy(copy, s, len);
-	return (copy);
+	return copy;
 }
 
 char *
 mem_strdup(const char *s)
 {
-	return (mem_strndup(s, strlen(s)));
+	return mem_strndup(s, strlen(s));
 }

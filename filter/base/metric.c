@@ -31,19 +31,19 @@ metric_add(enum metric m, int64_t n)
 int64_t
 metric_get(enum metric m)
 {
-	return (atomic_load_explicit(&values[m], memory_order_relaxed));
+	return atomic_load_explicit(&values[m], memory_order_relaxed);
 }
 
 const char *
 metric_name(enum metric m)
 {
-	return (metrics[m].name);
+	return metrics[m].name;
 }
 
 const char *
 metric_help(enum metric m)
 {
-	return (metrics[m].help);
+	return metrics[m].help;
 }
 
 void

@@ -13,32 +13,32 @@
 int
 chr_lower(int c)
 {
-	return (c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+	return c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c;
 }
 
 bool
 chr_space(int c)
 {
-	return (c == ' ' || c == '\t' || c == '\r' || c == '\n');
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 bool
 chr_digit(int c)
 {
-	return (c >= '0' && c <= '9');
+	return c >= '0' && c <= '9';
 }
 
 bool
 chr_alpha(int c)
 {
 	c = chr_lower(c);
-	return (c >= 'a' && c <= 'z');
+	return c >= 'a' && c <= 'z';
 }
 
 bool
 chr_alnum(int c)
 {
-	return (chr_alpha(c) || chr_digit(c));
+	return chr_alpha(c) || chr_digit(c);
 }
 
 /* Slices. */
@@ -47,20 +47,20 @@ struct str
 str_of(const char *cstr)
 {
 	if (cstr == NULL)
-		return (STR_NONE);
-	return ((struct str){ cstr, strlen(cstr) });
+		return STR_NONE;
+	return (struct str){ cstr, strlen(cstr) };
 }
 
 static size_t
 min_size(size_t a, size_t b)
 {
-	return (a < b ? a : b);
+	return a < b ? a : b;
 }
 
 static int
 order_size(size_t a, size_t b)
 {
-	return ((a > b) - (a < b));
+	return (a > b) - (a < b);
 }
 
 int
@@ -69,7 +69,7 @@ str_cmp(struct str a, struct str b)
 	size_t n = min_size(a.n, b.n);
 	int r = n > 0 ? memcmp(a.p, b.p, n) : 0;
 
-	return (r != 0 ? r : order_size(a.n, b.n));
+	return r != 0 ? r : order_size(a.n, b.n);
 }
 
 static int
@@ -81,9 +81,9 @@ bytes_icmp(const char *a, const char *b, size_t n)
 		x = chr_lower((unsigned char)a[i]);
 		y = chr_lower((unsigned char)b[i]);
 		if (x != y)
-			return (x - y);
+			return x - y;
 	}
-	return (0);
+	return 0;
 }
 
 int
@@ -91,38 +91,38 @@ str_icmp(struct str a, struct str b)
 {
 	int r = bytes_icmp(a.p, b.p, min_size(a.n, b.n));
 
-	return (r != 0 ? r : order_size(a.n, b.n));
+	return r != 0 ? r : order_size(a.n, b.n);
 }
 
 bool
 str_eq(struct str a, struct str b)
 {
-	return (a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0));
+	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
 bool
 str_ieq(struct str a, struct str b)
 {
-	return (a.n == b.n && bytes_icmp(a.p, b.p, a.n) == 0);
+	return a.n == b.n && bytes_icmp(a.p, b.p, a.n) == 0;
 }
 
 bool
 str_starts(struct str s, struct str prefix)
 {
-	return (str_eq(str_sub(s, 0, prefix.n), prefix));
+	return str_eq(str_sub(s, 0, prefix.n), prefix);
 }
 
 bool
 str_istarts(struct str s, struct str prefix)
 {
-	return (str_ieq(str_sub(s, 0, prefix.n), prefix));
+	return str_ieq(str_sub(s, 0, prefix.n), prefix);
 }
 
 bool
 str_iends(struct str s, struct str suffix)
 {
-	return (s.n >= suffix.n &&
-	    str_ieq(str_sub(s, s.n - suffix.n, suffix.n), suffix));
+	return s.n >= suffix.n &&
+	    str_ieq(str_sub(s, s.n - suffix.n, suffix.n), suffix);
 }
 
 struct str
@@ -134,7 +134,7 @@ str_trim(struct str s)
 	}
 	while (s.n > 0 && chr_space((unsigned char)s.p[s.n - 1]))
 		s.n--;
-	return (s);
+	return s;
 }
 
 struct str
@@ -144,7 +144,7 @@ str_sub(struct str s, size_t from, size_t n)
 	if (s.p != NULL)
 		s.p += from;
 	s.n = min_size(n, s.n - from);
-	return (s);
+	return s;
 }
 
 struct str
@@ -154,10 +154,10 @@ str_cut(struct str s, char c, struct str *rest)
 
 	if (at < 0) {
 		*rest = STR_NONE;
-		return (s);
+		return s;
 	}
 	*rest = str_sub(s, (size_t)at + 1, s.n);
-	return (str_sub(s, 0, (size_t)at));
+	return str_sub(s, 0, (size_t)at);
 }
 
 ptrdiff_t
@@ -165,7 +165,7 @@ str_chr(struct str s, char c)
 {
 	const char *at = s.n > 0 ? memchr(s.p, c, s.n) : NULL;
 
-	return (at != NULL ? at - s.p : -1);
+	return at != NULL ? at - s.p : -1;
 }
 
 ptrdiff_t
@@ -173,7 +173,7 @@ str_rchr(struct str s, char c)
 {
 	const char *at = s.n > 0 ? memrchr(s.p, c, s.n) : NULL;
 
-	return (at != NULL ? at - s.p : -1);
+	return at != NULL ? at - s.p : -1;
 }
 
 ptrdiff_t
@@ -182,11 +182,11 @@ str_find(struct str hay, struct str needle)
 	const char *at;
 
 	if (needle.n == 0)
-		return (0);
+		return 0;
 	if (hay.n < needle.n)
-		return (-1);
+		return -1;
 	at = memmem(hay.p, hay.n, needle.p, needle.n);
-	return (at != NULL ? at - hay.p : -1);
+	return at != NULL ? at - hay.p : -1;
 }
 
 bool
@@ -195,15 +195,15 @@ str_u64(struct str s, uint64_t *out)
 	uint64_t v = 0;
 
 	if (s.n == 0)
-		return (false);
+		return false;
 	for (size_t i = 0; i < s.n; i++) {
 		if (!chr_digit((unsigned char)s.p[i]) ||
 		    __builtin_mul_overflow(v, 10, &v) ||
 		    __builtin_add_overflow(v, (uint64_t)(s.p[i] - '0'), &v))
-			return (false);
+			return false;
 	}
 	*out = v;
-	return (true);
+	return true;
 }
 
 /* Hashing: SipHash-1-3 (Aumasson, Bernstein), the key drawn once. */
@@ -224,7 +224,7 @@ hash_seed(void)
 static uint64_t
 rotl(uint64_t x, int by)
 {
-	return (x << by | x >> (64 - by));
+	return x << by | x >> (64 - by);
 }
 
 static void
@@ -253,7 +253,7 @@ sip_word(const char *p, size_t n, bool fold)
 		c = (unsigned char)p[i];
 		w |= (uint64_t)(fold ? chr_lower(c) : c) << (8 * i);
 	}
-	return (w);
+	return w;
 }
 
 static uint64_t
@@ -278,21 +278,21 @@ sip_hash(struct str s, bool fold, const uint64_t key[2])
 	v[2] ^= 0xff;
 	for (i = 0; i < 3; i++)
 		sip_round(v);
-	return (v[0] ^ v[1] ^ v[2] ^ v[3]);
+	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
 uint64_t
 str_hash(struct str s)
 {
 	pthread_once(&hash_once, hash_seed);
-	return (sip_hash(s, false, hash_key));
+	return sip_hash(s, false, hash_key);
 }
 
 uint64_t
 str_ihash(struct str s)
 {
 	pthread_once(&hash_once, hash_seed);
-	return (sip_hash(s, true, hash_key));
+	return sip_hash(s, true, hash_key);
 }
 
 /*
@@ -307,13 +307,13 @@ roll_mod(uint64_t x)
 {
 	x = (x & ROLL_PRIME) + (x >> 31);
 	x = (x & ROLL_PRIME) + (x >> 31);
-	return (x >= ROLL_PRIME ? x - ROLL_PRIME : x);
+	return x >= ROLL_PRIME ? x - ROLL_PRIME : x;
 }
 
 static uint64_t
 roll_in(uint64_t h, uint64_t base, char c)
 {
-	return (roll_mod(h * base + (uint64_t)chr_lower((unsigned char)c)));
+	return roll_mod(h * base + (uint64_t)chr_lower((unsigned char)c));
 }
 
 /* The weight of the byte that leaves a window of n bytes. */
@@ -324,7 +324,7 @@ roll_weight(uint64_t base, size_t n)
 
 	while (n-- > 0)
 		w = roll_mod(w * base);
-	return (w);
+	return w;
 }
 
 ptrdiff_t
@@ -334,9 +334,9 @@ str_ifind(struct str hay, struct str needle)
 	size_t n = needle.n;
 
 	if (n == 0)
-		return (0);
+		return 0;
 	if (hay.n < n)
-		return (-1);
+		return -1;
 	pthread_once(&hash_once, hash_seed);
 	base = 256 + hash_key[0] % (ROLL_PRIME - 512);
 	weight = roll_weight(base, n);
@@ -346,9 +346,9 @@ str_ifind(struct str hay, struct str needle)
 	}
 	for (size_t i = n;; i++) {
 		if (want == have && bytes_icmp(hay.p + i - n, needle.p, n) == 0)
-			return ((ptrdiff_t)(i - n));
+			return (ptrdiff_t)(i - n);
 		if (i == hay.n)
-			return (-1);
+			return -1;
 		gone = (uint64_t)chr_lower((unsigned char)hay.p[i - n]);
 		have = roll_in(have, base, hay.p[i]);
 		have = roll_mod(have + ROLL_PRIME - roll_mod(gone * weight));
@@ -366,10 +366,10 @@ buf_room(struct buf *b, size_t n)
 	if (b->failed || n > b->max || b->n > b->max - n ||
 	    b->n + n == SIZE_MAX) {
 		b->failed = true;
-		return (false);
+		return false;
 	}
 	if (b->n + n < cap)
-		return (true);
+		return true;
 	if (cap < 64)
 		cap = 64;
 	while (cap <= b->n + n)
@@ -378,7 +378,7 @@ buf_room(struct buf *b, size_t n)
 		cap = b->max + 1;
 	b->p = mem_resize(b->p, cap);
 	b->cap = cap;
-	return (true);
+	return true;
 }
 
 void
@@ -456,7 +456,7 @@ buf_free(struct buf *b)
 struct str
 buf_str(const struct buf *b)
 {
-	return ((struct str){ b->p != NULL ? b->p : "", b->n });
+	return (struct str){ b->p != NULL ? b->p : "", b->n };
 }
 
 /*
@@ -470,9 +470,9 @@ utf8_len(const unsigned char *p, size_t n)
 	int want;
 
 	if (p[0] < 0x80)
-		return (1);
+		return 1;
 	if (p[0] < 0xc2 || p[0] > 0xf4)
-		return (-1);
+		return -1;
 	want = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
 	if (p[0] == 0xe0)
 		low = 0xa0;
@@ -484,11 +484,11 @@ utf8_len(const unsigned char *p, size_t n)
 		high = 0x8f;
 	for (int i = 1; i < want; i++) {
 		if ((size_t)i >= n || p[i] < low || p[i] > high)
-			return (-i);
+			return -i;
 		low = 0x80;
 		high = 0xbf;
 	}
-	return (want);
+	return want;
 }
 
 static void
@@ -535,9 +535,9 @@ quoted_plain(struct str s)
 	for (size_t i = 0; i < s.n; i++) {
 		if (s.p[i] <= ' ' || s.p[i] > '~' || s.p[i] == '"' ||
 		    s.p[i] == '\\' || s.p[i] == '=')
-			return (false);
+			return false;
 	}
-	return (s.n > 0);
+	return s.n > 0;
 }
 
 void

@@ -43,7 +43,7 @@ struct dkim_state {
 bool
 dkim_global_init(void)
 {
-	return (true);
+	return true;
 }
 
 void
@@ -69,17 +69,17 @@ state_get(struct txn *txn)
 	struct dkim_state *state;
 
 	if (*r)
-		return ((*r)->state);
+		return (*r)->state;
 	state = arena_alloc(txn->arena, sizeof(*state));
 	*r = arena_alloc(txn->arena, sizeof(**r));
 	if (*r == NULL || state == NULL ||
 	    !arena_cleanup(txn->arena, state_free, state)) {
 		*r = NULL;
-		return (NULL);
+		return NULL;
 	}
 	state->resolver = txn->checks->services->resolver;
 	(*r)->state = state;
-	return (state);
+	return state;
 }
 
 static void
@@ -173,15 +173,15 @@ body_get(struct arena *arena, struct dkim_state *state,
 		b = state->bodies[i];
 		if (b->body.relaxed == tags->relaxed_body &&
 		    b->body.limit == limit && b->sha1 == tags->sha1)
-			return (b);
+			return b;
 	}
 	b = arena_alloc(arena, sizeof(*b));
 	if (b == NULL)
-		return (NULL);
+		return NULL;
 	b->sha1 = tags->sha1;
 	dkim_body_begin(&b->body, tags->relaxed_body, tags->sha1, limit);
 	state->bodies[state->nbodies++] = b;
-	return (b);
+	return b;
 }
 
 void
@@ -223,7 +223,7 @@ dkim_feed_body(struct txn *txn, const void *data, size_t n)
 static bool
 is_temporary(enum dns_status status)
 {
-	return (status == DNS_SERVFAIL || status == DNS_TIMEOUT);
+	return status == DNS_SERVFAIL || status == DNS_TIMEOUT;
 }
 
 /*
@@ -243,9 +243,9 @@ choose_record(struct arena *a, const struct dns_answer *answer, struct track *t,
 		if (*why == NULL)
 			*why = dkim_record_fits(record, t->tags.a);
 		if (*why == NULL)
-			return (true);
+			return true;
 	}
-	return (false);
+	return false;
 }
 
 /* The result of a signature that has no key is set here. */
@@ -259,12 +259,12 @@ find_key(struct arena *a, const struct dkim_state *state, struct track *t,
 
 	if (t->key == NULL) {
 		judge(t, AUTH_TEMPERROR, "out of memory");
-		return (NULL);
+		return NULL;
 	}
 	answer = lookup_wait(t->key, state->deadline);
 	if (is_temporary(answer->status)) {
 		judge(t, AUTH_TEMPERROR, dns_status_word(answer->status));
-		return (NULL);
+		return NULL;
 	}
 	if (answer->status == DNS_OK &&
 	    choose_record(a, answer, t, record, &why)) {
@@ -273,7 +273,7 @@ find_key(struct arena *a, const struct dkim_state *state, struct track *t,
 	}
 	if (key == NULL)
 		judge(t, AUTH_PERMERROR, why);
-	return (key);
+	return key;
 }
 
 static bool
@@ -282,9 +282,9 @@ body_matches(const struct track *t)
 	unsigned char bh[DKIM_DIGEST_MAX];
 	size_t n;
 
-	return (t->body->ndigest > 0 &&
+	return t->body->ndigest > 0 &&
 	    dkim_base64_decode(t->tags.bh, bh, sizeof(bh), &n) &&
-	    n == t->body->ndigest && memcmp(bh, t->body->digest, n) == 0);
+	    n == t->body->ndigest && memcmp(bh, t->body->digest, n) == 0;
 }
 
 /* The signature is valid; is it one that we take? */
@@ -391,16 +391,16 @@ dkim_check(struct txn *txn)
 	struct dkim_state *state;
 
 	if (r && r->result != AUTH_UNKNOWN)
-		return (r);
+		return r;
 	dkim_feed_eoh(txn);
 	state = state_get(txn);
 	if (state == NULL || arena_overflowed(txn->arena))
-		return (NULL);
+		return NULL;
 	state->deadline = check_deadline(txn->session);
 	judge_all(txn, state);
 	if (arena_overflowed(txn->arena))
-		return (NULL);
+		return NULL;
 	r = txn->checks->dkim;
 	choose_best(r);
-	return (r);
+	return r;
 }

@@ -11,23 +11,23 @@ name_valid(struct str s, bool dotted)
 	bool dot = false;
 
 	if (s.n == 0 || s.n > 253)
-		return (false);
+		return false;
 	for (i = 0; i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
 
 		if (c == '.') {
 			if (label == 0)
-				return (false);
+				return false;
 			label = 0;
 			dot = true;
 			continue;
 		}
 		if (!chr_alnum(c) && c != '-' && c != '_')
-			return (false);
+			return false;
 		if (++label > 63)
-			return (false);
+			return false;
 	}
-	return (label > 0 && (dot || !dotted));
+	return label > 0 && (dot || !dotted);
 }
 
 static bool
@@ -41,18 +41,18 @@ base64_valid(struct str s)
 		if (c == '=')
 			pad++;
 		else if (pad > 0 || (!chr_alnum(c) && c != '+' && c != '/'))
-			return (false);
+			return false;
 	}
 	/* Padding may be missing, but not be too much (section 2.10). */
-	return (s.n > pad && pad <= 2 && (s.n - pad) % 4 != 1 &&
-	    (pad == 0 || s.n % 4 == 0));
+	return s.n > pad && pad <= 2 && (s.n - pad) % 4 != 1 &&
+	    (pad == 0 || s.n % 4 == 0);
 }
 
 static const char *
 take_version(struct dkim_tags *t, struct str v)
 {
 	(void)t;
-	return (str_eq(v, STR("1")) ? NULL : "v= is not 1");
+	return str_eq(v, STR("1")) ? NULL : "v= is not 1";
 }
 
 static const char *
@@ -60,26 +60,26 @@ take_algorithm(struct dkim_tags *t, struct str v)
 {
 	if (!str_ieq(v, STR("rsa-sha256")) && !str_ieq(v, STR("rsa-sha1")) &&
 	    !str_ieq(v, STR("ed25519-sha256")))
-		return ("unknown algorithm");
+		return "unknown algorithm";
 	t->a = v;
 	t->sha1 = str_ieq(v, STR("rsa-sha1"));
-	return (NULL);
+	return NULL;
 }
 
 static const char *
 take_b(struct dkim_tags *t, struct str v)
 {
 	if (!base64_valid(v))
-		return ("b= is not base64");
+		return "b= is not base64";
 	t->b = v;
-	return (NULL);
+	return NULL;
 }
 
 static const char *
 take_bh(struct dkim_tags *t, struct str v)
 {
 	t->bh = v;
-	return (base64_valid(v) ? NULL : "bh= is not base64");
+	return base64_valid(v) ? NULL : "bh= is not base64";
 }
 
 static const char *
@@ -93,17 +93,17 @@ take_canon(struct dkim_tags *t, struct str v)
 	if ((str_ieq(header, STR("relaxed")) ||
 		str_ieq(header, STR("simple"))) &&
 	    (body.p == NULL || t->relaxed_body || str_ieq(body, STR("simple"))))
-		return (NULL);
-	return ("unknown canonicalization");
+		return NULL;
+	return "unknown canonicalization";
 }
 
 static const char *
 take_domain(struct dkim_tags *t, struct str v)
 {
 	if (!name_valid(v, true))
-		return ("d= is not a domain name");
+		return "d= is not a domain name";
 	t->d = v;
-	return (NULL);
+	return NULL;
 }
 
 static const char *
@@ -116,13 +116,13 @@ take_headers(struct dkim_tags *t, struct str v)
 	while (rest.p != NULL) {
 		name = str_cut(rest, ':', &rest);
 		if (name.n == 0)
-			return ("h= has an empty name");
+			return "h= has an empty name";
 		if (++n > DKIM_NAMES_MAX)
-			return ("h= has too many names");
+			return "h= has too many names";
 		if (str_ieq(name, STR("from")))
 			t->from_signed++;
 	}
-	return (t->from_signed > 0 ? NULL : "h= does not name From");
+	return t->from_signed > 0 ? NULL : "h= does not name From";
 }
 
 /* "=40" and the like (RFC 6376 section 2.11), in place. */
@@ -143,7 +143,7 @@ decode_hex(struct str v)
 		} else
 			out[n++] = v.p[i];
 	}
-	return ((struct str){ v.p, n });
+	return (struct str){ v.p, n };
 }
 
 static const char *
@@ -156,16 +156,16 @@ take_identity(struct dkim_tags *t, struct str v)
 		if ((unsigned char)t->i.p[i] <= ' ' || t->i.p[i] == 0x7f)
 			break;
 	if (i == t->i.n && str_rchr(t->i, '@') >= 0)
-		return (NULL);
+		return NULL;
 	t->i = STR("");
-	return ("i= is not an address");
+	return "i= is not an address";
 }
 
 static const char *
 take_length(struct dkim_tags *t, struct str v)
 {
 	t->have_l = true;
-	return (v.n <= 18 && str_u64(v, &t->l) ? NULL : "l= is not a number");
+	return v.n <= 18 && str_u64(v, &t->l) ? NULL : "l= is not a number";
 }
 
 static const char *
@@ -176,30 +176,30 @@ take_query(struct dkim_tags *t, struct str v)
 	(void)t;
 	while (rest.p != NULL)
 		if (str_ieq(str_cut(rest, ':', &rest), STR("dns/txt")))
-			return (NULL);
-	return ("q= has no method we know");
+			return NULL;
+	return "q= has no method we know";
 }
 
 static const char *
 take_selector(struct dkim_tags *t, struct str v)
 {
 	if (!name_valid(v, false))
-		return ("s= is not a name");
+		return "s= is not a name";
 	t->s = v;
-	return (NULL);
+	return NULL;
 }
 
 static const char *
 take_time(struct dkim_tags *t, struct str v)
 {
-	return (v.n <= 12 && str_u64(v, &t->t) ? NULL : "t= is not a number");
+	return v.n <= 12 && str_u64(v, &t->t) ? NULL : "t= is not a number";
 }
 
 static const char *
 take_expiry(struct dkim_tags *t, struct str v)
 {
 	t->have_x = true;
-	return (v.n <= 12 && str_u64(v, &t->x) ? NULL : "x= is not a number");
+	return v.n <= 12 && str_u64(v, &t->x) ? NULL : "x= is not a number";
 }
 
 static const struct tag_def {
@@ -229,7 +229,7 @@ identity_domain(const struct dkim_tags *t)
 {
 	ptrdiff_t at = str_rchr(t->i, '@');
 
-	return (t->i.n > 0 ? str_sub(t->i, (size_t)at + 1, t->i.n) : t->d);
+	return t->i.n > 0 ? str_sub(t->i, (size_t)at + 1, t->i.n) : t->d;
 }
 
 /* i= is at d= or below it. */
@@ -238,15 +238,15 @@ identity_fits(const struct dkim_tags *t)
 {
 	struct str domain = identity_domain(t);
 
-	return (str_ieq(domain, t->d) ||
+	return str_ieq(domain, t->d) ||
 	    (domain.n > t->d.n && str_iends(domain, t->d) &&
-		domain.p[domain.n - t->d.n - 1] == '.'));
+		domain.p[domain.n - t->d.n - 1] == '.');
 }
 
 bool
 dkim_identity_strict(const struct dkim_tags *t)
 {
-	return (str_ieq(identity_domain(t), t->d));
+	return str_ieq(identity_domain(t), t->d);
 }
 
 /* What b= has, with all white space around it. */
@@ -272,12 +272,12 @@ take_tag(struct arena *a, struct dkim_tags *t, struct str name,
 		if (str_eq(name, str_of(tag_defs[i].name)))
 			break;
 	if (i == NTAGS)
-		return (NULL);
+		return NULL;
 	if (*seen & 1u << i)
-		return ("a tag is there twice");
+		return "a tag is there twice";
 	*seen |= 1u << i;
 	value = taglist_squeeze(a, value);
-	return (value.p ? tag_defs[i].take(t, value) : "out of memory");
+	return value.p ? tag_defs[i].take(t, value) : "out of memory";
 }
 
 /* What tags must be to each other. */
@@ -285,10 +285,10 @@ static const char *
 relations(const struct dkim_tags *t)
 {
 	if (!identity_fits(t))
-		return ("i= is not below d=");
+		return "i= is not below d=";
 	if (t->have_x && t->t > 0 && t->x <= t->t)
-		return ("x= is not after t=");
-	return (NULL);
+		return "x= is not after t=";
+	return NULL;
 }
 
 bool
@@ -304,7 +304,7 @@ dkim_tags_parse(struct arena *a, struct str value, struct dkim_tags *t,
 	*t = (struct dkim_tags){ 0 };
 	if (value.n > DKIM_FIELD_MAX || memchr(value.p, '\0', value.n)) {
 		*why = "the field is too long or has a NUL";
-		return (false);
+		return false;
 	}
 	/* Read to the end in any case: the report names domain and selector. */
 	while (taglist_next(&l, &name, &v)) {
@@ -319,5 +319,5 @@ dkim_tags_parse(struct arena *a, struct str value, struct dkim_tags *t,
 		if (!(seen & 1u << i))
 			first = tag_defs[i].missing;
 	*why = first ? first : relations(t);
-	return (*why == NULL);
+	return *why == NULL;
 }

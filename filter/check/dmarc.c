@@ -20,7 +20,7 @@ static const char *const policy_words[] = {
 const char *
 dmarc_policy_word(enum dmarc_policy policy)
 {
-	return (policy_words[policy]);
+	return policy_words[policy];
 }
 
 /* The newest of Debian's file and the list that libpsl was built with. */
@@ -28,7 +28,7 @@ bool
 dmarc_global_init(void)
 {
 	suffixes = psl_latest(NULL);
-	return (suffixes != NULL);
+	return suffixes != NULL;
 }
 
 void
@@ -46,13 +46,13 @@ dmarc_org_domain(struct arena *a, struct str domain)
 
 	if (name.p == NULL || name.n == 0 || name.p[0] == '[' ||
 	    suffixes == NULL)
-		return (STR(""));
+		return STR("");
 	/* The length as a bound: text in an arena may lack its NUL. */
 	name = arena_str(a, name);
 	if (name.p == NULL)
-		return (STR(""));
+		return STR("");
 	org = psl_registrable_domain(suffixes, name.p);
-	return (org ? str_of(org) : STR(""));
+	return org ? str_of(org) : STR("");
 }
 
 /* The domains that From names, each once. */
@@ -115,7 +115,7 @@ find_author(struct txn *txn, struct author *author)
 static struct str
 record_name(struct arena *a, struct str domain)
 {
-	return (arena_printf(a, "_dmarc.%.*s", STR_FMT(domain)));
+	return arena_printf(a, "_dmarc.%.*s", STR_FMT(domain));
 }
 
 static void
@@ -163,15 +163,15 @@ fetch_record(struct txn *txn, struct str domain, struct found *f,
 	size_t i, n = 0;
 
 	if (name.p == NULL)
-		return (AUTH_TEMPERROR);
+		return AUTH_TEMPERROR;
 	answer = resolver_ask(txn->checks->services->resolver, name, DNS_TXT,
 	    check_deadline(txn->session), &lookup);
 	if (!check_keep_lookup(txn->arena, lookup))
-		return (AUTH_TEMPERROR);
+		return AUTH_TEMPERROR;
 	if (answer->status == DNS_SERVFAIL || answer->status == DNS_TIMEOUT) {
 		r->problem = arena_printf(txn->arena, "%s: %.*s",
 		    dns_status_word(answer->status), STR_FMT(name));
-		return (AUTH_TEMPERROR);
+		return AUTH_TEMPERROR;
 	}
 	for (i = 0; i < answer->count; i++)
 		if (dmarc_record_is(answer->records[i].data)) {
@@ -179,17 +179,17 @@ fetch_record(struct txn *txn, struct str domain, struct found *f,
 			n++;
 		}
 	if (n == 0)
-		return (AUTH_NONE);
+		return AUTH_NONE;
 	/* "policy discovery terminates and DMARC processing is not applied" */
 	r->problem = STR("several DMARC records");
 	f->several = n > 1;
 	if (n > 1)
-		return (AUTH_NONE);
+		return AUTH_NONE;
 	r->problem = STR("the DMARC record has no valid policy");
 	if (!dmarc_record_parse(found, &f->record))
-		return (AUTH_PERMERROR);
+		return AUTH_PERMERROR;
 	r->problem = STR("");
-	return (AUTH_PASS);
+	return AUTH_PASS;
 }
 
 /* The From domain's own record, or its organizational domain's. */
@@ -201,9 +201,9 @@ find_record(struct txn *txn, struct found *found, struct dmarc_result *r)
 	result = fetch_record(txn, r->domain, found, r);
 	if (result != AUTH_NONE || found->several || r->org.n == 0 ||
 	    str_eq(r->org, r->domain))
-		return (result);
+		return result;
 	found->from_org = true;
-	return (fetch_record(txn, r->org, found, r));
+	return fetch_record(txn, r->org, found, r);
 }
 
 /*
@@ -227,11 +227,11 @@ find_existence(struct txn *txn, struct str domain)
 	for (i = 0; i < n; i++) {
 		status = lookup_wait(lookups[i], deadline)->status;
 		if (status == DNS_OK)
-			return (DNS_OK);
+			return DNS_OK;
 		if (status != DNS_NXDOMAIN && status != DNS_NODATA)
 			result = status;
 	}
-	return (n < 3 ? DNS_SERVFAIL : result);
+	return n < 3 ? DNS_SERVFAIL : result;
 }
 
 /* Section 3.1: strict is the same name, relaxed the same organization. */
@@ -242,11 +242,11 @@ aligned(struct txn *txn, const struct dmarc_result *r, struct str domain,
 	struct str name = envelope_domain(txn->arena, domain);
 
 	if (name.p == NULL || name.n == 0)
-		return (false);
+		return false;
 	if (str_eq(name, r->domain))
-		return (true);
-	return (!strict && r->org.n > 0 &&
-	    str_eq(dmarc_org_domain(txn->arena, name), r->org));
+		return true;
+	return !strict && r->org.n > 0 &&
+	    str_eq(dmarc_org_domain(txn->arena, name), r->org);
 }
 
 /* What aligned identifiers say: pass, temperror, or fail. */
@@ -256,11 +256,11 @@ ask_spf(struct txn *txn, const struct dmarc_result *r, bool strict)
 	const struct spf_result *spf = spf_check(txn);
 
 	if (spf == NULL)
-		return (AUTH_TEMPERROR);
+		return AUTH_TEMPERROR;
 	if ((spf->result == AUTH_PASS || spf->result == AUTH_TEMPERROR) &&
 	    aligned(txn, r, spf->domain, strict))
-		return (spf->result);
-	return (AUTH_FAIL);
+		return spf->result;
+	return AUTH_FAIL;
 }
 
 static enum auth_result
@@ -271,16 +271,16 @@ ask_dkim(struct txn *txn, const struct dmarc_result *r, bool strict)
 	enum auth_result best = AUTH_FAIL;
 
 	if (dkim == NULL)
-		return (AUTH_TEMPERROR);
+		return AUTH_TEMPERROR;
 	for (s = dkim->signatures; s; s = s->next) {
 		if ((s->result != AUTH_PASS && s->result != AUTH_TEMPERROR) ||
 		    !aligned(txn, r, s->domain, strict))
 			continue;
 		if (s->result == AUTH_PASS)
-			return (AUTH_PASS);
+			return AUTH_PASS;
 		best = AUTH_TEMPERROR;
 	}
-	return (best);
+	return best;
 }
 
 /* FNV-1a: the same in every process, unlike str_hash(). */
@@ -291,7 +291,7 @@ hash_add(uint32_t hash, struct str s)
 
 	for (i = 0; i < s.n; i++)
 		hash = (hash ^ (unsigned char)s.p[i]) * 16777619u;
-	return (hash);
+	return hash;
 }
 
 /* Section 6.6.4: is the message one of the percentage? */
@@ -310,7 +310,7 @@ in_sample(const struct headers *headers, unsigned int percent)
 			hash = hash_add(hash, str_trim(h->value));
 	}
 	hash ^= hash >> 16;
-	return (hash % 100 < percent);
+	return hash % 100 < percent;
 }
 
 /* Outside of the sample the next milder policy holds. */
@@ -396,15 +396,15 @@ badness(const struct dmarc_result *r)
 {
 	switch (r->result) {
 	case AUTH_FAIL:
-		return (r->policy == DMARC_NONE ? 4 : 10 + (int)r->policy);
+		return r->policy == DMARC_NONE ? 4 : 10 + (int)r->policy;
 	case AUTH_TEMPERROR:
-		return (5);
+		return 5;
 	case AUTH_PERMERROR:
-		return (3);
+		return 3;
 	case AUTH_NONE:
-		return (2);
+		return 2;
 	default:
-		return (1);
+		return 1;
 	}
 }
 
@@ -443,13 +443,13 @@ dmarc_check(struct txn *txn)
 	struct dmarc_result *r;
 
 	if (checks->dmarc)
-		return (checks->dmarc);
+		return checks->dmarc;
 	r = arena_alloc(txn->arena, sizeof(*r));
 	if (r == NULL)
-		return (NULL);
+		return NULL;
 	check_author(txn, r);
 	if (arena_overflowed(txn->arena))
-		return (NULL);
+		return NULL;
 	checks->dmarc = r;
-	return (r);
+	return r;
 }

@@ -13,13 +13,13 @@ next_tag(struct str *rest, struct str *name, struct str *value)
 	struct str tag;
 
 	if (rest->p == NULL)
-		return (false);
+		return false;
 	tag = str_cut(*rest, ';', rest);
 	*name = str_trim(str_cut(tag, '=', value));
 	if (value->p == NULL)
 		*name = STR("");
 	*value = str_trim(*value);
-	return (true);
+	return true;
 }
 
 bool
@@ -27,8 +27,8 @@ dmarc_record_is(struct str txt)
 {
 	struct str name, value;
 
-	return (next_tag(&txt, &name, &value) && str_ieq(name, STR("v")) &&
-	    str_eq(value, STR("DMARC1")));
+	return next_tag(&txt, &name, &value) && str_ieq(name, STR("v")) &&
+	    str_eq(value, STR("DMARC1"));
 }
 
 static bool
@@ -41,9 +41,9 @@ policy_parse(struct str value, enum dmarc_policy *out)
 	for (i = 0; i < 3; i++)
 		if (str_ieq(value, str_of(dmarc_policy_word(all[i])))) {
 			*out = all[i];
-			return (true);
+			return true;
 		}
-	return (false);
+	return false;
 }
 
 /* RFC 3986 section 3.1; behind it no space or control character. */
@@ -55,15 +55,15 @@ uri_valid(struct str uri)
 
 	if (colon < 1 || (size_t)colon + 1 >= uri.n ||
 	    !chr_alpha((unsigned char)uri.p[0]))
-		return (false);
+		return false;
 	for (i = 1; i < (size_t)colon; i++)
 		if (!chr_alnum((unsigned char)uri.p[i]) &&
 		    memchr("+-.", uri.p[i], 3) == NULL)
-			return (false);
+			return false;
 	for (; i < uri.n; i++)
 		if ((unsigned char)uri.p[i] <= ' ' || uri.p[i] == 0x7f)
-			return (false);
-	return (true);
+			return false;
+	return true;
 }
 
 /* Is there one report address that could be used?  "mailto:a@b, ..." */
@@ -80,9 +80,9 @@ has_reports(struct str rua)
 		at = str_chr(uri, '@');
 		if (!str_istarts(uri, STR("mailto:")) ||
 		    (at > 7 && (size_t)at + 1 < uri.n && uri.p[at + 1] != '!'))
-			return (true);
+			return true;
 	}
-	return (false);
+	return false;
 }
 
 static void
@@ -153,9 +153,9 @@ find_tag(struct str name, unsigned int *had)
 	while (tag < TAG_COUNT && !str_ieq(name, str_of(names[tag])))
 		tag++;
 	if (tag < TAG_COUNT && (*had & 1u << tag))
-		return (TAG_COUNT);
+		return TAG_COUNT;
 	*had |= 1u << tag;
-	return (tag);
+	return tag;
 }
 
 bool
@@ -167,16 +167,16 @@ dmarc_record_parse(struct str txt, struct dmarc_record *r)
 
 	*r = (struct dmarc_record){ .percent = 100 };
 	if (!dmarc_record_is(txt))
-		return (false);
+		return false;
 	while (next_tag(&txt, &name, &value))
 		take_tag(r, &seen, find_tag(name, &had), value);
 	if (!(had & 1u << TAG_P) || seen.bad_policy) {
 		r->policy = r->subdomains = r->nonexistent = DMARC_NONE;
-		return (seen.reports);
+		return seen.reports;
 	}
 	if (!seen.sp)
 		r->subdomains = r->policy;
 	if (!seen.np)
 		r->nonexistent = r->subdomains;
-	return (true);
+	return true;
 }

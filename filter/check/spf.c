@@ -56,7 +56,7 @@ static enum match
 perm(struct spf_run *run, const char *what, struct str about)
 {
 	problem(run, what, about);
-	return (MATCH_PERMERROR);
+	return MATCH_PERMERROR;
 }
 
 /* NULL: temporary failure.  The answer lives as long as the arena. */
@@ -68,32 +68,32 @@ ask(struct spf_run *run, struct str name, enum dns_type type)
 
 	if (arena_overflowed(run->arena)) {
 		problem(run, "out of memory", STR_NONE);
-		return (NULL);
+		return NULL;
 	}
 	answer =
 	    resolver_ask(run->resolver, name, type, run->deadline, &lookup);
 	check_keep_lookup(run->arena, lookup);
 	if (arena_overflowed(run->arena)) /* the answer is gone */
-		return (NULL);
+		return NULL;
 	if (answer->status != DNS_OK && answer->status != DNS_NODATA &&
 	    answer->status != DNS_NXDOMAIN) {
 		problem(run, dns_status_word(answer->status), name);
-		return (NULL);
+		return NULL;
 	}
-	return (answer);
+	return answer;
 }
 
 /* Counts a lookup without an answer; true: one too many. */
 static bool
 too_void(struct spf_run *run, const struct dns_answer *answer)
 {
-	return (answer->status != DNS_OK && ++run->voids > MAX_VOID);
+	return answer->status != DNS_OK && ++run->voids > MAX_VOID;
 }
 
 static enum dns_type
 client_type(const struct spf_run *run)
 {
-	return (run->macros.client.family == ADDR_V6 ? DNS_AAAA : DNS_A);
+	return run->macros.client.family == ADDR_V6 ? DNS_AAAA : DNS_A;
 }
 
 /* Is the client within bits of one of these A or AAAA records? */
@@ -112,15 +112,15 @@ client_among(const struct spf_run *run, const struct dns_answer *answer,
 		memcpy(net.addr.b, answer->records[i].data.p, len);
 		addr_mask(&net.addr, bits);
 		if (addr_in_net(client, &net))
-			return (true);
+			return true;
 	}
-	return (false);
+	return false;
 }
 
 static unsigned int
 term_bits(const struct spf_run *run, const struct spf_term *t)
 {
-	return (run->macros.client.family == ADDR_V6 ? t->bits6 : t->bits4);
+	return run->macros.client.family == ADDR_V6 ? t->bits6 : t->bits4;
 }
 
 static enum match
@@ -129,16 +129,16 @@ match_addresses(struct spf_run *run, struct str name, unsigned int bits)
 	const struct dns_answer *answer = ask(run, name, client_type(run));
 
 	if (answer == NULL)
-		return (MATCH_TEMPERROR);
+		return MATCH_TEMPERROR;
 	if (too_void(run, answer))
-		return (perm(run, "too many void lookups", name));
-	return (client_among(run, answer, bits) ? MATCH_YES : MATCH_NO);
+		return perm(run, "too many void lookups", name);
+	return client_among(run, answer, bits) ? MATCH_YES : MATCH_NO;
 }
 
 static enum match
 match_a(struct spf_run *run, const struct spf_term *t, struct str name)
 {
-	return (match_addresses(run, name, term_bits(run, t)));
+	return match_addresses(run, name, term_bits(run, t));
 }
 
 static enum match
@@ -149,18 +149,18 @@ match_mx(struct spf_run *run, const struct spf_term *t, struct str name)
 	size_t i;
 
 	if (answer == NULL)
-		return (MATCH_TEMPERROR);
+		return MATCH_TEMPERROR;
 	if (too_void(run, answer))
-		return (perm(run, "too many void lookups", name));
+		return perm(run, "too many void lookups", name);
 	if (answer->count > MAX_HOSTS)
-		return (perm(run, "more than 10 MX records", name));
+		return perm(run, "more than 10 MX records", name);
 	for (i = 0; i < answer->count; i++) {
 		m = match_addresses(run, answer->records[i].data,
 		    term_bits(run, t));
 		if (m != MATCH_NO)
-			return (m);
+			return m;
 	}
-	return (MATCH_NO);
+	return MATCH_NO;
 }
 
 static enum match
@@ -170,10 +170,10 @@ match_exists(struct spf_run *run, const struct spf_term *t, struct str name)
 
 	(void)t;
 	if (answer == NULL)
-		return (MATCH_TEMPERROR);
+		return MATCH_TEMPERROR;
 	if (too_void(run, answer))
-		return (perm(run, "too many void lookups", name));
-	return (answer->status == DNS_OK ? MATCH_YES : MATCH_NO);
+		return perm(run, "too many void lookups", name);
+	return answer->status == DNS_OK ? MATCH_YES : MATCH_NO;
 }
 
 /* The client's PTR records; NULL: there are none, or DNS failed. */
@@ -190,15 +190,15 @@ client_names(struct spf_run *run)
 	    run->macros.client.family == ADDR_V6 ? "ip6.arpa" : "in-addr.arpa");
 	answer = ask(run, zone, DNS_PTR);
 	run->problem = old; /* failure is no error here, section 5.5 */
-	return (answer && answer->status == DNS_OK ? answer : NULL);
+	return answer && answer->status == DNS_OK ? answer : NULL;
 }
 
 static bool
 is_within(struct str name, struct str domain)
 {
-	return (str_ieq(name, domain) ||
+	return str_ieq(name, domain) ||
 	    (name.n > domain.n && str_iends(name, domain) &&
-		name.p[name.n - domain.n - 1] == '.'));
+		name.p[name.n - domain.n - 1] == '.');
 }
 
 static bool
@@ -208,9 +208,9 @@ points_back(struct spf_run *run, struct str name)
 	const struct dns_answer *answer = ask(run, name, client_type(run));
 
 	run->problem = old;
-	return (answer &&
+	return answer &&
 	    client_among(run, answer,
-		run->macros.client.family == ADDR_V6 ? 128 : 32));
+		run->macros.client.family == ADDR_V6 ? 128 : 32);
 }
 
 static enum match
@@ -222,14 +222,14 @@ match_ptr(struct spf_run *run, const struct spf_term *t, struct str name)
 	(void)t;
 	if (names == NULL) {
 		if (++run->voids > MAX_VOID)
-			return (perm(run, "too many void lookups", name));
-		return (MATCH_NO);
+			return perm(run, "too many void lookups", name);
+		return MATCH_NO;
 	}
 	for (i = 0; i < names->count && i < MAX_HOSTS; i++)
 		if (is_within(names->records[i].data, name) &&
 		    points_back(run, names->records[i].data))
-			return (MATCH_YES);
-	return (MATCH_NO);
+			return MATCH_YES;
+	return MATCH_NO;
 }
 
 /* %{p}: the domain itself, else one below it, else any (section 7.3). */
@@ -243,7 +243,7 @@ validated_name(void *arg)
 	size_t i;
 
 	if (run->have_validated)
-		return (run->validated);
+		return run->validated;
 	names = client_names(run);
 	for (i = 0; names && i < names->count && i < MAX_HOSTS; i++) {
 		struct str name = names->records[i].data;
@@ -256,7 +256,7 @@ validated_name(void *arg)
 	}
 	run->have_validated = true;
 	run->validated = best;
-	return (best);
+	return best;
 }
 
 static enum match
@@ -265,15 +265,15 @@ match_include(struct spf_run *run, const struct spf_term *t, struct str name)
 	(void)t;
 	switch (check_host(run, name, NULL, NULL)) {
 	case AUTH_PASS:
-		return (MATCH_YES);
+		return MATCH_YES;
 	case AUTH_TEMPERROR:
-		return (MATCH_TEMPERROR);
+		return MATCH_TEMPERROR;
 	case AUTH_PERMERROR:
-		return (MATCH_PERMERROR);
+		return MATCH_PERMERROR;
 	case AUTH_NONE:
-		return (perm(run, "include of a domain without SPF", name));
+		return perm(run, "include of a domain without SPF", name);
 	default:
-		return (MATCH_NO);
+		return MATCH_NO;
 	}
 }
 
@@ -283,15 +283,14 @@ match_all(struct spf_run *run, const struct spf_term *t, struct str name)
 	(void)run;
 	(void)t;
 	(void)name;
-	return (MATCH_YES);
+	return MATCH_YES;
 }
 
 static enum match
 match_net(struct spf_run *run, const struct spf_term *t, struct str name)
 {
 	(void)name;
-	return (
-	    addr_in_net(&run->macros.client, &t->net) ? MATCH_YES : MATCH_NO);
+	return addr_in_net(&run->macros.client, &t->net) ? MATCH_YES : MATCH_NO;
 }
 
 static const struct {
@@ -319,7 +318,7 @@ expand(struct spf_run *run, struct str spec)
 	if (spf_macro_name(&run->macros, spec, &out))
 		name = arena_str(run->arena, buf_str(&out));
 	buf_free(&out);
-	return (name);
+	return name;
 }
 
 static enum match
@@ -328,14 +327,14 @@ match_term(struct spf_run *run, const struct spf_term *t)
 	struct str name = run->macros.domain;
 
 	if (!matchers[t->mechanism].counted)
-		return (matchers[t->mechanism].match(run, t, name));
+		return matchers[t->mechanism].match(run, t, name);
 	if (++run->terms > MAX_TERMS)
-		return (perm(run, "more than 10 terms need DNS", name));
+		return perm(run, "more than 10 terms need DNS", name);
 	if (t->domain.n > 0)
 		name = expand(run, t->domain);
 	if (name.n == 0)
-		return (MATCH_NO);
-	return (matchers[t->mechanism].match(run, t, name));
+		return MATCH_NO;
+	return matchers[t->mechanism].match(run, t, name);
 }
 
 /* Section 4.3: a name of several labels, none empty or over 63 bytes. */
@@ -345,19 +344,19 @@ is_fqdn(struct str name)
 	size_t i, label = 0, dots = 0;
 
 	if (name.n == 0 || name.n > SPF_NAME_MAX)
-		return (false);
+		return false;
 	for (i = 0; i < name.n; i++) {
 		if (name.p[i] != '.') {
 			if (++label > 63)
-				return (false);
+				return false;
 			continue;
 		}
 		if (label == 0)
-			return (false);
+			return false;
 		label = 0;
 		dots++;
 	}
-	return (dots > 0 && label > 0 && name.p[0] != '[');
+	return dots > 0 && label > 0 && name.p[0] != '[';
 }
 
 /* Section 4.5: the one record; AUTH_PASS stands for "here it is". */
@@ -369,24 +368,24 @@ fetch_record(struct spf_run *run, struct str domain, struct spf_record *record)
 	size_t i;
 
 	if (answer == NULL)
-		return (AUTH_TEMPERROR);
+		return AUTH_TEMPERROR;
 	for (i = 0; i < answer->count; i++) {
 		if (!spf_record_is(answer->records[i].data))
 			continue;
 		if (found) {
 			problem(run, "several SPF records", domain);
-			return (AUTH_PERMERROR);
+			return AUTH_PERMERROR;
 		}
 		found = &answer->records[i];
 	}
 	if (found == NULL)
-		return (AUTH_NONE);
+		return AUTH_NONE;
 	if (spf_record_parse(run->arena, found->data, record))
-		return (AUTH_PASS);
+		return AUTH_PASS;
 	if (arena_overflowed(run->arena))
-		return (AUTH_TEMPERROR);
+		return AUTH_TEMPERROR;
 	problem(run, record->problem, record->near);
-	return (AUTH_PERMERROR);
+	return AUTH_PERMERROR;
 }
 
 static enum auth_result
@@ -398,15 +397,15 @@ redirect(struct spf_run *run, struct str spec, struct str *exp,
 
 	if (++run->terms > MAX_TERMS) {
 		problem(run, "more than 10 terms need DNS", spec);
-		return (AUTH_PERMERROR);
+		return AUTH_PERMERROR;
 	}
 	target = expand(run, spec);
 	result = check_host(run, target, exp, exp_domain);
 	if (result == AUTH_NONE) {
 		problem(run, "redirect to a domain without SPF", target);
-		return (AUTH_PERMERROR);
+		return AUTH_PERMERROR;
 	}
-	return (result);
+	return result;
 }
 
 /* Sections 4.6 and 4.7: the terms in order, then redirect, then neutral. */
@@ -421,20 +420,20 @@ evaluate(struct spf_run *run, const struct spf_record *record, struct str *exp,
 		case MATCH_NO:
 			continue;
 		case MATCH_TEMPERROR:
-			return (AUTH_TEMPERROR);
+			return AUTH_TEMPERROR;
 		case MATCH_PERMERROR:
-			return (AUTH_PERMERROR);
+			return AUTH_PERMERROR;
 		case MATCH_YES:
 			if (exp && record->exp.p) {
 				*exp = record->exp;
 				*exp_domain = run->macros.domain;
 			}
-			return (t->on_match);
+			return t->on_match;
 		}
 	}
 	if (record->redirect.p)
-		return (redirect(run, record->redirect, exp, exp_domain));
-	return (AUTH_NEUTRAL);
+		return redirect(run, record->redirect, exp, exp_domain);
+	return AUTH_NEUTRAL;
 }
 
 /*
@@ -451,16 +450,16 @@ check_host(struct spf_run *run, struct str domain, struct str *exp,
 	enum auth_result result;
 
 	if (!is_fqdn(domain))
-		return (AUTH_NONE);
+		return AUTH_NONE;
 	result = fetch_record(run, domain, &record);
 	if (result != AUTH_PASS)
-		return (result);
+		return result;
 	run->macros.domain = domain;
 	run->have_validated = false; /* %{p} depends on the domain */
 	result = evaluate(run, &record, exp, exp_domain);
 	run->macros.domain = outer;
 	run->have_validated = false;
-	return (result);
+	return result;
 }
 
 /* Section 6.2; "" where there is none or anything is wrong with it. */
@@ -475,17 +474,17 @@ explain(struct spf_run *run, struct str spec, struct str domain)
 	run->have_validated = false;
 	name = expand(run, spec);
 	if (name.n == 0)
-		return (out);
+		return out;
 	answer = ask(run, name, DNS_TXT);
 	if (answer == NULL || answer->count != 1 ||
 	    !spf_macro_valid(answer->records[0].data, true))
-		return (out);
+		return out;
 	spf_macro_text(&run->macros, answer->records[0].data, &text);
 	make_plain(text.p, text.n);
 	if (text.n > 0)
 		out = arena_str(run->arena, buf_str(&text));
 	buf_free(&text);
-	return (out);
+	return out;
 }
 
 /* The identity: MAIL FROM, or postmaster at HELO for the null sender. */
@@ -570,11 +569,11 @@ spf_check(struct txn *txn)
 	struct checks *checks = txn->checks;
 
 	if (checks->spf && checks->spf->result != AUTH_UNKNOWN)
-		return (checks->spf);
+		return checks->spf;
 	if (checks->spf == NULL)
 		checks->spf = arena_alloc(txn->arena, sizeof(*checks->spf));
 	if (checks->spf == NULL)
-		return (NULL);
+		return NULL;
 	run_check(txn, checks->spf);
-	return (arena_overflowed(txn->arena) ? NULL : checks->spf);
+	return arena_overflowed(txn->arena) ? NULL : checks->spf;
 }

@@ -20,7 +20,7 @@ struct macro {
 static bool
 is_delimiter(char c)
 {
-	return (c != '\0' && strchr(delimiters, c) != NULL);
+	return c != '\0' && strchr(delimiters, c) != NULL;
 }
 
 /* s is what follows "%{"; the length with the "}", 0 where it is no macro. */
@@ -31,18 +31,18 @@ macro_parse(struct str s, bool explain, struct macro *m)
 
 	*m = (struct macro){ 0 };
 	if (s.n < 2 || !chr_alpha((unsigned char)s.p[0]))
-		return (0);
+		return 0;
 	m->letter = (char)chr_lower((unsigned char)s.p[0]);
 	m->escape = m->letter != s.p[0];
 	if (!strchr(explain ? "slodiphcrtv" : "slodiphv", m->letter))
-		return (0);
+		return 0;
 	for (i = 1; i < s.n && chr_digit((unsigned char)s.p[i]); i++) {
 		m->keep = m->keep * 10 + (unsigned int)(s.p[i] - '0');
 		if (m->keep > 999)
 			m->keep = 999;
 	}
 	if (i > 1 && m->keep == 0)
-		return (0);
+		return 0;
 	if (i < s.n && (s.p[i] == 'r' || s.p[i] == 'R')) {
 		m->reverse = true;
 		i++;
@@ -50,7 +50,7 @@ macro_parse(struct str s, bool explain, struct macro *m)
 	for (from = i; i < s.n && is_delimiter(s.p[i]);)
 		i++;
 	m->delims = i > from ? str_sub(s, from, i - from) : STR(".");
-	return (i < s.n && s.p[i] == '}' ? i + 1 : 0);
+	return i < s.n && s.p[i] == '}' ? i + 1 : 0;
 }
 
 bool
@@ -65,22 +65,22 @@ spf_macro_valid(struct str s, bool explain)
 		if (c == ' ' && explain)
 			continue;
 		if (c < 0x21 || c > 0x7e)
-			return (false);
+			return false;
 		if (c != '%')
 			continue;
 		if (++i == s.n)
-			return (false);
+			return false;
 		if (s.p[i] != '{') {
 			if (!memchr("%_-", s.p[i], 3))
-				return (false);
+				return false;
 			continue;
 		}
 		n = macro_parse(str_sub(s, i + 1, s.n), explain, &m);
 		if (n == 0)
-			return (false);
+			return false;
 		i += n;
 	}
-	return (true);
+	return true;
 }
 
 /* An IPv6 address as dotted nibbles (section 7.3, letter i). */
@@ -176,7 +176,7 @@ add_escaped(struct buf *out, struct str s, bool escape)
 static bool
 is_split(const struct macro *m, char c)
 {
-	return (memchr(m->delims.p, c, m->delims.n) != NULL);
+	return memchr(m->delims.p, c, m->delims.n) != NULL;
 }
 
 /* From one end of value: the part that ends (or starts) at *at. */
@@ -187,7 +187,7 @@ part_next(const struct macro *m, struct str value, size_t *at)
 
 	while (*at < value.n && !is_split(m, value.p[*at]))
 		(*at)++;
-	return (str_sub(value, from, (*at)++ - from));
+	return str_sub(value, from, (*at)++ - from);
 }
 
 static struct str
@@ -198,7 +198,7 @@ part_prev(const struct macro *m, struct str value, size_t *end)
 	while (from > 0 && !is_split(m, value.p[from - 1]))
 		from--;
 	*end = from > 0 ? from - 1 : SIZE_MAX;
-	return (str_sub(value, from, to - from));
+	return str_sub(value, from, to - from);
 }
 
 static size_t
@@ -208,7 +208,7 @@ part_count(const struct macro *m, struct str value)
 
 	for (i = 0; i < value.n; i++)
 		n += is_split(m, value.p[i]);
-	return (n);
+	return n;
 }
 
 /*
@@ -250,10 +250,10 @@ static bool
 window(struct buf *out)
 {
 	if (out->n <= NAME_WINDOW)
-		return (false);
+		return false;
 	memmove(out->p, out->p + out->n - SPF_NAME_MAX - 1, SPF_NAME_MAX + 1);
 	buf_truncate(out, SPF_NAME_MAX + 1);
-	return (true);
+	return true;
 }
 
 /* The length of the piece at s: a run of literals, or one macro-expand. */
@@ -267,20 +267,20 @@ expand_piece(const struct spf_macros *v, struct str s, struct buf *out)
 		for (n = 1; n < s.n && n < 256 && s.p[n] != '%';)
 			n++;
 		buf_add(out, s.p, n);
-		return (n);
+		return n;
 	}
 	if (s.n >= 2 && s.p[1] == '{') {
 		n = macro_parse(str_sub(s, 2, s.n), true, &m);
 		if (n > 0) {
 			macro_add(v, &m, out);
-			return (2 + n);
+			return 2 + n;
 		}
 	}
 	if (s.n >= 2 && s.p[1] == '-')
 		buf_adds(out, "%20");
 	else
 		buf_addc(out, s.n >= 2 && s.p[1] == '_' ? ' ' : '%');
-	return (s.n >= 2 ? 2 : 1);
+	return s.n >= 2 ? 2 : 1;
 }
 
 bool
@@ -301,12 +301,12 @@ spf_macro_name(const struct spf_macros *v, struct str spec, struct buf *out)
 		size_t n;
 
 		if (dot == NULL)
-			return (false);
+			return false;
 		n = (size_t)(out->p + out->n - dot - 1);
 		memmove(out->p, dot + 1, n);
 		buf_truncate(out, n);
 	}
-	return (out->n > 0 && !out->failed);
+	return out->n > 0 && !out->failed;
 }
 
 void

@@ -25,8 +25,8 @@ spf_record_is(struct str txt)
 {
 	const struct str version = STR("v=spf1");
 
-	return (str_istarts(txt, version) &&
-	    (txt.n == version.n || txt.p[version.n] == ' '));
+	return str_istarts(txt, version) &&
+	    (txt.n == version.n || txt.p[version.n] == ' ');
 }
 
 /* "0" or digits without a leading zero, up to max, all of s. */
@@ -36,11 +36,11 @@ cidr_number(struct str s, unsigned int max, unsigned int *out)
 	uint64_t n;
 
 	if (s.n == 0 || s.n > 3 || (s.n > 1 && s.p[0] == '0'))
-		return (false);
+		return false;
 	if (!str_u64(s, &n) || n > max)
-		return (false);
+		return false;
 	*out = (unsigned int)n;
-	return (true);
+	return true;
 }
 
 /* [ "/" n4 ] [ "//" n6 ], all of s. */
@@ -54,12 +54,12 @@ dual_cidr(struct str s, unsigned int *bits4, unsigned int *bits6)
 		four = str_sub(s, 0, (size_t)two);
 		six = str_sub(s, (size_t)two + 2, s.n);
 		if (!cidr_number(six, 128, bits6))
-			return (false);
+			return false;
 	}
 	if (four.n == 0)
-		return (two >= 0);
-	return (four.p[0] == '/' &&
-	    cidr_number(str_sub(four, 1, four.n), 32, bits4));
+		return two >= 0;
+	return four.p[0] == '/' &&
+	    cidr_number(str_sub(four, 1, four.n), 32, bits4);
 }
 
 /*
@@ -75,8 +75,8 @@ cut_dual_cidr(struct str s, unsigned int *bits4, unsigned int *bits6)
 	for (i = from; i < s.n; i++)
 		if (s.p[i] == '/' &&
 		    dual_cidr(str_sub(s, i, s.n), bits4, bits6))
-			return (str_sub(s, 0, i));
-	return (s);
+			return str_sub(s, 0, i);
+	return s;
 }
 
 /* toplabel: alphanumerics with an inner "-" or at least one letter. */
@@ -87,14 +87,14 @@ toplabel_valid(struct str s)
 	size_t i;
 
 	if (s.n == 0 || s.p[0] == '-' || s.p[s.n - 1] == '-')
-		return (false);
+		return false;
 	for (i = 0; i < s.n; i++) {
 		if (!chr_alnum((unsigned char)s.p[i]) && s.p[i] != '-')
-			return (false);
+			return false;
 		if (!chr_digit((unsigned char)s.p[i]))
 			special = true;
 	}
-	return (special);
+	return special;
 }
 
 /* Where the last macro-expand of a valid macro-string ends; 0: none. */
@@ -113,7 +113,7 @@ last_macro_end(struct str s)
 			i++;
 		end = i + 1;
 	}
-	return (end);
+	return end;
 }
 
 /* macro-string, then a macro-expand or "." toplabel [ "." ]. */
@@ -125,16 +125,16 @@ domain_spec_valid(struct str s)
 	size_t end;
 
 	if (s.n == 0 || !spf_macro_valid(s, false))
-		return (false);
+		return false;
 	end = last_macro_end(s);
 	if (end == s.n)
-		return (true);
+		return true;
 	tail = str_sub(s, end, s.n);
 	if (tail.p[tail.n - 1] == '.')
 		tail.n--;
 	dot = str_rchr(tail, '.');
-	return (
-	    dot >= 0 && toplabel_valid(str_sub(tail, (size_t)dot + 1, tail.n)));
+	return dot >= 0 &&
+	    toplabel_valid(str_sub(tail, (size_t)dot + 1, tail.n));
 }
 
 static bool
@@ -142,7 +142,7 @@ fail(struct spf_record *r, const char *problem, struct str near)
 {
 	r->problem = problem;
 	r->near = str_sub(near, 0, 60);
-	return (false);
+	return false;
 }
 
 /* ip4-network: four numbers without leading zeros; addr_parse() takes no
@@ -153,16 +153,16 @@ network_valid(enum spf_mechanism m, struct str s, struct addr *out)
 	size_t i;
 
 	if (m == SPF_IP6 && str_chr(s, ':') < 0)
-		return (false);
+		return false;
 	for (i = 0; i < s.n; i++) {
 		int c = (unsigned char)s.p[i];
 
 		if (m == SPF_IP4 ? !chr_digit(c) && c != '.' :
 				   !chr_digit(c) && c != '.' && c != ':' &&
 			    !(chr_lower(c) >= 'a' && chr_lower(c) <= 'f'))
-			return (false);
+			return false;
 	}
-	return (addr_parse(s, out));
+	return addr_parse(s, out);
 }
 
 /*
@@ -181,10 +181,10 @@ parse_network(struct spf_term *t, struct str arg)
 		text = str_sub(arg, 0, (size_t)slash);
 		if (!cidr_number(str_sub(arg, (size_t)slash + 1, arg.n), bits,
 			&bits))
-			return (false);
+			return false;
 	}
 	if (!network_valid(t->mechanism, text, &t->net.addr))
-		return (false);
+		return false;
 	if (!four && t->net.addr.family == ADDR_V4) {
 		if (bits < 96) { /* wider than the mapped range */
 			t->net.addr = (struct addr){ .family = ADDR_V6 };
@@ -194,7 +194,7 @@ parse_network(struct spf_term *t, struct str arg)
 	}
 	t->net.bits = bits;
 	addr_mask(&t->net.addr, bits);
-	return (true);
+	return true;
 }
 
 static bool
@@ -217,7 +217,7 @@ parse_directive(struct spf_term *t, struct spf_record *r, struct str term)
 		if (str_ieq(name, str_of(mechanisms[i].word)))
 			break;
 	if (i == NMECHANISMS)
-		return (fail(r, "unknown mechanism", whole));
+		return fail(r, "unknown mechanism", whole);
 	t->mechanism = mechanisms[i].mechanism;
 	t->bits4 = 32;
 	t->bits6 = 128;
@@ -225,19 +225,19 @@ parse_directive(struct spf_term *t, struct spf_record *r, struct str term)
 	if (t->mechanism == SPF_IP4 || t->mechanism == SPF_IP6) {
 		if (arg.n == 0 || arg.p[0] != ':' ||
 		    !parse_network(t, str_sub(arg, 1, arg.n)))
-			return (fail(r, "bad address", whole));
-		return (true);
+			return fail(r, "bad address", whole);
+		return true;
 	}
 	if (mechanisms[i].cidr)
 		arg = cut_dual_cidr(arg, &t->bits4, &t->bits6);
 	if (arg.n == 0 && mechanisms[i].domain != ARG_MUST)
-		return (true);
+		return true;
 	if (arg.n == 0 || arg.p[0] != ':' || mechanisms[i].domain == ARG_NONE)
-		return (fail(r, "bad argument of a mechanism", whole));
+		return fail(r, "bad argument of a mechanism", whole);
 	t->domain = str_sub(arg, 1, arg.n);
 	if (!domain_spec_valid(t->domain))
-		return (fail(r, "bad domain-spec", whole));
-	return (true);
+		return fail(r, "bad domain-spec", whole);
+	return true;
 }
 
 /* The length of "name=" where the term is a modifier, else 0. */
@@ -247,15 +247,15 @@ modifier_name(struct str term)
 	size_t i;
 
 	if (!chr_alpha((unsigned char)term.p[0]))
-		return (0);
+		return 0;
 	for (i = 1; i < term.n; i++) {
 		if (term.p[i] == '=')
-			return (i + 1);
+			return i + 1;
 		if (!chr_alnum((unsigned char)term.p[i]) &&
 		    !memchr("-_.", term.p[i], 3))
-			return (0);
+			return 0;
 	}
-	return (0);
+	return 0;
 }
 
 static bool
@@ -269,15 +269,15 @@ parse_modifier(struct spf_record *r, struct str term, size_t namelen)
 
 	if (slot == NULL) {
 		if (!spf_macro_valid(value, false))
-			return (fail(r, "bad macro in a modifier", term));
-		return (true);
+			return fail(r, "bad macro in a modifier", term);
+		return true;
 	}
 	if (slot->p)
-		return (fail(r, "modifier given twice", term));
+		return fail(r, "modifier given twice", term);
 	if (!domain_spec_valid(value))
-		return (fail(r, "bad domain-spec", term));
+		return fail(r, "bad domain-spec", term);
 	*slot = value;
-	return (true);
+	return true;
 }
 
 static bool
@@ -288,15 +288,15 @@ parse_term(struct arena *a, struct spf_record *r, struct str term,
 	struct spf_term *t;
 
 	if (namelen > 0)
-		return (parse_modifier(r, term, namelen));
+		return parse_modifier(r, term, namelen);
 	t = arena_alloc(a, sizeof(*t));
 	if (t == NULL)
-		return (fail(r, "out of memory", STR_NONE));
+		return fail(r, "out of memory", STR_NONE);
 	if (!parse_directive(t, r, term))
-		return (false);
+		return false;
 	**tail = t;
 	*tail = &t->next;
-	return (true);
+	return true;
 }
 
 bool
@@ -308,7 +308,7 @@ spf_record_parse(struct arena *a, struct str txt, struct spf_record *out)
 	*out = (struct spf_record){ 0 };
 	tail = &out->terms;
 	if (!spf_record_is(txt))
-		return (fail(out, "not an SPF record", txt));
+		return fail(out, "not an SPF record", txt);
 	for (i = STR("v=spf1").n; i < txt.n;) {
 		if (txt.p[i] == ' ') {
 			i++;
@@ -317,7 +317,7 @@ spf_record_parse(struct arena *a, struct str txt, struct spf_record *out)
 		for (from = i; i < txt.n && txt.p[i] != ' ';)
 			i++;
 		if (!parse_term(a, out, str_sub(txt, from, i - from), &tail))
-			return (false);
+			return false;
 	}
-	return (true);
+	return true;
 }

@@ -6,11 +6,11 @@ name_valid(struct str s)
 	size_t i;
 
 	if (s.n == 0 || !chr_alpha((unsigned char)s.p[0]))
-		return (false);
+		return false;
 	for (i = 1; i < s.n; i++)
 		if (!chr_alnum((unsigned char)s.p[i]) && s.p[i] != '_')
-			return (false);
-	return (true);
+			return false;
+	return true;
 }
 
 bool
@@ -19,21 +19,21 @@ taglist_next(struct taglist *l, struct str *name, struct str *value)
 	struct str tag, behind;
 
 	if (l->rest.p == NULL || l->broken)
-		return (false);
+		return false;
 	tag = str_cut(l->rest, ';', &behind);
 	l->rest = behind;
 	if (str_trim(tag).n == 0) {
 		/* One empty tag may stand at the end. */
 		l->broken = behind.p != NULL && str_trim(behind).n > 0;
-		return (false);
+		return false;
 	}
 	*name = str_trim(str_cut(tag, '=', value));
 	if (value->p == NULL || !name_valid(*name)) {
 		l->broken = true;
-		return (false);
+		return false;
 	}
 	*value = str_trim(*value);
-	return (true);
+	return true;
 }
 
 struct str
@@ -44,8 +44,8 @@ taglist_get(struct str text, struct str wanted)
 
 	while (taglist_next(&l, &name, &value))
 		if (str_eq(name, wanted))
-			return (value);
-	return (STR_NONE);
+			return value;
+	return STR_NONE;
 }
 
 struct str
@@ -55,9 +55,9 @@ taglist_squeeze(struct arena *a, struct str s)
 	size_t i, n = 0;
 
 	if (out == NULL)
-		return (STR_NONE);
+		return STR_NONE;
 	for (i = 0; i < s.n; i++)
 		if (!chr_space((unsigned char)s.p[i]))
 			out[n++] = s.p[i];
-	return ((struct str){ out, n });
+	return (struct str){ out, n };
 }

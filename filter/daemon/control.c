@@ -1,12 +1,13 @@
 #include <sys/socket.h>
-#include <sys/time.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "daemon/control.h"
 #include "daemon/socket.h"
@@ -19,18 +20,44 @@ static struct {
 	pthread_t	 thread;
 	bool		 started;
 	control_handler	 handler;
-} control = { .fd = -1 };
+	pthread_mutex_t	 lock;		/* guards the rest */
+	int		 client;	/* -1: nobody is served */
+	bool		 stopping;
+} control = { .fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER, .client = -1 };
+
+/* false: a client that is served too long, byte by byte as it may be. */
+static bool
+wait_until(int fd, short events, int64_t deadline)
+{
+	struct pollfd pfd = { .fd = fd, .events = events };
+	int64_t left;
+	int n;
+
+	do {
+		left = deadline - clock_mono_ms();
+		n = left > 0 ? poll(&pfd, 1, (int)left) : 0;
+	} while (n == -1 && errno == EINTR);
+	return n > 0;
+}
+
+static int64_t
+deadline(void)
+{
+	return clock_mono_ms() + CONTROL_TIMEOUT_S * 1000;
+}
 
 /* The first line; what follows it (HTTP headers) is of no interest. */
 static struct str
 read_request(int fd, char *line, size_t size)
 {
+	int64_t until = deadline();
 	size_t n = 0;
 	ssize_t got;
 
-	while (n < size && memchr(line, '\n', n) == NULL) {
-		got = read(fd, line + n, size - n);
-		if (got == -1 && errno == EINTR)
+	while (n < size && memchr(line, '\n', n) == NULL &&
+	    wait_until(fd, POLLIN, until)) {
+		got = recv(fd, line + n, size - n, MSG_DONTWAIT);
+		if (got == -1 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (got <= 0)
 			break;
@@ -43,18 +70,19 @@ read_request(int fd, char *line, size_t size)
 static bool
 write_all(int fd, struct str text)
 {
+	int64_t until = deadline();
 	ssize_t put;
 
-	while (text.n > 0) {
-		put = send(fd, text.p, text.n, MSG_NOSIGNAL);
-		if (put == -1 && errno == EINTR)
+	while (text.n > 0 && wait_until(fd, POLLOUT, until)) {
+		put = send(fd, text.p, text.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (put == -1 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (put <= 0)
 			return false;
 		text.p += put;
 		text.n -= (size_t)put;
 	}
-	return true;
+	return text.n == 0;
 }
 
 static void
@@ -78,14 +106,11 @@ serve_http(int fd, struct str request)
 static void
 serve(int fd)
 {
-	struct timeval patience = { .tv_sec = CONTROL_TIMEOUT_S };
 	struct buf answer = BUF_INIT(ANSWER_MAX);
 	char line[REQUEST_MAX];
 	struct str request;
 	bool ok;
 
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	request = read_request(fd, line, sizeof(line));
 	if (str_starts(request, STR("GET "))) {
 		serve_http(fd, request);
@@ -95,6 +120,30 @@ serve(int fd)
 		write_all(fd, buf_str(&answer));
 	}
 	buf_free(&answer);
+}
+
+/* false: there is no time for clients any more. */
+static bool
+take_client(int fd)
+{
+	bool ok;
+
+	pthread_mutex_lock(&control.lock);
+	control.client = fd;
+	ok = !control.stopping;
+	pthread_mutex_unlock(&control.lock);
+	return ok;
+}
+
+static bool
+stopping(void)
+{
+	bool yes;
+
+	pthread_mutex_lock(&control.lock);
+	yes = control.stopping;
+	pthread_mutex_unlock(&control.lock);
+	return yes;
 }
 
 static void *
@@ -108,13 +157,14 @@ control_thread(void *arg)
 		if (fd == -1) {
 			if (errno == EINTR || errno == ECONNABORTED)
 				continue;
-			if (errno == EMFILE || errno == ENFILE) {
-				sleep(1);
-				continue;
-			}
-			return NULL;	/* control_stop() shut it down */
+			if (stopping())
+				return NULL;
+			sleep(1);	/* no descriptor, no memory */
+			continue;
 		}
-		serve(fd);
+		if (take_client(fd))
+			serve(fd);
+		take_client(-1);
 		close(fd);
 	}
 }
@@ -134,7 +184,12 @@ control_stop(void)
 {
 	if (!control.started)
 		return;
+	pthread_mutex_lock(&control.lock);
+	control.stopping = true;
 	shutdown(control.fd, SHUT_RDWR);
+	if (control.client != -1)
+		shutdown(control.client, SHUT_RDWR);
+	pthread_mutex_unlock(&control.lock);
 	pthread_join(control.thread, NULL);
 	close(control.fd);
 	control.started = false;

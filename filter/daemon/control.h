@@ -4,7 +4,8 @@
  * One request line, one answer, then the connection closes:
  *	status	status json	metrics	reload
  * and "GET /metrics HTTP/1.x" for Prometheus.  One thread serves one
- * client at a time; a client that is silent for CONTROL_TIMEOUT_S is dropped.
+ * client at a time; a client that takes longer than CONTROL_TIMEOUT_S to ask,
+ * or to read a part of the answer, is dropped, and so is any at the end.
  * An answer starts with "ok" or "error" on a line of its own, but for HTTP.
  */
 #ifndef DAEMON_CONTROL_H

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <pwd.h>
@@ -37,6 +38,7 @@ static struct {
 	atomic_bool	 ending;
 	atomic_bool	 listener_failed;
 	int		 ready_fd;	/* the parent waits here; -1: none */
+	enum log_to	 log_to;	/* where our log goes */
 } server = { .reload_lock = PTHREAD_MUTEX_INITIALIZER, .ready_fd = -1 };
 
 /* Says what could not be done, once; the reason may be there already. */
@@ -62,8 +64,9 @@ open_log(const struct policy *p)
 	for (i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
 		if (str_ieq(str_trim(level), str_of(levels[i])))
 			most = (enum log_level)i;
-	log_open(str_ieq(to, STR("syslog")) ? LOG_TO_SYSLOG : LOG_TO_STDERR,
-	    most);
+	server.log_to =
+	    str_ieq(to, STR("syslog")) ? LOG_TO_SYSLOG : LOG_TO_STDERR;
+	log_open(server.log_to, most);
 }
 
 /* A descriptor for each connection, a few more for everything else. */
@@ -76,6 +79,18 @@ raise_limits(void)
 		rl.rlim_cur = rl.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &rl);
 	}
+}
+
+/*
+ * A large message's memory goes back to the system with the message.  Left
+ * alone, the allocator keeps it from the second one on, for each thread that
+ * had one.
+ */
+static void
+return_memory(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 512 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
 }
 
 /* "USER" or "USER:GROUP"; without the setting nothing changes. */
@@ -137,6 +152,10 @@ daemonize(void)
 	}
 }
 
+/*
+ * In the background nothing of whoever started us stays open: a script that
+ * reads our output would wait for its end.  A log on stderr keeps stderr.
+ */
 static void
 tell_ready(void)
 {
@@ -148,6 +167,8 @@ tell_ready(void)
 	if ((null = fopen("/dev/null", "r+")) != NULL) {
 		dup2(fileno(null), STDIN_FILENO);
 		dup2(fileno(null), STDOUT_FILENO);
+		if (server.log_to != LOG_TO_STDERR)
+			dup2(fileno(null), STDERR_FILENO);
 		fclose(null);
 	}
 	(void)!write(server.ready_fd, "", 1);
@@ -177,17 +198,19 @@ reload(struct buf *out)
 {
 	struct diag *diag = diag_new();
 	struct policy *new, *old;
+	struct str first, rest;
 	bool ok;
 
 	pthread_mutex_lock(&server.reload_lock);
 	new = policy_load(server.options->conf, server.options->shadow, diag);
 	diag_print(diag, out);
+	first = str_cut(buf_str(out), '\n', &rest);
 	ok = new != NULL;
 	if (!ok) {
 		metric_inc(METRIC_RELOADS_FAILED);
-		log_event(LOG_EV_RELOAD_FAILED, "conf=%s mistakes=%zu first=%s",
-		    server.options->conf, diag_errors(diag),
-		    out->n ? out->p : "");
+		log_event(LOG_EV_RELOAD_FAILED,
+		    "conf=%s mistakes=%zu first=%.*s", server.options->conf,
+		    diag_errors(diag), STR_FMT(first));
 		buf_adds(out, "the running policy stays in force\n");
 	} else {
 		old = glue_policy();
@@ -399,7 +422,6 @@ close_services(void)
 static bool
 open_sockets(int *fd, int *control_fd, struct buf *err)
 {
-	*control_fd = -1;
 	if ((*fd = socket_listen(&server.listen, err)) == -1)
 		return false;
 	if (server.control.kind == LISTEN_OFF)
@@ -429,6 +451,7 @@ start_threads(int fd, int control_fd, struct policy *p, struct buf *err)
 static int
 finish(void)
 {
+	int status = atomic_load(&server.listener_failed) ? 1 : 0;
 	bool drained;
 
 	socket_notify("STOPPING=1");
@@ -441,9 +464,9 @@ finish(void)
 	    (long long)metric_get(METRIC_MESSAGES), threads_running(),
 	    drained ? "yes" : "no");
 	if (!drained)
-		_exit(0);	/* those that still run may use the services */
+		_exit(status); /* those that run may use the services */
 	close_services();
-	return atomic_load(&server.listener_failed) ? 1 : 0;
+	return status;
 }
 
 /* Sockets first, while we may; nothing else as root. */
@@ -451,14 +474,19 @@ static bool
 start(struct policy *p)
 {
 	struct buf err = BUF_INIT(ERROR_MAX);
-	int fd, control_fd;
+	int fd = -1, control_fd = -1;
 	bool ok;
 
 	ok = open_sockets(&fd, &control_fd, &err) &&
 	    drop_privileges(p->settings.text[SETTING_USER], &err) &&
 	    open_services(p, &err) && start_threads(fd, control_fd, p, &err);
-	if (!ok)
+	if (!ok) {
 		fprintf(stderr, "postern: %s\n", err.p);
+		if (fd != -1)
+			socket_remove(&server.listen);
+		if (control_fd != -1)
+			socket_remove(&server.control);
+	}
 	buf_free(&err);
 	return ok;
 }
@@ -494,6 +522,7 @@ server_run(const struct server_options *options)
 	server.options = options;
 	server.started_ms = clock_wall_ms();
 	raise_limits();
+	return_memory();
 	p = policy_load(options->conf, options->shadow, diag);
 	diag_print(diag, &out);
 	if (out.n > 0)

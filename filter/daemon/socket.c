@@ -61,8 +61,7 @@ static bool
 clear_stale(const struct sockaddr_un *un, struct buf *err)
 {
 	struct stat st;
-	int fd;
-	bool alive;
+	int fd, error = 0;
 
 	if (lstat(un->sun_path, &st) == -1)
 		return true;
@@ -72,16 +71,22 @@ clear_stale(const struct sockaddr_un *un, struct buf *err)
 		return false;
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	alive = fd != -1 &&
-	    connect(fd, (const struct sockaddr *)un, sizeof(*un)) == 0;
+	if (fd == -1 ||
+	    connect(fd, (const struct sockaddr *)un, sizeof(*un)) == -1)
+		error = errno;
 	if (fd != -1)
 		close(fd);
-	if (alive) {
+	/* Only this says that nobody is there: we may just not be let in. */
+	if (error == ECONNREFUSED)
+		error = unlink(un->sun_path) == -1 ? errno : ENOENT;
+	if (error == ENOENT)
+		return true;
+	if (error == 0)
 		buf_printf(err, "another process listens on %s", un->sun_path);
-		return false;
-	}
-	unlink(un->sun_path);
-	return true;
+	else
+		buf_printf(err, "%s is there: %s", un->sun_path,
+		    strerror(error));
+	return false;
 }
 
 static bool
@@ -117,6 +122,22 @@ set_owner(const char *path, const struct listen *where, struct buf *err)
 	return true;
 }
 
+/* Everything between bind() and the first client. */
+static bool
+open_to_clients(int fd, const struct sockaddr_un *un,
+    const struct listen *where, struct buf *err)
+{
+	if (!set_owner(un->sun_path, where, err))
+		return false;
+	if (where->mode >= 0 && chmod(un->sun_path, (mode_t)where->mode) == -1)
+		fail(-1, err, "chmod", where->path);
+	else if (listen(fd, BACKLOG) == -1)
+		fail(-1, err, "listen", where->path);
+	else
+		return true;
+	return false;
+}
+
 static int
 listen_unix(const struct listen *where, struct buf *err)
 {
@@ -137,14 +158,11 @@ listen_unix(const struct listen *where, struct buf *err)
 	umask(mask);
 	if (bound == -1)
 		return fail(fd, err, "bind", where->path);
-	if (!set_owner(un.sun_path, where, err)) {
+	if (!open_to_clients(fd, &un, where, err)) {
+		unlink(un.sun_path);
 		close(fd);
 		return -1;
 	}
-	if (where->mode >= 0 && chmod(un.sun_path, (mode_t)where->mode) == -1)
-		return fail(fd, err, "chmod", where->path);
-	if (listen(fd, BACKLOG) == -1)
-		return fail(fd, err, "listen", where->path);
 	return fd;
 }
 

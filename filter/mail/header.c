@@ -17,28 +17,24 @@ wire_bytes(struct str name, struct str value)
 	return n;
 }
 
-static unsigned int
-bucket_of(struct str name)
+/* The hash goes first: names can be long and differ in their last byte. */
+static bool
+is_named(const struct header *h, uint64_t hash, struct str name)
 {
-	unsigned int h = 5381;
-
-	for (size_t i = 0; i < name.n; i++)
-		h = h * 33 + chr_lower((unsigned char)name.p[i]);
-	return h % HEADER_BUCKETS;
+	return h->hash == hash && str_ieq(h->name, name);
 }
 
 static void
 link_field(struct headers *hs, struct header *h)
 {
-	struct header **bucket = &hs->by_name[bucket_of(h->name)];
+	struct header **bucket, *o;
 
-	h->nth = 1;
+	h->hash = str_ihash(h->name);
+	bucket = &hs->by_name[h->hash % HEADER_BUCKETS];
+	for (o = *bucket; o != NULL && !is_named(o, h->hash, h->name);)
+		o = o->older;
+	h->nth = o != NULL ? o->nth + 1 : 1;
 	h->older = *bucket;
-	for (struct header *o = *bucket; o != NULL; o = o->older)
-		if (str_ieq(o->name, h->name)) {
-			h->nth = o->nth + 1;
-			break;
-		}
 	*bucket = h;
 	if (hs->last != NULL)
 		hs->last->next = h;
@@ -75,9 +71,10 @@ header_add(struct arena *a, struct headers *hs, struct str name,
 const struct header *
 header_get(const struct headers *hs, struct str name, unsigned int nth)
 {
-	const struct header *h = hs->by_name[bucket_of(name)];
+	uint64_t hash = str_ihash(name);
+	const struct header *h = hs->by_name[hash % HEADER_BUCKETS];
 
-	while (h != NULL && (h->nth != nth || !str_ieq(h->name, name)))
+	while (h != NULL && (h->nth != nth || !is_named(h, hash, name)))
 		h = h->older;
 	return h;
 }
@@ -85,9 +82,10 @@ header_get(const struct headers *hs, struct str name, unsigned int nth)
 unsigned int
 header_count(const struct headers *hs, struct str name)
 {
-	const struct header *h = hs->by_name[bucket_of(name)];
+	uint64_t hash = str_ihash(name);
+	const struct header *h = hs->by_name[hash % HEADER_BUCKETS];
 
-	while (h != NULL && !str_ieq(h->name, name))
+	while (h != NULL && !is_named(h, hash, name))
 		h = h->older;
 	return h != NULL ? h->nth : 0;
 }

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/arena.h"
 #include "base/str.h"
@@ -25,6 +26,7 @@
 struct header {
 	struct header	*next;
 	struct header	*older;		/* earlier one of the same bucket */
+	uint64_t	 hash;		/* of the name */
 	struct str	 name;
 	struct str	 value;		/* as given: leading space, LF folds */
 	unsigned int	 nth;		/* 1-based among fields of that name */

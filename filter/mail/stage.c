@@ -9,7 +9,7 @@ static const char *const words[] = {
 const char *
 stage_word(enum stage stage)
 {
-	return (words[stage]);
+	return words[stage];
 }
 
 bool
@@ -18,8 +18,8 @@ stage_parse(struct str word, enum stage *out)
 	for (int i = 0; i < STAGE_COUNT; i++) {
 		if (str_eq(word, str_of(words[i]))) {
 			*out = (enum stage)i;
-			return (true);
+			return true;
 		}
 	}
-	return (false);
+	return false;
 }

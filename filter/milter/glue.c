@@ -24,6 +24,7 @@ struct conn {
 	struct session	*session;	/* NULL before xxfi_connect */
 	struct offer	 offer;
 	struct policy	*policy;	/* what was negotiated for */
+	struct conn	*next;		/* in glue.left */
 };
 
 static struct {
@@ -32,7 +33,9 @@ static struct {
 	struct policy	*policy;
 	atomic_bool	 stopping;
 	atomic_bool	 hurried;	/* what callbacks waited for is lost */
+	atomic_bool	 gone;		/* nothing shared is there any more */
 	atomic_int	 busy;		/* callbacks that run now */
+	struct conn	*left;		/* closed too late; under the lock */
 } glue = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 struct policy *
@@ -80,6 +83,17 @@ leave(sfsistat answer)
 		answer = SMFIS_TEMPFAIL;
 	atomic_fetch_sub(&glue.busy, 1);
 	return answer;
+}
+
+/*
+ * The same where the MTA may have been told (`step', SMFIP_NR_*) not to wait:
+ * libmilter complains in the log about every other answer there.
+ */
+static sfsistat
+leave_step(const struct conn *c, unsigned long step, sfsistat answer)
+{
+	answer = leave(answer);
+	return (c->offer.protocol & step) != 0 ? SMFIS_NOREPLY : answer;
 }
 
 static struct conn *
@@ -238,7 +252,7 @@ on_connect(SMFICTX *ctx, char *host, _SOCK_ADDR *sa)
 	/* smfi_setreply() is not allowed here: the MTA has its own text. */
 	if (d.action == ACTION_REJECT)
 		return leave(SMFIS_REJECT);
-	return leave(
+	return leave_step(c, SMFIP_NR_CONN,
 	    d.action == ACTION_TEMPFAIL ? SMFIS_TEMPFAIL : SMFIS_CONTINUE);
 }
 
@@ -253,7 +267,7 @@ on_helo(SMFICTX *ctx, char *name)
 	if (c == NULL || c->session == NULL)
 		return no_session("helo");
 	road_helo(c->session, str_of(name), &d);
-	return leave(answer(ctx, &d));
+	return leave_step(c, SMFIP_NR_HELO, answer(ctx, &d));
 }
 
 /*
@@ -299,7 +313,7 @@ on_mail(SMFICTX *ctx, char **argv)
 	road_mail(c->session, p, &sender, &d);
 	if (p != NULL)
 		policy_release(&p);
-	return leave(answer(ctx, &d));
+	return leave_step(c, SMFIP_NR_MAIL, answer(ctx, &d));
 }
 
 static sfsistat
@@ -315,7 +329,7 @@ on_rcpt(SMFICTX *ctx, char **argv)
 		return no_session("rcpt");
 	refused = str_eq(macro(ctx, "{rcpt_mailer}"), STR("error"));
 	road_rcpt(c->session, str_of(argv[0]), refused, &d);
-	return leave(answer(ctx, &d));
+	return leave_step(c, SMFIP_NR_RCPT, answer(ctx, &d));
 }
 
 static sfsistat
@@ -329,7 +343,7 @@ on_header(SMFICTX *ctx, char *name, char *value)
 		return no_session("header");
 	/* A full arena is answered at the end of the message. */
 	(void)road_header(c->session, str_of(name), str_of(value));
-	return leave(SMFIS_CONTINUE);
+	return leave_step(c, SMFIP_NR_HDR, SMFIS_CONTINUE);
 }
 
 static sfsistat
@@ -342,7 +356,7 @@ on_eoh(SMFICTX *ctx)
 	if (c == NULL || c->session == NULL)
 		return no_session("eoh");
 	road_eoh(c->session);
-	return leave(SMFIS_CONTINUE);
+	return leave_step(c, SMFIP_NR_EOH, SMFIS_CONTINUE);
 }
 
 static sfsistat
@@ -357,9 +371,7 @@ on_body(SMFICTX *ctx, unsigned char *chunk, size_t len)
 		return no_session("body");
 	more = road_body(c->session, chunk, len);
 	/* Only an MTA that waits for a reply can be told to skip the rest. */
-	return leave(more || (c->offer.protocol & SMFIP_NR_BODY) != 0 ?
-		SMFIS_CONTINUE :
-		SMFIS_SKIP);
+	return leave_step(c, SMFIP_NR_BODY, more ? SMFIS_CONTINUE : SMFIS_SKIP);
 }
 
 static sfsistat
@@ -391,14 +403,30 @@ on_abort(SMFICTX *ctx)
 	return leave(SMFIS_CONTINUE);
 }
 
+/* What it refers to may be freed by now: it ends with the process. */
+static void
+conn_leave(struct conn *c)
+{
+	pthread_mutex_lock(&glue.lock);
+	c->next = glue.left;
+	glue.left = c;
+	pthread_mutex_unlock(&glue.lock);
+}
+
+/* Goes on while the daemon is ending, so that reservations are given back. */
 static sfsistat
 on_close(SMFICTX *ctx)
 {
 	struct conn *c = conn_get(ctx);
 
-	if (c == NULL || !enter())
+	if (c == NULL)
 		return SMFIS_CONTINUE;
 	smfi_setpriv(ctx, NULL);
+	atomic_fetch_add(&glue.busy, 1);
+	if (atomic_load(&glue.gone)) {
+		conn_leave(c);
+		return leave(SMFIS_CONTINUE);
+	}
 	if (c->session != NULL)
 		road_end(&c->session);
 	policy_release(&c->policy);
@@ -467,9 +495,13 @@ glue_stop(int ms)
 {
 	/* Not smfi_stop(): it waits up to five seconds for the listener. */
 	atomic_store(&glue.stopping, true);
-	if (glue_drain(ms * 2 / 3))
-		return true;
-	atomic_store(&glue.hurried, true);
-	resolver_hurry(glue.services->resolver);
-	return glue_drain(ms / 3);
+	if (!glue_drain(ms * 2 / 3)) {
+		atomic_store(&glue.hurried, true);
+		resolver_hurry(glue.services->resolver);
+		if (!glue_drain(ms / 6))
+			return false;
+	}
+	/* Connections that close after this leave everything alone. */
+	atomic_store(&glue.gone, true);
+	return glue_drain(ms / 6);
 }

@@ -13,6 +13,10 @@
 #include "policy/fact.h"
 #include "score/score.h"
 
+/* Items of a list that may meet a regex's match limit before the rest is
+ * not looked at: each costs milliseconds, and a stranger sends thousands. */
+#define LIMITED_MAX	8
+
 static enum truth
 truth_of(bool yes)
 {
@@ -176,6 +180,7 @@ static enum truth
 cond_match(struct eval *e, const struct expr *x)
 {
 	enum truth t = TRUTH_FALSE;
+	unsigned int limited = 0;
 	char brief[FACT_BRIEF];
 	struct value v;
 
@@ -187,8 +192,11 @@ cond_match(struct eval *e, const struct expr *x)
 	for (size_t i = 0; !v.absent && i < value_count(&v); i++) {
 		enum regex_answer a = regex_match(x->regex, value_item(&v, i));
 
-		if (a == REGEX_LIMIT)
+		if (a == REGEX_LIMIT) {
 			t = TRUTH_UNKNOWN;
+			if (++limited == LIMITED_MAX)
+				break;
+		}
 		if (a == REGEX_YES) {
 			t = TRUTH_TRUE;
 			break;

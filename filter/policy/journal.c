@@ -11,17 +11,29 @@
 #include "policy/trace.h"
 #include "score/score.h"
 
-/* Left out where there is nothing to say. */
+/* Of a value; where it takes many escapes, of those. */
+#define VALUE_MAX	512
+#define ESCAPED_MAX	150	/* \xNN each: 600 */
+
+/* Left out where there is nothing to say.  Short enough that the longest
+ * values leave room for all that follow: nobody hides a verdict. */
 static void
 add(struct buf *line, const char *key, struct str value)
 {
+	size_t start;
+
 	if (value.n == 0)
 		return;
 	if (line->n > 0)
 		buf_addc(line, ' ');
 	buf_adds(line, key);
 	buf_addc(line, '=');
-	buf_quoted(line, str_sub(value, 0, 512));
+	start = line->n;
+	buf_quoted(line, str_sub(value, 0, VALUE_MAX));
+	if (line->n - start <= 4 * ESCAPED_MAX + 2)
+		return;
+	buf_truncate(line, start);
+	buf_quoted(line, str_sub(value, 0, ESCAPED_MAX));
 }
 
 static void

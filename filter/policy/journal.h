@@ -10,7 +10,7 @@
 #include "mail/session.h"
 #include "policy/policy.h"
 
-#define JOURNAL_MAX	4096
+#define JOURNAL_MAX	7500	/* less than a line of the log */
 
 struct outcome;
 

@@ -431,6 +431,25 @@ skip_entry(struct parse *p)
 		lex_next(p->lex);
 }
 
+/* They would share a counter, and count everything twice. */
+static bool
+window_again(struct parse *p, const struct limit *limit, const struct token *t,
+    const struct limit_window *w)
+{
+	for (size_t i = 0; i < limit->count; i++) {
+		const struct limit_window *o = &limit->windows[i];
+
+		if (o->unit != w->unit || o->window_ms != w->window_ms)
+			continue;
+		diag_error(p->diag, t->place,
+		    "%s/%.*s has a maximum already, %llu",
+		    limit_unit_word(w->unit), STR_FMT(o->text),
+		    (unsigned long long)o->max);
+		return true;
+	}
+	return false;
+}
+
 static void
 parse_windows(struct parse *p, struct limit *limit)
 {
@@ -454,7 +473,7 @@ parse_windows(struct parse *p, struct limit *limit)
 			diag_error(p->diag, t.place, "more than %d windows",
 			    WINDOWS_MAX);
 			skip_entry(p);
-		} else
+		} else if (!window_again(p, limit, &t, &w))
 			limit->windows[limit->count++] = w;
 	}
 	if (ok && limit->count == 0 && t.kind == TOKEN_RBRACE)

@@ -70,7 +70,7 @@ struct table {
 	dev_t		 dev;
 	ino_t		 ino;
 	off_t		 size;
-	struct timespec	 mtime;
+	struct timespec	 mtime, ctime;
 	int64_t		 looked_ms;
 	bool		 missing;	/* at the last look; logged once */
 };
@@ -533,14 +533,22 @@ identity_keep(struct table *t, const struct stat *st)
 	t->ino = st->st_ino;
 	t->size = st->st_size;
 	t->mtime = st->st_mtim;
+	t->ctime = st->st_ctim;
 }
 
+static bool
+time_same(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* The time of a change as well: what could not be read may be readable now. */
 static bool
 identity_same(const struct table *t, const struct stat *st)
 {
 	return t->dev == st->st_dev && t->ino == st->st_ino &&
-	    t->size == st->st_size && t->mtime.tv_sec == st->st_mtim.tv_sec &&
-	    t->mtime.tv_nsec == st->st_mtim.tv_nsec;
+	    t->size == st->st_size && time_same(&t->mtime, &st->st_mtim) &&
+	    time_same(&t->ctime, &st->st_ctim);
 }
 
 /*
@@ -636,6 +644,7 @@ table_refresh(struct table *t)
 		if (!t->missing && identity_same(t, &st))
 			return;
 		t->missing = false;
+		identity_keep(t, &st); /* one that can't be opened, too */
 	} else if (t->missing)
 		return;
 	else

@@ -56,7 +56,7 @@ struct score_rule {
 struct ruleset {
 	struct arena	*arena;
 	struct map	*by_name;
-	struct score_rule *first, **tail;
+	struct score_rule *first, **tail;	/* in the files' order */
 	size_t		 count, left_out;
 	double		 required;
 };

@@ -47,6 +47,8 @@ find_or_add(struct ruleset *set, struct str name)
 	r->name = arena_str(set->arena, name);
 	r->kind = RULE_KIND_COUNT;	/* named, not defined */
 	map_put(set->by_name, r->name, r);
+	*set->tail = r;
+	set->tail = &r->next;
 	return r;
 }
 
@@ -61,7 +63,7 @@ next_word(struct str *rest)
 	return word;
 }
 
-/* "score NAME n" or "score NAME n n n n"; "(n)" adds to what is there. */
+/* "score NAME n" or "score NAME n n n n". */
 static void
 read_score(struct reader *rd, struct str rest)
 {
@@ -102,7 +104,8 @@ read_rule(struct reader *rd, enum rule_kind kind, struct str rest)
 
 	if (r == NULL)
 		return;
-	parsed = (struct score_rule){ .name = r->name,
+	parsed = (struct score_rule){ .next = r->next,
+		.name = r->name,
 		.kind = kind,
 		.score = r->score,
 		.scored = r->scored,
@@ -288,24 +291,20 @@ read_globs(struct reader *rd, struct str globs, struct buf *err)
 static void
 number_rules(struct ruleset *set)
 {
-	struct map_iter it = { 0 };
-	struct score_rule *r;
-	struct str name;
-	void *value;
+	struct score_rule **at = &set->first, *r;
 
-	while (map_next(set->by_name, &it, &name, &value)) {
-		r = value;
-		if (r->kind == RULE_KIND_COUNT)
+	while ((r = *at) != NULL) {
+		if (r->kind == RULE_KIND_COUNT) {
+			*at = r->next;
 			continue;
+		}
 		if (!r->scored && !str_starts(r->name, STR("__")))
 			r->score = str_starts(r->name, STR("T_")) ?
 			    0.01 :
 			    DEFAULT_SCORE;
 		r->index = set->count++;
-		*set->tail = r;
-		set->tail = &r->next;
+		at = &r->next;
 	}
-	*set->tail = NULL;
 }
 
 struct ruleset *

@@ -1,12 +1,26 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "score/rule.h"
 #include "score/score.h"
 
 #define FULL_MAX	(32UL * 1024 * 1024)
 #define META_NESTING	40
 #define LINE_MAX_CHARS	76
+#define PARAGRAPHS_MAX	10000
+#define PIECE_MAX	2048	/* SpamAssassin's MAX_BODY_LINE_LENGTH */
+#define LOOK_EVERY	16	/* matches between two looks at the clock */
+
+/* Fields as the header rules of one name and form see them. */
+struct view {
+	struct view	*next;
+	struct str	 field;
+	enum rule_form	 form;
+	struct buf	 text;
+	bool		 found;
+};
 
 /* What one run knows of each rule. */
 enum state { STATE_OPEN, STATE_RUNNING, STATE_MISS, STATE_HIT };
@@ -19,32 +33,60 @@ struct run {
 	struct score_result *result;
 	struct score_hit **tail;
 	unsigned char	*state;		/* an enum state for each rule */
-	struct str	*paragraphs;	/* subject, then the text's */
-	size_t		 nparagraphs;
+	struct str	*pieces;	/* subject, then the text's */
+	size_t		 npieces;
+	struct view	*views;
 	struct buf	 full;		/* fields and raw body, made once */
 	unsigned int	 nesting;
+	int64_t		 stop_ms;
+	unsigned int	 looks;		/* matches since the start */
+	bool		 stopped;	/* no time is left */
 };
 
 static bool	rule_hits(struct run *, const struct score_rule *);
 
+/* The first rule that a message was too much for is told of. */
+static void
+run_limited(struct run *run, const struct score_rule *r, const char *why)
+{
+	if (!run->result->limited)
+		log_event(LOG_EV_SCORE, "qid=%.*s rule=%.*s problem=%s",
+		    STR_FMT(run->txn->queue_id), STR_FMT(r->name), why);
+	run->result->limited = true;
+}
+
+static bool
+out_of_time(struct run *run, const struct score_rule *r)
+{
+	if (run->stopped)
+		return true;
+	if (run->looks++ % LOOK_EVERY != 0 || clock_mono_ms() < run->stop_ms)
+		return false;
+	run_limited(run, r, "no time was left");
+	return run->stopped = true;
+}
+
 static bool
 matches(struct run *run, const struct score_rule *r, struct str subject)
 {
-	enum regex_answer a = regex_match(r->regex, subject);
+	enum regex_answer a;
 
+	if (out_of_time(run, r))
+		return false;
+	a = regex_match(r->regex, subject);
 	if (a == REGEX_LIMIT)
-		run->result->limited = true;
+		run_limited(run, r, "match limit");
 	return a == REGEX_YES;
 }
 
 /* A field as the rule's form wants to read it. */
 static struct str
-field_text(struct run *run, const struct score_rule *r, const struct header *h)
+field_text(struct run *run, enum rule_form form, const struct header *h)
 {
 	struct mailbox *box;
 	bool more;
 
-	switch (r->form) {
+	switch (form) {
 	case FORM_RAW:
 		return h->value;
 	case FORM_ADDR:
@@ -60,52 +102,75 @@ field_text(struct run *run, const struct score_rule *r, const struct header *h)
 }
 
 static bool
-field_wanted(const struct score_rule *r, const struct header *h)
+field_wanted(struct str field, const struct header *h)
 {
-	if (str_eq(r->field, STR("ALL")))
+	if (str_eq(field, STR("ALL")))
 		return true;
-	if (str_eq(r->field, STR("ToCc")))
+	if (str_eq(field, STR("ToCc")))
 		return str_ieq(h->name, STR("To")) ||
 		    str_ieq(h->name, STR("Cc"));
-	if (str_eq(r->field, STR("MESSAGEID")))
+	if (str_eq(field, STR("MESSAGEID")))
 		return str_ieq(h->name, STR("Message-ID")) ||
 		    str_ieq(h->name, STR("Resent-Message-ID")) ||
 		    str_ieq(h->name, STR("X-Message-ID"));
-	return str_ieq(h->name, r->field);
+	return str_ieq(h->name, field);
 }
 
 /* All fields of the name, a line each, as SpamAssassin joins them. */
+static void
+view_fill(struct run *run, struct view *v)
+{
+	bool all = str_eq(v->field, STR("ALL"));
+	const struct header *h;
+
+	if (str_eq(v->field, STR("EnvelopeFrom"))) {
+		v->found = true;
+		buf_addstr(&v->text, run->txn->sender.text);
+	}
+	for (h = run->txn->headers.first; h != NULL; h = h->next) {
+		if (!field_wanted(v->field, h))
+			continue;
+		v->found = true;
+		if (all) {
+			buf_addstr(&v->text, h->name);
+			buf_adds(&v->text, ": ");
+		}
+		buf_addstr(&v->text, field_text(run, v->form, h));
+		buf_addc(&v->text, '\n');
+	}
+}
+
+/* Made once for all rules that look at it; NULL: the arena is full. */
+static const struct view *
+view_get(struct run *run, const struct score_rule *r)
+{
+	struct view *v = run->views;
+
+	while (v != NULL && (v->form != r->form || !str_eq(v->field, r->field)))
+		v = v->next;
+	if (v != NULL || (v = arena_alloc(run->arena, sizeof(*v))) == NULL)
+		return v;
+	v->field = r->field;
+	v->form = r->form;
+	v->text = (struct buf)BUF_INIT(2 * HEADER_MAX_BYTES);
+	v->next = run->views;
+	run->views = v;
+	view_fill(run, v);
+	return v;
+}
+
 static bool
 header_rule(struct run *run, const struct score_rule *r)
 {
-	struct buf text = BUF_INIT(HEADER_MAX_BYTES);
-	const struct header *h;
-	bool found = false, hit;
+	const struct view *v = view_get(run, r);
+	struct str text;
 
-	if (str_eq(r->field, STR("EnvelopeFrom"))) {
-		found = true;
-		buf_addstr(&text, run->txn->sender.text);
-	}
-	for (h = run->txn->headers.first; h != NULL; h = h->next) {
-		if (!field_wanted(r, h))
-			continue;
-		found = true;
-		if (str_eq(r->field, STR("ALL"))) {
-			buf_addstr(&text, h->name);
-			buf_adds(&text, ": ");
-		}
-		buf_addstr(&text, field_text(run, r, h));
-		buf_addc(&text, '\n');
-	}
+	if (v == NULL)
+		return false;
 	if (r->exists)
-		hit = found;
-	else if (!found && r->if_unset.n > 0)
-		hit = matches(run, r, r->if_unset) != r->negate;
-	else
-		hit = matches(run, r, found ? buf_str(&text) : STR("")) !=
-		    r->negate;
-	buf_free(&text);
-	return hit;
+		return v->found;
+	text = v->found ? buf_str(&v->text) : r->if_unset;
+	return matches(run, r, text) != r->negate && !run->stopped;
 }
 
 static bool
@@ -113,8 +178,8 @@ body_rule(struct run *run, const struct score_rule *r)
 {
 	size_t i;
 
-	for (i = 0; i < run->nparagraphs; i++)
-		if (matches(run, r, run->paragraphs[i]))
+	for (i = 0; i < run->npieces && !run->stopped; i++)
+		if (matches(run, r, run->pieces[i]))
 			return true;
 	return false;
 }
@@ -124,8 +189,8 @@ uri_rule(struct run *run, const struct score_rule *r)
 {
 	const struct url *u;
 
-	for (u = run->content != NULL ? run->content->urls : NULL; u != NULL;
-	     u = u->next)
+	for (u = run->content != NULL ? run->content->urls : NULL;
+	     u != NULL && !run->stopped; u = u->next)
 		if (matches(run, r, u->text))
 			return true;
 	return false;
@@ -258,32 +323,63 @@ paragraph_end(struct str text)
 	return text.n;
 }
 
-#define PARAGRAPHS_MAX	10000
+/*
+ * Long paragraphs are cut at a blank, as SpamAssassin cuts them: what a regex
+ * costs does not grow with them.
+ */
+static void
+add_pieces(struct run *run, struct str text)
+{
+	size_t n;
 
+	while (text.n > PIECE_MAX) {
+		for (n = PIECE_MAX; n > 0 && text.p[n - 1] != ' ';)
+			n--;
+		if (n == 0)
+			n = PIECE_MAX;
+		run->pieces[run->npieces++] = str_sub(text, 0, n);
+		text = str_sub(text, n, text.n);
+	}
+	run->pieces[run->npieces++] = text;
+}
+
+/* Paragraphs past the maximum are taken as one. */
 static bool
-make_paragraphs(struct run *run)
+make_pieces(struct run *run)
 {
 	const struct header *subject =
 	    header_get(&run->txn->headers, STR("Subject"), 1);
-	struct str text = run->content != NULL ? run->content->text : STR_NONE;
-	size_t end, count = 2;
+	struct str first = STR(""), text = STR_NONE, t;
+	size_t end, count = 1, most;
 
-	for (struct str t = text; t.n > 0 && count < PARAGRAPHS_MAX; count++)
+	if (subject != NULL)
+		first = header_decode(run->arena, subject->value);
+	if (run->content != NULL)
+		text = str_trim(run->content->text);
+	for (t = text; t.n > 0 && count < PARAGRAPHS_MAX; count++)
 		t = str_trim(str_sub(t, paragraph_end(t), t.n));
-	run->paragraphs = arena_alloc(run->arena, count * sizeof(struct str));
-	if (run->paragraphs == NULL)
+	/* Of two pieces of a paragraph in a row one has half of PIECE_MAX. */
+	most = count + 2 + 4 * ((text.n + first.n) / PIECE_MAX);
+	run->pieces = arena_alloc(run->arena, most * sizeof(struct str));
+	if (run->pieces == NULL)
 		return false;
-	run->paragraphs[run->nparagraphs++] = subject == NULL ?
-	    STR("") :
-	    header_decode(run->arena, subject->value);
-	while (text.n > 0 && run->nparagraphs < count) {
-		end = run->nparagraphs + 1 == count ? text.n :
-						      paragraph_end(text);
-		run->paragraphs[run->nparagraphs++] =
-		    squeeze(run->arena, str_sub(text, 0, end));
+	add_pieces(run, first);
+	while (text.n > 0) {
+		end = --count > 1 ? paragraph_end(text) : text.n;
+		add_pieces(run, squeeze(run->arena, str_sub(text, 0, end)));
 		text = str_trim(str_sub(text, end, text.n));
 	}
 	return true;
+}
+
+static void
+run_free(struct run *run)
+{
+	struct view *v;
+
+	for (v = run->views; v != NULL; v = v->next)
+		buf_free(&v->text);
+	buf_free(&run->full);
 }
 
 const struct score_result *
@@ -306,11 +402,12 @@ score_run(struct txn *txn, const struct ruleset *set)
 		return NULL;
 	run.tail = &run.result->hits;
 	run.content = body_content(&txn->body, txn->arena, &txn->headers);
-	ok = make_paragraphs(&run);
+	run.stop_ms = clock_mono_ms() + SCORE_MAX_MS;
+	ok = make_pieces(&run);
 	for (r = set->first; ok && r != NULL; r = r->next)
 		if (rule_hits(&run, r))
 			ok = record_hit(&run, r);
-	buf_free(&run.full);
+	run_free(&run);
 	if (!ok)
 		return NULL;
 	txn->checks->score = run.result;

@@ -3,13 +3,16 @@
  *
  * score_run() judges a message at its end, once, and leaves names, scores
  * and report in the txn's arena.  A regex that meets its match limit counts
- * as no hit, and is told of in `limited'.  Called by the txn's thread.
+ * as no hit, and so do all that were not asked within SCORE_MAX_MS; the log
+ * tells of the first of them.  Called by the txn's thread.
  */
 #ifndef SCORE_SCORE_H
 #define SCORE_SCORE_H
 
 #include "check/check.h"
 #include "score/ruleset.h"
+
+#define SCORE_MAX_MS	5000	/* the MTA waits longer at message */
 
 struct score_hit {
 	struct score_hit *next;
@@ -22,7 +25,7 @@ struct score_result {
 	double		 score;
 	struct score_hit *hits;		/* in the order of evaluation */
 	size_t		 count;
-	bool		 limited;	/* a rule met its match limit */
+	bool		 limited;	/* not all rules could be asked */
 };
 
 /* Once a txn; NULL: arena full. */

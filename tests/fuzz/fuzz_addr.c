@@ -43,5 +43,5 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		must(addr_in_net(&net.addr, &net));
 	} else
 		must(why != NULL);
-	return (0);
+	return 0;
 }

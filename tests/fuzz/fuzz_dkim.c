@@ -43,7 +43,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	services.resolver = resolver_new(str_of(spec), &err);
 	unlink(path);
 	must(services.resolver != NULL && dkim_global_init());
-	return (0);
+	return 0;
 }
 
 static void
@@ -98,5 +98,5 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	r = dkim_check(t);
 	must(r != NULL && r->result != AUTH_UNKNOWN);
 	session_free(&s);
-	return (0);
+	return 0;
 }

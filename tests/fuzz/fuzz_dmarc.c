@@ -19,7 +19,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	(void)argc;
 	(void)argv;
-	return (dmarc_global_init() ? 0 : 1);
+	return dmarc_global_init() ? 0 : 1;
 }
 
 static void
@@ -55,5 +55,5 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	must(org.n <= 253 && str_eq(dmarc_org_domain(a, org), org));
 	buf_free(&text);
 	arena_free(&a);
-	return (0);
+	return 0;
 }

@@ -70,5 +70,5 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	buf_free(&text);
 	buf_free(&out);
 	arena_free(&a);
-	return (0);
+	return 0;
 }

@@ -60,5 +60,5 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	check_find(s);
 	buf_free(&small);
 	buf_free(&b);
-	return (0);
+	return 0;
 }

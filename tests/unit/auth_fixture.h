@@ -41,7 +41,7 @@ fixture_resolver(struct str zone)
 	if (r == NULL)
 		fail_msg("zone: %.*s", STR_FMT(buf_str(&err)));
 	buf_free(&err);
-	return (r);
+	return r;
 }
 
 /* A message that waits at most wait_ms in all for the zone. */
@@ -78,7 +78,7 @@ fixture_data(const char *name, char *path, size_t size)
 	const char *data = getenv("DATA");
 
 	snprintf(path, size, "%s/%s", data ? data : "../shared/data", name);
-	return (access(path, R_OK) == 0 ? path : NULL);
+	return access(path, R_OK) == 0 ? path : NULL;
 }
 
 #endif

@@ -21,7 +21,7 @@ fixture_read(const char *path)
 	while ((n = fread(block, 1, sizeof(block), f)) > 0)
 		buf_add(&b, block, n);
 	fclose(f);
-	return (b);
+	return b;
 }
 
 static inline void

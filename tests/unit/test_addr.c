@@ -215,5 +215,5 @@ main(void)
 		cmocka_unit_test(test_loopback_and_mask),
 	};
 
-	return (cmocka_run_group_tests(tests, NULL, NULL));
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -188,5 +188,5 @@ main(void)
 		cmocka_unit_test(test_cleanup_when_full),
 	};
 
-	return (cmocka_run_group_tests(tests, NULL, NULL));
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,7 @@ real_clock(void **state)
 {
 	(void)state;
 	clock_fake(-1);
-	return (0);
+	return 0;
 }
 
 static void
@@ -103,5 +103,5 @@ main(void)
 		cmocka_unit_test(test_timespec),
 	};
 
-	return (cmocka_run_group_tests(tests, NULL, NULL));
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,7 @@ begin(struct str zone, struct str message)
 	f.services.resolver = fixture_resolver(zone);
 	fixture_begin(&f, 100);
 	fixture_message(&f, message);
-	return (f);
+	return f;
 }
 
 static void
@@ -293,7 +293,7 @@ work_on(void *arg)
 		w->passed += r && r->result == AUTH_PASS;
 		fixture_end(&f);
 	}
-	return (NULL);
+	return NULL;
 }
 
 /* One library and one resolver, a message a thread. */
@@ -335,7 +335,7 @@ run(const char *command)
 {
 	FILE *p = popen(command, "r");
 
-	return (p ? pclose(p) : -1);
+	return p ? pclose(p) : -1;
 }
 
 static int
@@ -346,14 +346,14 @@ setup(void **state)
 
 	(void)state;
 	if (!dkim_global_init() || mkdtemp(work) == NULL)
-		return (-1);
+		return -1;
 	snprintf(command, sizeof(command),
 	    "/usr/bin/python3 tests/unit/dkim_oracle.py make %s", work);
 	status = run(command);
 	have_oracle = status == 0;
 	if (status != 0 && WEXITSTATUS(status) != 77)
-		return (-1);
-	return (0);
+		return -1;
+	return 0;
 }
 
 static int
@@ -364,7 +364,7 @@ teardown(void **state)
 	(void)state;
 	dkim_global_free();
 	snprintf(command, sizeof(command), "rm -r %s", work);
-	return (run(command));
+	return run(command);
 }
 
 int
@@ -384,5 +384,5 @@ main(void)
 		cmocka_unit_test(test_threads),
 	};
 
-	return (cmocka_run_group_tests(tests, setup, teardown));
+	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -14,7 +14,7 @@ begin(struct str zone, struct str message)
 	f.services.resolver = fixture_resolver(zone);
 	fixture_begin(&f, 100);
 	fixture_message(&f, message);
-	return (f);
+	return f;
 }
 
 static void
@@ -65,12 +65,12 @@ next_state(struct str *rest)
 	size_t i;
 
 	if (at < 0)
-		return (NULL);
+		return NULL;
 	*rest = str_sub(*rest, (size_t)at + mark.n, rest->n);
 	for (i = 0; i < 3; i++)
 		if (str_starts(*rest, str_of(states[i].word)))
-			return (states[i].result);
-	return ("unknown");
+			return states[i].result;
+	return "unknown";
 }
 
 static void
@@ -193,8 +193,8 @@ find_override(struct str name)
 
 	for (i = 0; i < sizeof(overrides) / sizeof(overrides[0]); i++)
 		if (str_starts(name, str_of(overrides[i].start)))
-			return (&overrides[i]);
-	return (NULL);
+			return &overrides[i];
+	return NULL;
 }
 
 static bool
@@ -203,11 +203,11 @@ has_problem(const struct dkim_result *r, const char *problem)
 	const struct dkim_signature *s;
 
 	if (problem == NULL)
-		return (r->result == AUTH_NONE);
+		return r->result == AUTH_NONE;
 	for (s = r->signatures; s; s = s->next)
 		if (str_eq(s->problem, str_of(problem)))
-			return (true);
-	return (false);
+			return true;
+	return false;
 }
 
 static void
@@ -333,5 +333,5 @@ main(void)
 		cmocka_unit_test(test_single_files),
 	};
 
-	return (cmocka_run_group_tests(tests, NULL, NULL));
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,7 +41,7 @@ word_parse(struct str s)
 
 	if (!str_eq(result, STR("-")) && !auth_result_parse(result, &w.result))
 		fail_msg("no result: %.*s", STR_FMT(s));
-	return (w);
+	return w;
 }
 
 /* What SPF and DKIM would have said. */
@@ -98,7 +98,7 @@ row_parse(struct str line)
 	while (!str_eq(policy, str_of(dmarc_policy_word(row.policy))))
 		if (row.policy++ == DMARC_REJECT)
 			fail_msg("no policy: %.*s", STR_FMT(line));
-	return (row);
+	return row;
 }
 
 /* true: as it should be. */
@@ -123,7 +123,7 @@ row_check(struct str line)
 		    STR_FMT(r->problem));
 	assert_ptr_equal(dmarc_check(f.txn), r);
 	fixture_end(&f);
-	return (right);
+	return right;
 }
 
 static void
@@ -162,7 +162,7 @@ sample(int n)
 	preset(&f, &row);
 	policy = dmarc_check(f.txn)->policy;
 	fixture_end(&f);
-	return (policy);
+	return policy;
 }
 
 static void
@@ -277,7 +277,7 @@ setup(void **state)
 	assert_true(at > 0);
 	services.resolver =
 	    fixture_resolver(str_sub(buf_str(&text), 0, (size_t)at + 1));
-	return (dmarc_global_init() ? 0 : -1);
+	return dmarc_global_init() ? 0 : -1;
 }
 
 static int
@@ -287,7 +287,7 @@ teardown(void **state)
 	dmarc_global_free();
 	resolver_free(&services.resolver);
 	buf_free(&text);
-	return (0);
+	return 0;
 }
 
 int
@@ -301,5 +301,5 @@ main(void)
 		cmocka_unit_test(test_record),
 	};
 
-	return (cmocka_run_group_tests(tests, setup, teardown));
+	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -42,7 +42,7 @@ captured(void)
 	text = calloc(1, (size_t)n + 1);
 	assert_int_equal(pread(file, text, (size_t)n, 0), n);
 	close(file);
-	return (text);
+	return text;
 }
 
 static int
@@ -51,7 +51,7 @@ setup(void **state)
 	(void)state;
 	clock_fake(1795341600123);
 	log_open(LOG_TO_STDERR, LOG_LEVEL_INFO);
-	return (0);
+	return 0;
 }
 
 static int
@@ -61,7 +61,7 @@ teardown(void **state)
 	clock_fake(-1);
 	free(text);
 	text = NULL;
-	return (0);
+	return 0;
 }
 
 static void
@@ -190,7 +190,7 @@ log_much(void *arg)
 	for (int i = 0; i < 500; i++)
 		log_event(LOG_EV_MESSAGE, "thread=%s n=%d end=yes",
 		    (const char *)arg, i);
-	return (NULL);
+	return NULL;
 }
 
 /* Lines of several threads never mix. */
@@ -237,5 +237,5 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
 	};
 
-	return (cmocka_run_group_tests(tests, NULL, NULL));
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

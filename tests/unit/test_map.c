@@ -25,7 +25,7 @@ static struct str
 key_of(int i, char text[16])
 {
 	snprintf(text, 16, "Key-%d", i);
-	return (str_of(text));
+	return str_of(text);
 }
 
 static struct map *
@@ -36,7 +36,7 @@ filled(bool fold)
 
 	for (int i = 0; i < MANY; i++)
 		assert_null(map_put(m, key_of(i, text), &numbers[i]));
-	return (m);
+	return m;
 }
 
 static void
@@ -158,5 +158,5 @@ main(void)
 		cmocka_unit_test(test_next_with_deletion),
 	};
 
-	return (cmocka_run_group_tests(tests, NULL, NULL));
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -87,5 +87,5 @@ main(void)
 		cmocka_unit_test(test_exhaustion),
 	};
 
-	return (cmocka_run_group_tests(tests, NULL, NULL));
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,7 @@ count_much(void *arg)
 		metric_inc(METRIC_MESSAGES);
 		metric_add(METRIC_OPEN, i % 2 == 0 ? 5 : -5);
 	}
-	return (NULL);
+	return NULL;
 }
 
 static void
@@ -101,5 +101,5 @@ main(void)
 		cmocka_unit_test(test_json),
 	};
 
-	return (cmocka_run_group_tests(tests, NULL, NULL));
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -285,13 +285,77 @@ test_body_wanted(void **state)
 
 /* --- many at once ------------------------------------------------------ */
 
+/* How much of the limit alice has used, by the store. */
+static uint64_t
+charged(struct world *w)
+{
+	struct store_window window = { .limit = STR("one/messages"),
+		.key = STR("user=alice"),
+		.window_ms = 3600000,
+		.max = 9 };
+	struct store_usage usage;
+
+	assert_int_not_equal(store_peek(w->services.store, &window, &usage),
+	    STORE_DOWN);
+	return usage.used;
+}
+
+/* A message at whose end the state can't be written. */
+static void
+lose_state(const char *fault, enum action action, uint64_t after)
+{
+	char dir[] = "/tmp/test_road.XXXXXX", moved[40], text[200], rm[80];
+	struct buf err = BUF_INIT(1000);
+	struct world w;
+
+	snprintf(text, sizeof(text),
+	    "on fault %s\n"
+	    "limit one per user { 9 messages/1h }\n"
+	    "on rcpt {\n\ttempfail if over one\n}\n",
+	    fault);
+	w = world_begin(text, "", false);
+	store_close(&w.services.store);
+	assert_non_null(mkdtemp(dir));
+	snprintf(moved, sizeof(moved), "%s.moved", dir);
+	snprintf(text, sizeof(text), "sqlite:%s/db", dir);
+	w.services.store = store_open(str_of(text), &err);
+	assert_non_null(w.services.store);
+	world_connect(&w, "192.0.2.1");
+	world_mail(&w, "<a@example.org>", "alice");
+	world_rcpt(&w, "<b@example.org>");
+	assert_int_equal(w.d.action, ACTION_NONE);
+	assert_int_equal(rename(dir, moved), 0);
+	finish(&w);
+	assert_int_equal(w.out.action, action);
+	road_abort(w.s);
+	assert_int_equal(charged(&w), after);
+	world_end(&w);
+	for (int i = 0; i < 3; i++) {
+		static const char *const names[] = { "db", "db-wal", "db-shm" };
+
+		snprintf(rm, sizeof(rm), "%s/%s", moved, names[i]);
+		unlink(rm);
+	}
+	assert_int_equal(rmdir(moved), 0);
+	buf_free(&err);
+}
+
+/* What is sent back for it is not charged, what is accepted is. */
+static void
+test_state_lost(void **state)
+{
+	(void)state;
+	lose_state("tempfail", ACTION_TEMPFAIL, 0);
+	lose_state("accept", ACTION_ACCEPT, 1);
+}
+
 #define THREADS	 4
 #define MESSAGES 50
 
 static void *
 send_messages(void *arg)
 {
-	struct world w = *(struct world *)arg;	/* its own session */
+	struct world w = *(struct world *)arg; /* its own session */
 
 	w.s = NULL;
 	for (int i = 0; i < MESSAGES; i++) {
@@ -361,6 +425,7 @@ main(void)
 		cmocka_unit_test(test_policy_swap),
 		cmocka_unit_test(test_needs),
 		cmocka_unit_test(test_body_wanted),
+		cmocka_unit_test(test_state_lost),
 		cmocka_unit_test(test_threads),
 	};
 

@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "check/check.h"
 #include "score/score.h"
 
@@ -217,6 +219,149 @@ test_limited(void **state)
 	buf_free(&problems);
 }
 
+/* As many rules as SpamAssassin has, and mails made to be slow for them. */
+static struct ruleset *
+many_rules(const char *format, unsigned int n)
+{
+	struct buf rules = BUF_INIT(1 << 20), problems = BUF_INIT(1024);
+	struct ruleset *set;
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		buf_printf(&rules, "header R%04u ", i);
+		buf_printf(&rules, "%s\n", format);
+	}
+	set = load(rules.p, &problems);
+	assert_int_equal(problems.n, 0);
+	buf_free(&rules);
+	buf_free(&problems);
+	return set;
+}
+
+/* Fields are read once for all rules, not once for each. */
+static void
+test_many_header_rules(void **state)
+{
+	struct ruleset *set = many_rules("ALL =~ /nowhere[x-z]here/", 300);
+	struct session *s = message(fields, body);
+	struct txn *t = s->txn;
+	char value[1001];
+	unsigned int i;
+
+	(void)state;
+	memset(value, 'y', sizeof(value) - 1);
+	value[sizeof(value) - 1] = '\0';
+	for (i = 0; i < 1500; i++)
+		assert_true(header_add(t->arena, &t->headers, STR("X-Long"),
+		    str_of(value)));
+	assert_non_null(score_run(t, set));
+	assert_true(arena_used(t->arena) < 12 << 20);
+	session_free(&s);
+	ruleset_free(&set);
+}
+
+/* The time is over soon. */
+static void *
+advance(void *arg)
+{
+	(void)arg;
+	usleep(50000);
+	clock_fake_advance(SCORE_MAX_MS + 1);
+	return NULL;
+}
+
+/* What is left to ask when the time is over counts as no hit. */
+static void
+test_time(void **state)
+{
+	pthread_t thread;
+	struct buf problems = BUF_INIT(65536), rules = BUF_INIT(65536);
+	struct ruleset *set;
+	struct session *s;
+	struct txn *t;
+	const struct score_result *r;
+	unsigned int i;
+
+	(void)state;
+	buf_adds(&rules, "body FIRST /aaa/\n");
+	for (i = 0; i < 300; i++)
+		buf_printf(&rules, "body SLOW%u /(a+)+$/\n", i);
+	buf_adds(&rules,
+	    "body __LAST /aaa/\nmeta LAST __LAST\n"
+	    "header NOT Subject !~ /x/\n");
+	set = load(rules.p, &problems);
+	s = message(fields, "");
+	t = s->txn;
+	for (i = 0; i < 5000; i++)
+		body_add(&t->body, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!\n\n",
+		    36);
+	clock_fake(1700000000000);
+	assert_int_equal(pthread_create(&thread, NULL, advance, NULL), 0);
+	r = score_run(t, set);
+	pthread_join(thread, NULL);
+	clock_fake(-1);
+	assert_non_null(r);
+	assert_true(r->limited);
+	assert_true(score_hit(r, STR("FIRST")));
+	assert_false(score_hit(r, STR("LAST")));
+	assert_false(score_hit(r, STR("NOT")));
+	session_free(&s);
+	ruleset_free(&set);
+	buf_free(&problems);
+	buf_free(&rules);
+}
+
+/* A line of a megabyte is cut at blanks; every word is still seen. */
+static void
+test_long_line(void **state)
+{
+	struct buf problems = BUF_INIT(65536);
+	struct ruleset *set = load("body A /pills/\nbody B /^.{2049}/\n"
+				   "body C /^w{2048}$/\nbody D /at the end$/\n",
+	    &problems);
+	struct session *s = message(fields, "");
+	const struct score_result *r;
+	char word[3000];
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 200000; i++)
+		body_add(&s->txn->body, "abc ", 4);
+	memset(word, 'w', sizeof(word));
+	body_add(&s->txn->body, word, sizeof(word));
+	body_add(&s->txn->body, " pills at the end\r\n", 19);
+	r = score_run(s->txn, set);
+	assert_non_null(r);
+	assert_false(r->limited);
+	assert_true(score_hit(r, STR("A")));
+	assert_false(score_hit(r, STR("B")));
+	assert_true(score_hit(r, STR("C")));
+	assert_true(score_hit(r, STR("D")));
+	session_free(&s);
+	ruleset_free(&set);
+	buf_free(&problems);
+}
+
+static void
+test_order(void **state)
+{
+	struct buf problems = BUF_INIT(65536);
+	struct ruleset *set = load("score Z 2\nbody C /pills/\nbody A /pills/\n"
+				   "score NEVER 1\nbody Z /pills/\n"
+				   "body B /pills/\nbody C /our/\n",
+	    &problems);
+	struct session *s = message(fields, body);
+	struct str report =
+	    score_report(s->txn->arena, score_run(s->txn, set), 0, 5);
+
+	(void)state;
+	assert_true(str_eq(report,
+	    STR("Yes, score=5.0 required=5.0 tests=Z,C,A,B autolearn=no")));
+	session_free(&s);
+	ruleset_free(&set);
+	buf_free(&problems);
+}
+
 int
 main(void)
 {
@@ -227,6 +372,10 @@ main(void)
 		cmocka_unit_test(test_left_out),
 		cmocka_unit_test(test_report),
 		cmocka_unit_test(test_limited),
+		cmocka_unit_test(test_many_header_rules),
+		cmocka_unit_test(test_time),
+		cmocka_unit_test(test_long_line),
+		cmocka_unit_test(test_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,8 +17,8 @@ is_expected(const char *name)
 
 	for (i = 0; expected_differences[i]; i++)
 		if (strcmp(expected_differences[i], name) == 0)
-			return (true);
-	return (false);
+			return true;
+	return false;
 }
 
 struct suite {
@@ -35,8 +35,8 @@ word_among(const char *word, const char *list)
 
 	while (rest.p)
 		if (str_eq(str_cut(rest, '|', &rest), str_of(word)))
-			return (true);
-	return (false);
+			return true;
+	return false;
 }
 
 static void
@@ -273,5 +273,5 @@ main(void)
 		cmocka_unit_test(test_full_arena),
 	};
 
-	return (cmocka_run_group_tests(tests, NULL, NULL));
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,7 @@ parses(const char *text)
 {
 	struct spf_record r;
 
-	return (spf_record_parse(arena, str_of(text), &r));
+	return spf_record_parse(arena, str_of(text), &r);
 }
 
 static void
@@ -226,7 +226,7 @@ setup(void **state)
 {
 	(void)state;
 	arena = arena_new(1 << 20);
-	return (0);
+	return 0;
 }
 
 static int
@@ -234,7 +234,7 @@ teardown(void **state)
 {
 	(void)state;
 	arena_free(&arena);
-	return (0);
+	return 0;
 }
 
 int
@@ -249,5 +249,5 @@ main(void)
 		cmocka_unit_test(test_full),
 	};
 
-	return (cmocka_run_group_tests(tests, setup, teardown));
+	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -43,5 +43,5 @@ main(void)
 		cmocka_unit_test(test_other_words),
 	};
 
-	return (cmocka_run_group_tests(tests, NULL, NULL));
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -176,7 +176,7 @@ hash_of_another_process(void)
 	assert_non_null(f);
 	assert_non_null(fgets(line, sizeof(line), f));
 	pclose(f);
-	return (strtoull(line, NULL, 16));
+	return strtoull(line, NULL, 16);
 }
 
 static void
@@ -341,7 +341,7 @@ main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "hash") == 0) {
 		printf("%llx\n", (unsigned long long)str_hash(STR("abc")));
-		return (0);
+		return 0;
 	}
-	return (cmocka_run_group_tests(tests, NULL, NULL));
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -338,6 +340,69 @@ test_large_file(void **state)
 	diag_free(&diag);
 }
 
+/* Lines that the log has from now on until count_lines(). */
+static FILE *
+catch_log(int *old)
+{
+	FILE *f = tmpfile();
+
+	assert_non_null(f);
+	*old = dup(STDERR_FILENO);
+	dup2(fileno(f), STDERR_FILENO);
+	log_open(LOG_TO_STDERR, LOG_LEVEL_WARN);
+	return f;
+}
+
+static unsigned int
+count_lines(FILE *f, int old)
+{
+	unsigned int n = 0;
+	int c;
+
+	dup2(old, STDERR_FILENO);
+	close(old);
+	rewind(f);
+	while ((c = getc(f)) != EOF)
+		n += c == '\n';
+	fclose(f);
+	return n;
+}
+
+/* What is there and can't be opened is told of once, not every second. */
+static void
+test_unopenable(void **state)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	struct diag *diag = diag_new();
+	int old, sock = socket(AF_UNIX, SOCK_STREAM, 0);
+	struct table *t;
+	FILE *f;
+
+	(void)state;
+	clock_fake(1000000000000);
+	put("one\n");
+	t = load(diag, true);
+	unlink(path);
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
+	assert_int_equal(bind(sock, (struct sockaddr *)&at, sizeof(at)), 0);
+	f = catch_log(&old);
+	for (int i = 0; i < 5; i++) {
+		clock_fake_advance(1100);
+		table_refresh(t);
+	}
+	assert_int_equal(count_lines(f, old), 1);
+	assert_true(has_text(t, VALUE_TEXT, "one"));
+	unlink(path);
+	put("two\n");
+	clock_fake_advance(1100);
+	table_refresh(t);
+	assert_true(has_text(t, VALUE_TEXT, "two"));
+	clock_fake(-1);
+	close(sock);
+	table_free(&t);
+	diag_free(&diag);
+}
+
 static int
 make_file(void **state)
 {
@@ -366,6 +431,7 @@ main(void)
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_bad_file),
 		cmocka_unit_test(test_refresh),
+		cmocka_unit_test(test_unopenable),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_large_file),
 	};

@@ -108,6 +108,7 @@ def postern(lab, milter):
         for one in started:
             if one.child:
                 one.stop()
+            assert not one.complaints, "\n".join(one.complaints[:60])
     finally:
         for one in started:
             one.kill()

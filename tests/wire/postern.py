@@ -15,6 +15,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 
 
+SANITIZER = re.compile(r"(ERROR|WARNING): \w+Sanitizer|runtime error:|"
+                       r"Assertion .* failed")
+
+
 def program():
     """The binary: $POSTERN, or what the last build left."""
     named = os.environ.get("POSTERN")
@@ -56,6 +60,7 @@ class Postern:
             self.head += f"resolver file:{zone}\n"
         self.head += settings.strip() + "\n" if settings else ""
         self.lines = []
+        self.complaints = []
         self.child = None
         self.write(rules)
 
@@ -86,7 +91,11 @@ class Postern:
     def _collect(self, pipe):
         with pipe:
             for raw in pipe:
-                self.lines.append(raw.decode("utf-8", "replace").rstrip())
+                line = raw.decode("utf-8", "replace").rstrip()
+                self.lines.append(line)
+                # Kept over restarts: what a sanitizer has to say.
+                if self.complaints or SANITIZER.search(line):
+                    self.complaints.append(line)
 
     @property
     def pid(self):

@@ -250,6 +250,35 @@ def test_a_file_in_the_way_stays(postern, milter):
         os.unlink(milter)
 
 
+def test_a_failed_start_leaves_no_sockets(postern, milter):
+    for bad in ("state sqlite:/nowhere/at/all.db", "user no-such-user"):
+        daemon = postern(PLAIN, run=False)
+        if bad.startswith("state"):
+            daemon.head = daemon.head.replace("state memory:\n", "")
+        daemon.write(bad + "\n" + PLAIN)
+        daemon.spawn()
+        assert daemon.child.wait(5) == 1
+        daemon.child = None
+        assert not os.path.exists(milter), bad
+        assert not os.path.exists(daemon.control), bad
+
+
+def test_a_socket_that_is_not_for_us_stays(postern, milter):
+    """Not to be let in does not mean that nobody is there."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        other.bind(milter)
+        try:
+            daemon = postern(PLAIN, run=False)
+            daemon.spawn()
+            assert daemon.child.wait(5) == 1
+            daemon.reader.join(5)
+            assert any(milter in line for line in daemon.lines)
+            daemon.child = None
+            assert os.path.exists(milter)
+        finally:
+            os.unlink(milter)
+
+
 def test_second_daemon_refuses(mta, postern, lab, milter):
     postern(PLAIN)
     second = postern(PLAIN, run=False, conf="second.conf",

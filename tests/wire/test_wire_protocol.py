@@ -10,7 +10,7 @@ import time
 
 from milterclient import FIELDS, Closed, MilterClient
 from net import wait_for
-from postern import slack
+from postern import slack, values
 
 POLICY = """
 on mail { reject "no" if sender = "bad@example.org" }
@@ -77,7 +77,7 @@ def test_more_connections_than_descriptors(postern, milter):
     assert 20 < len(clients) < 64 and refused > 80
     # It neither turns in circles nor fills the log.
     assert cpu(daemon.pid) - before < 1 * slack()
-    assert 1 <= len(daemon.log('what="too many connections"')) < 10
+    assert 1 <= len(daemon.wait_log('what="too many connections"')) < 10
     for client in clients:
         client.quit()
     daemon.wait_metric("connections_open", 0)
@@ -233,3 +233,92 @@ def test_a_connection_of_many_messages(postern, milter):
             assert client.end() == "a"
         client.quit()
     assert daemon.metric("arena_overflows") == 0
+
+
+def test_a_long_stranger_hides_no_verdict(postern, milter):
+    daemon = postern('on rcpt { reject "no, {helo} {sender} {rcpt}" }\n')
+    with connected(milter) as client:
+        client.put(b"H", b"\xff" * 600 + b"\0")
+        client.macros(b"M", i="\x01" * 600, auth_authen="\x02" * 600)
+        client.put(b"M", b"<" + b"\xfe" * 600 + b"@example.org>\0")
+        client.put(b"R", b"<" + b"\xfd" * 600 + b"@example.net>\0")
+        assert client.answer() == "y"
+    line, = daemon.wait_log("event=refused")
+    found = values(line)
+    assert found["verdict"] == "reject" and found["stage"] == "rcpt"
+    assert found["rule"].endswith(":6") and found["reply"].startswith("550")
+    assert "truncated" not in found
+    assert found["from"].startswith(r"\xfe") and len(line) < 8000
+
+
+def test_memory_goes_with_the_message(postern, milter):
+    daemon = postern(POLICY)
+    line = b"x" * 70 + b"\r\n"
+    before = resident(daemon.pid)
+
+    def large():
+        with connected(milter) as client:
+            assert client.helo() == client.mail() == client.rcpt() == "c"
+            assert client.content(FIELDS, line * (20_000_000 // 72)) == "c"
+            answers.append(client.end())
+            client.quit()
+    answers = []
+    senders = [threading.Thread(target=large) for _ in range(4)]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+    assert answers == ["a"] * 4
+    daemon.wait_metric("connections_open", 0)
+    if slack() == 1:    # A sanitizer keeps what was freed.
+        assert resident(daemon.pid) - before < 30e6
+
+
+# --- the control socket ---------------------------------------------------
+
+def test_a_slow_admin_holds_up_nobody(postern):
+    daemon = postern(POLICY)
+    with socket.socket(socket.AF_UNIX) as slow:
+        slow.connect(daemon.control)
+
+        def drip():
+            try:
+                while True:
+                    slow.send(b"s")
+                    time.sleep(0.3)
+            except OSError:
+                pass
+        dripper = threading.Thread(target=drip, daemon=True)
+        dripper.start()
+        began = time.monotonic()
+        assert daemon.cli("status").returncode == 0
+        assert time.monotonic() - began < 2.5 * slack()
+        dripper.join(5)
+
+
+def test_a_silent_admin_does_not_hold_up_the_end(postern):
+    daemon = postern(POLICY)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.connect(daemon.control)
+        time.sleep(0.2)
+        assert daemon.stop(within=1.0) < 1.0 * slack()
+
+
+def test_garbage_on_the_control_socket(postern):
+    daemon = postern(POLICY)
+    for data in (b"\n", b"\0\n", b"x" * 5000, b"\xff\n", b"status\0x\n",
+                 b"GET / HTTP/1.1\r\n\r\n", b"GET /metrics", b"",
+                 b"reload x\n"):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(10)
+            sock.connect(daemon.control)
+            sock.sendall(data)
+            sock.shutdown(socket.SHUT_WR)
+            answer = b""
+            try:
+                while got := sock.recv(65536):
+                    answer += got
+            except ConnectionResetError:
+                pass    # It had not read all that we said.
+            assert not answer.startswith(b"ok"), (data, answer)
+    assert daemon.cli("status").returncode == 0
