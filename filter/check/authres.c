@@ -1,7 +1,9 @@
 #include "check/authres.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "check/arc.h"
 #include "check/dkim.h"
 #include "check/dmarc.h"
 #include "check/spf.h"
@@ -18,10 +20,8 @@
  * Forged fields.
  */
 
-/* Behind white space and comments, which nest; an unclosed comment swallows
- * the rest. */
-static size_t
-skip_cfws(struct str s, size_t i)
+size_t
+authres_skip_cfws(struct str s, size_t i)
 {
 	size_t depth = 0;
 
@@ -77,7 +77,7 @@ is_token(unsigned char c)
 static struct str
 id_read(struct id *id, struct str s)
 {
-	size_t i = skip_cfws(s, 0), next;
+	size_t i = authres_skip_cfws(s, 0), next;
 
 	id->n = 0;
 	while (i < s.n) {
@@ -87,7 +87,7 @@ id_read(struct id *id, struct str s)
 			i = id_quoted(id, s, i);
 		while (i < s.n && is_token(s.p[i]))
 			id_add(id, s.p[i++]);
-		next = skip_cfws(s, i);
+		next = authres_skip_cfws(s, i);
 		if (i == from || next >= s.n ||
 		    (next > i && s.p[next] != '.' &&
 			(id->n == 0 || id->text[id->n - 1] != '.')))
@@ -305,6 +305,30 @@ put_dmarc(struct out *o, const struct txn *t)
 	put_property(o, "header.from", dmarc->domain);
 }
 
+/* RFC 8617 section 10.1 has the properties. */
+static void
+put_arc(struct out *o, const struct txn *t)
+{
+	const struct arc_result *arc = t->checks->arc;
+	const struct addr *client = &t->session->client;
+	char text[ADDR_TEXT_MAX];
+
+	if (arc == NULL || arc->result == AUTH_UNKNOWN)
+		return;
+	put_result(o, "arc", arc->result);
+	put_property(o, "reason", arc->problem);
+	if (arc->result == AUTH_NONE)
+		return;
+	if (client->family != ADDR_NONE) {
+		addr_format(client, text);
+		put_property(o, "smtp.remote-ip", str_of(text));
+	}
+	if (arc->result != AUTH_PASS || !arc->oldest_known)
+		return;
+	snprintf(text, sizeof(text), "%u", arc->oldest_pass);
+	put_property(o, "header.oldest-pass", str_of(text));
+}
+
 struct str
 authres_make(struct txn *t, struct str authserv_id)
 {
@@ -319,6 +343,7 @@ authres_make(struct txn *t, struct str authserv_id)
 		put_spf(&o, t);
 		put_dkim(&o, t);
 		put_dmarc(&o, t);
+		put_arc(&o, t);
 	}
 	if (o.results == 0)
 		buf_adds(&o.b, "; none");

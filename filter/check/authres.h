@@ -18,6 +18,9 @@ bool		 authres_forged(struct str value, struct str authserv_id);
  * false: the arena is full, or there were more fields than are kept, so that
  * a forged one may be among those not seen. */
 bool		 authres_strip(struct txn *, struct str authserv_id);
+/* The offset behind white space and comments, which nest; an unclosed comment
+ * swallows the rest. */
+size_t		 authres_skip_cfws(struct str, size_t from);
 /* STR_NONE: the arena is full. */
 struct str	 authres_make(struct txn *, struct str authserv_id);
 

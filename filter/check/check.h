@@ -50,6 +50,7 @@ struct services {
 struct spf_result;
 struct dkim_result;
 struct dmarc_result;
+struct arc_result;
 struct dnsbl_result;
 struct score_result;
 struct limit_book;
@@ -59,6 +60,7 @@ struct checks {
 	struct spf_result	*spf;
 	struct dkim_result	*dkim;
 	struct dmarc_result	*dmarc;
+	struct arc_result	*arc;
 	struct dnsbl_result	*dnsbls;	/* one for each list asked */
 	struct score_result	*score;
 	struct limit_book	*limits;	/* reservations and answers */

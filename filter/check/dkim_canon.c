@@ -22,6 +22,15 @@ dkim_hash_drop(struct dkim_hash *h)
 	h->md = NULL;
 }
 
+void
+dkim_hash_copy(struct dkim_hash *h, const struct dkim_hash *from)
+{
+	*h = *from;
+	h->md = from->md != NULL ? EVP_MD_CTX_new() : NULL;
+	if (h->md != NULL && EVP_MD_CTX_copy_ex(h->md, from->md) != 1)
+		dkim_hash_drop(h);
+}
+
 static void
 digest(struct dkim_hash *h, const void *data, size_t n)
 {

@@ -31,6 +31,8 @@ void	dkim_hash_add(struct dkim_hash *, const void *, size_t);
 /* The digest's length; 0: it failed. */
 size_t	dkim_hash_end(struct dkim_hash *, unsigned char[DKIM_DIGEST_MAX]);
 void	dkim_hash_drop(struct dkim_hash *);
+/* Begins one with all that another has got so far; both go on. */
+void	dkim_hash_copy(struct dkim_hash *, const struct dkim_hash *from);
 
 /* A field with its CRLF. */
 void	dkim_hash_field(struct dkim_hash *, struct str name, struct str value,

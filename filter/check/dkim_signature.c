@@ -3,9 +3,8 @@
 #include "check/dkim_signature.h"
 #include "check/taglist.h"
 
-/* A DNS name of letters, digits, "-" and "_"; a selector may be one label. */
-static bool
-name_valid(struct str s, bool dotted)
+bool
+dkim_name_valid(struct str s, bool dotted)
 {
 	size_t i, label = 0;
 	bool dot = false;
@@ -30,8 +29,8 @@ name_valid(struct str s, bool dotted)
 	return label > 0 && (dot || !dotted);
 }
 
-static bool
-base64_valid(struct str s)
+bool
+dkim_base64_valid(struct str s)
 {
 	size_t i, pad = 0;
 
@@ -69,7 +68,7 @@ take_algorithm(struct dkim_tags *t, struct str v)
 static const char *
 take_b(struct dkim_tags *t, struct str v)
 {
-	if (!base64_valid(v))
+	if (!dkim_base64_valid(v))
 		return "b= is not base64";
 	t->b = v;
 	return NULL;
@@ -79,7 +78,7 @@ static const char *
 take_bh(struct dkim_tags *t, struct str v)
 {
 	t->bh = v;
-	return base64_valid(v) ? NULL : "bh= is not base64";
+	return dkim_base64_valid(v) ? NULL : "bh= is not base64";
 }
 
 static const char *
@@ -100,7 +99,7 @@ take_canon(struct dkim_tags *t, struct str v)
 static const char *
 take_domain(struct dkim_tags *t, struct str v)
 {
-	if (!name_valid(v, true))
+	if (!dkim_name_valid(v, true))
 		return "d= is not a domain name";
 	t->d = v;
 	return NULL;
@@ -183,7 +182,7 @@ take_query(struct dkim_tags *t, struct str v)
 static const char *
 take_selector(struct dkim_tags *t, struct str v)
 {
-	if (!name_valid(v, false))
+	if (!dkim_name_valid(v, false))
 		return "s= is not a name";
 	t->s = v;
 	return NULL;
@@ -249,17 +248,15 @@ dkim_identity_strict(const struct dkim_tags *t)
 	return str_ieq(identity_domain(t), t->d);
 }
 
-/* What b= has, with all white space around it. */
-static void
-note_place(struct dkim_tags *t, struct str field, struct str value)
+void
+dkim_value_place(struct str field, struct str value, size_t *from, size_t *to)
 {
-	t->b_from = (size_t)(value.p - field.p);
-	t->b_to = t->b_from + value.n;
-	while (
-	    t->b_from > 0 && chr_space((unsigned char)field.p[t->b_from - 1]))
-		t->b_from--;
-	while (t->b_to < field.n && chr_space((unsigned char)field.p[t->b_to]))
-		t->b_to++;
+	*from = (size_t)(value.p - field.p);
+	*to = *from + value.n;
+	while (*from > 0 && chr_space((unsigned char)field.p[*from - 1]))
+		--*from;
+	while (*to < field.n && chr_space((unsigned char)field.p[*to]))
+		++*to;
 }
 
 static const char *
@@ -309,7 +306,7 @@ dkim_tags_parse(struct arena *a, struct str value, struct dkim_tags *t,
 	/* Read to the end in any case: the report names domain and selector. */
 	while (taglist_next(&l, &name, &v)) {
 		if (str_eq(name, STR("b")))
-			note_place(t, value, v);
+			dkim_value_place(value, v, &t->b_from, &t->b_to);
 		if ((w = take_tag(a, t, name, v, &seen)) != NULL && !first)
 			first = w;
 	}

@@ -29,5 +29,13 @@ bool		 dkim_tags_parse(struct arena *, struct str value,
 		    struct dkim_tags *, const char **why);
 /* i= is in d= itself, as t=s of a key demands. */
 bool		 dkim_identity_strict(const struct dkim_tags *);
+/* A DNS name of letters, digits, "-" and "_"; dotted: of two labels or more. */
+bool		 dkim_name_valid(struct str, bool dotted);
+/* Base64 that is not empty, without white space. */
+bool		 dkim_base64_valid(struct str);
+/* Where the value of b= stands in its field, white space around it included:
+ * what is left out when the field itself is hashed (section 3.7). */
+void		 dkim_value_place(struct str field, struct str value,
+		    size_t *from, size_t *to);
 
 #endif

@@ -1,5 +1,6 @@
 #include <math.h>
 
+#include "check/arc.h"
 #include "check/dkim.h"
 #include "check/dmarc.h"
 #include "check/spf.h"
@@ -108,6 +109,26 @@ json_dmarc(struct buf *out, const struct checks *c)
 }
 
 static void
+json_arc(struct buf *out, const struct checks *c)
+{
+	const struct arc_result *arc = c != NULL ? c->arc : NULL;
+
+	buf_adds(out, ",\"arc\":");
+	if (arc == NULL || arc->result == AUTH_UNKNOWN) {
+		buf_adds(out, "null");
+		return;
+	}
+	buf_adds(out, "{\"result\":");
+	buf_json(out, str_of(auth_result_word(arc->result)));
+	buf_adds(out, ",\"domains\":[");
+	for (unsigned int i = 0; i < arc->count; i++) {
+		buf_adds(out, i > 0 ? "," : "");
+		buf_json(out, arc->domains[i]);
+	}
+	buf_adds(out, "]}");
+}
+
+static void
 json_hits(struct buf *out, const struct checks *c)
 {
 	const struct score_hit *hit;
@@ -196,6 +217,7 @@ report_json(const struct judgement *j, struct buf *out)
 	json_spf(out, c);
 	json_dkim(out, c);
 	json_dmarc(out, c);
+	json_arc(out, c);
 	buf_printf(out, ",\"score\":%.3f", score_of(j));
 	json_hits(out, c);
 	json_headers(out, j->edits);
@@ -212,6 +234,15 @@ text_line(struct buf *out, const char *label, struct str value)
 	buf_printf(out, "  %-10s", label);
 	buf_quoted(out, value);
 	buf_addc(out, '\n');
+}
+
+static void
+text_arc(struct buf *out, const struct arc_result *arc)
+{
+	buf_printf(out, "  %-10s%s", "arc", auth_result_word(arc->result));
+	for (unsigned int i = 0; i < arc->count; i++)
+		buf_printf(out, " domain=%.*s", STR_FMT(arc->domains[i]));
+	buf_printf(out, " %.*s\n", STR_FMT(arc->problem));
 }
 
 static void
@@ -237,6 +268,8 @@ text_checks(struct buf *out, const struct checks *c)
 		    auth_result_word(c->dmarc->result),
 		    dmarc_policy_word(c->dmarc->policy),
 		    STR_FMT(c->dmarc->domain));
+	if (c->arc != NULL && c->arc->result != AUTH_UNKNOWN)
+		text_arc(out, c->arc);
 }
 
 static void

@@ -130,19 +130,19 @@ order_holds(enum cmp cmp, int order)
 	return false;
 }
 
-/* Any of the value's texts; `!=' means that none is equal. */
+/* Any of the value's texts, or all of them; `!=' is the contrary of `='. */
 static bool
 text_holds(const struct value *v, enum cmp cmp, struct str text)
 {
 	enum cmp asked = cmp == CMP_NE ? CMP_EQ : cmp;
-	bool any = false;
+	bool every = v->kind == VALUE_EVERY, holds = every;
 
-	for (size_t i = 0; i < value_count(v) && !any; i++) {
+	for (size_t i = 0; i < value_count(v) && holds == every; i++) {
 		struct str item = v->absent ? STR_NONE : value_item(v, i);
 
-		any = order_holds(asked, str_icmp(item, text));
+		holds = order_holds(asked, str_icmp(item, text));
 	}
-	return cmp == CMP_NE ? !any : any;
+	return cmp == CMP_NE ? !holds : holds;
 }
 
 static bool
@@ -177,32 +177,64 @@ cond_cmp(struct eval *e, const struct expr *x)
 }
 
 static enum truth
+match_item(const struct regex *re, struct str text)
+{
+	enum regex_answer a = regex_match(re, text);
+
+	return a == REGEX_LIMIT ? TRUTH_UNKNOWN : truth_of(a == REGEX_YES);
+}
+
+/* Any of the texts, or all of them, as Kleene has `or' and `and'. */
+static enum truth
+match_items(const struct regex *re, const struct value *v)
+{
+	bool every = v->kind == VALUE_EVERY;
+	enum truth end = truth_of(!every), all = truth_of(every), t;
+	unsigned int limited = 0;
+
+	if (v->absent)
+		return TRUTH_FALSE;
+	for (size_t i = 0; i < value_count(v); i++) {
+		t = match_item(re, value_item(v, i));
+		if (t == end)
+			return end;
+		if (t == TRUTH_UNKNOWN) {
+			all = t;
+			if (++limited == LIMITED_MAX)
+				break;
+		}
+	}
+	return all;
+}
+
+static enum truth
 cond_match(struct eval *e, const struct expr *x)
 {
-	enum truth t = TRUTH_FALSE;
-	unsigned int limited = 0;
 	char brief[FACT_BRIEF];
 	struct value v;
+	enum truth t;
 
 	read_fact(e, x, false, &v);
 	if (v.unknown || x->regex == NULL)
 		return TRUTH_UNKNOWN;
 	if (v.kind == VALUE_ADDR || v.kind == VALUE_NUMBER)
 		v.text = fact_brief(&v, brief);
-	for (size_t i = 0; !v.absent && i < value_count(&v); i++) {
-		enum regex_answer a = regex_match(x->regex, value_item(&v, i));
-
-		if (a == REGEX_LIMIT) {
-			t = TRUTH_UNKNOWN;
-			if (++limited == LIMITED_MAX)
-				break;
-		}
-		if (a == REGEX_YES) {
-			t = TRUTH_TRUE;
-			break;
-		}
-	}
+	t = match_items(x->regex, &v);
 	return x->negate ? truth_not(t) : t;
+}
+
+static bool
+every_in(const struct table *table, const struct value *v)
+{
+	struct value one = *v;
+	size_t i = 0;
+
+	for (one.nitems = 1; i < v->nitems; i++) {
+		one.items = &v->items[i];
+		if (!table_has(table, &one))
+			return false;
+	}
+	return i > 0;
 }
 
 static enum truth
@@ -215,6 +247,8 @@ cond_in(struct eval *e, const struct expr *x)
 		return TRUTH_UNKNOWN;
 	if (v.absent)
 		return TRUTH_FALSE;
+	if (v.kind == VALUE_EVERY)
+		return truth_of(every_in(x->table, &v));
 	return truth_of(table_has(x->table, &v));
 }
 

@@ -3,53 +3,46 @@
 #include <stddef.h>
 
 #include "base/clock.h"
-#include "check/dkim.h"
-#include "check/dmarc.h"
 #include "check/dnsbl.h"
 #include "check/limit.h"
-#include "check/spf.h"
+#include "policy/fact_get.h"
 #include "policy/policy.h"
 #include "policy/trace.h"
 #include "score/score.h"
 
-#define FROM_MAX	20	/* mailboxes of a From field looked at */
-#define SPAM_REQUIRED	5.0	/* "required=" of the report */
+#define FROM_MAX      20 /* mailboxes of a From field looked at */
+#define SPAM_REQUIRED 5.0 /* "required=" of the report */
 
 /* A value that doesn't change any more, by fact and argument. */
 struct fact_memo {
 	struct fact_memo *next;
-	enum fact_id	 id;
-	struct str	 arg;
-	struct value	 value;
+	enum fact_id id;
+	struct str arg;
+	struct value value;
 };
 
-/* Fills in a value whose kind is set and that is neither absent nor unknown. */
-typedef void	fact_getter(struct session *, const struct fact_ref *,
-    struct value *);
-
-static void
-set_text(struct value *out, struct str text)
+void
+fact_set_text(struct value *out, struct str text)
 {
 	out->text = text;
 	out->absent = text.n == 0;
 }
 
-static void
-set_word(struct value *out, const char *word)
+void
+fact_set_word(struct value *out, const char *word)
 {
 	out->text = str_of(word);
 }
 
-static void
-set_unknown(struct value *out, const char *why)
+void
+fact_set_unknown(struct value *out, const char *why)
 {
 	out->unknown = true;
 	out->why = why;
 }
 
-/* For facts of the message before there is one. */
-static struct txn *
-txn_of(struct session *s, struct value *out)
+struct txn *
+fact_txn_of(struct session *s, struct value *out)
 {
 	if (s->txn == NULL)
 		out->absent = true;
@@ -58,35 +51,30 @@ txn_of(struct session *s, struct value *out)
 
 /* --- lists ------------------------------------------------------------- */
 
-struct list {
-	struct str	*items;
-	size_t		 n, room;
-};
-
-/* Room for n texts; false with *out settled when there is nothing to list. */
-static bool
-list_begin(struct session *s, size_t n, struct list *list, struct value *out)
+bool
+fact_list_begin(struct session *s, size_t n, struct fact_list *list,
+    struct value *out)
 {
-	*list = (struct list){ .room = n };
+	*list = (struct fact_list){ .room = n };
 	if (n == 0) {
 		out->absent = true;
 		return false;
 	}
 	list->items = arena_alloc(session_arena(s), n * sizeof(*list->items));
 	if (list->items == NULL)
-		set_unknown(out, "memory");
+		fact_set_unknown(out, "memory");
 	return list->items != NULL;
 }
 
-static void
-list_add(struct list *list, struct str text)
+void
+fact_list_add(struct fact_list *list, struct str text)
 {
 	if (text.n > 0 && list->n < list->room)
 		list->items[list->n++] = text;
 }
 
-static void
-list_end(const struct list *list, struct value *out)
+void
+fact_list_end(const struct fact_list *list, struct value *out)
 {
 	out->items = list->items;
 	out->nitems = list->n;
@@ -110,7 +98,7 @@ get_client_name(struct session *s, const struct fact_ref *ref,
     struct value *out)
 {
 	(void)ref;
-	set_text(out, s->client_name);
+	fact_set_text(out, s->client_name);
 }
 
 static void
@@ -119,16 +107,16 @@ get_client_ptr(struct session *s, const struct fact_ref *ref, struct value *out)
 	bool unknown = false;
 
 	(void)ref;
-	set_text(out, iprev_check(s, &unknown));
+	fact_set_text(out, iprev_check(s, &unknown));
 	if (unknown)
-		set_unknown(out, "DNS");
+		fact_set_unknown(out, "DNS");
 }
 
 static void
 get_helo(struct session *s, const struct fact_ref *ref, struct value *out)
 {
 	(void)ref;
-	set_text(out, s->helo);
+	fact_set_text(out, s->helo);
 }
 
 /* --- the envelope ------------------------------------------------------ */
@@ -137,21 +125,22 @@ static void
 get_tls_version(struct session *s, const struct fact_ref *ref,
     struct value *out)
 {
-	struct txn *txn = txn_of(s, out);
+	struct txn *txn = fact_txn_of(s, out);
 
 	(void)ref;
 	if (txn != NULL)
-		set_text(out, txn->tls_version);
+		fact_set_text(out, txn->tls_version);
 }
 
 /* One part of the envelope sender; each is absent for <>. */
 static void
 set_sender(struct session *s, size_t offset, struct value *out)
 {
-	struct txn *txn = txn_of(s, out);
+	struct txn *txn = fact_txn_of(s, out);
 
 	if (txn != NULL)
-		set_text(out, *(struct str *)((char *)&txn->sender + offset));
+		fact_set_text(out,
+		    *(struct str *)((char *)&txn->sender + offset));
 }
 
 static void
@@ -190,22 +179,22 @@ get_sender_base(struct session *s, const struct fact_ref *ref,
 static void
 get_user(struct session *s, const struct fact_ref *ref, struct value *out)
 {
-	struct txn *txn = txn_of(s, out);
+	struct txn *txn = fact_txn_of(s, out);
 
 	(void)ref;
 	if (txn != NULL)
-		set_text(out, txn->user);
+		fact_set_text(out, txn->user);
 }
 
 static void
 get_auth_method(struct session *s, const struct fact_ref *ref,
     struct value *out)
 {
-	struct txn *txn = txn_of(s, out);
+	struct txn *txn = fact_txn_of(s, out);
 
 	(void)ref;
 	if (txn != NULL)
-		set_text(out, txn->auth_method);
+		fact_set_text(out, txn->auth_method);
 }
 
 static void
@@ -216,84 +205,30 @@ get_size_declared(struct session *s, const struct fact_ref *ref,
 	out->number = s->txn != NULL ? (double)s->txn->size_declared : 0;
 }
 
-/* An RFC 8601 word.  temperror is a value here; conditions other than one
- * that names it take it for unknown (cond.c). */
-static void
-set_result(struct value *out, enum auth_result result)
-{
-	if (result == AUTH_UNKNOWN)
-		set_unknown(out, "not evaluated");
-	else
-		set_word(out, auth_result_word(result));
-}
-
-static const struct spf_result *
-spf_of(struct session *s, struct value *out)
-{
-	const struct spf_result *spf;
-
-	if (txn_of(s, out) == NULL)
-		return NULL;
-	if ((spf = spf_check(s->txn)) == NULL)
-		set_unknown(out, "memory");
-	return spf;
-}
-
-static void
-get_spf(struct session *s, const struct fact_ref *ref, struct value *out)
-{
-	const struct spf_result *spf = spf_of(s, out);
-
-	(void)ref;
-	if (spf != NULL)
-		set_result(out, spf->result);
-}
-
-static void
-get_spf_explanation(struct session *s, const struct fact_ref *ref,
-    struct value *out)
-{
-	const struct spf_result *spf = spf_of(s, out);
-
-	(void)ref;
-	if (spf != NULL)
-		set_text(out, spf->explanation);
-}
-
-static void
-get_spf_domain(struct session *s, const struct fact_ref *ref, struct value *out)
-{
-	const struct spf_result *spf = spf_of(s, out);
-
-	(void)ref;
-	if (spf != NULL)
-		set_text(out, spf->domain);
-}
-
 /* This recipient at rcpt; every accepted one at message. */
 static void
 set_rcpt(struct session *s, size_t offset, struct value *out)
 {
-	struct txn *txn = txn_of(s, out);
-	struct list list;
+	struct txn *txn = fact_txn_of(s, out);
+	struct fact_list list;
 	size_t n = 0;
 
 	if (txn == NULL)
 		return;
 	if (txn->rcpt != NULL) {
-		set_text(out,
+		fact_set_text(out,
 		    *(struct str *)((char *)&txn->rcpt->addr + offset));
 		return;
 	}
 	for (const struct rcpt *r = txn->rcpts; r != NULL; r = r->next)
 		n += rcpt_accepted(r);
-	if (!list_begin(s, n, &list, out))
+	if (!fact_list_begin(s, n, &list, out))
 		return;
 	for (struct rcpt *r = txn->rcpts; r != NULL; r = r->next)
 		if (rcpt_accepted(r))
-			list_add(&list,
+			fact_list_add(&list,
 			    *(struct str *)((char *)&r->addr + offset));
-	list_end(&list, out);
+	fact_list_end(&list, out);
 }
 
 static void
@@ -323,18 +258,20 @@ get_recipients(struct session *s, const struct fact_ref *ref, struct value *out)
 static void
 get_header(struct session *s, const struct fact_ref *ref, struct value *out)
 {
-	struct txn *txn = txn_of(s, out);
-	struct list list;
+	struct txn *txn = fact_txn_of(s, out);
+	struct fact_list list;
 
 	if (txn == NULL)
 		return;
-	if (!list_begin(s, header_count(&txn->headers, ref->arg), &list, out))
+	if (!fact_list_begin(s, header_count(&txn->headers, ref->arg), &list,
+		out))
 		return;
 	for (const struct header *h = txn->headers.first; h != NULL;
 	     h = h->next)
 		if (str_ieq(h->name, ref->arg))
-			list_add(&list, header_decode(txn->arena, h->value));
-	list_end(&list, out);
+			fact_list_add(&list,
+			    header_decode(txn->arena, h->value));
+	fact_list_end(&list, out);
 	/* A field with nothing in it is there all the same. */
 	out->absent = false;
 }
@@ -342,7 +279,7 @@ get_header(struct session *s, const struct fact_ref *ref, struct value *out)
 static void
 get_subject(struct session *s, const struct fact_ref *ref, struct value *out)
 {
-	struct txn *txn = txn_of(s, out);
+	struct txn *txn = fact_txn_of(s, out);
 	const struct header *h;
 
 	(void)ref;
@@ -360,12 +297,12 @@ get_subject(struct session *s, const struct fact_ref *ref, struct value *out)
 static void
 set_from(struct session *s, size_t offset, struct value *out)
 {
-	struct txn *txn = txn_of(s, out);
-	struct list list;
+	struct txn *txn = fact_txn_of(s, out);
+	struct fact_list list;
 	struct mailbox *m;
 	bool more;
 
-	if (txn == NULL || !list_begin(s, FROM_MAX, &list, out))
+	if (txn == NULL || !fact_list_begin(s, FROM_MAX, &list, out))
 		return;
 	for (const struct header *h = txn->headers.first; h != NULL;
 	     h = h->next) {
@@ -373,11 +310,12 @@ set_from(struct session *s, size_t offset, struct value *out)
 			continue;
 		m = header_mailboxes(txn->arena, h->value, FROM_MAX, &more);
 		for (; m != NULL && list.n < list.room; m = m->next)
-			list_add(&list, *(struct str *)((char *)m + offset));
+			fact_list_add(&list,
+			    *(struct str *)((char *)m + offset));
 		if (list.n == list.room)
 			break;
 	}
-	list_end(&list, out);
+	fact_list_end(&list, out);
 }
 
 static void
@@ -407,14 +345,14 @@ get_from_name(struct session *s, const struct fact_ref *ref, struct value *out)
 static const struct content *
 content_of(struct session *s, struct value *out)
 {
-	struct txn *txn = txn_of(s, out);
+	struct txn *txn = fact_txn_of(s, out);
 	const struct content *c;
 
 	if (txn == NULL)
 		return NULL;
 	c = body_content(&txn->body, txn->arena, &txn->headers);
 	if (c == NULL)
-		set_unknown(out, "memory");
+		fact_set_unknown(out, "memory");
 	return c;
 }
 
@@ -424,18 +362,18 @@ static void
 set_chain(struct session *s, const void *first, size_t offset,
     struct value *out)
 {
-	struct list list;
+	struct fact_list list;
 	size_t n = 0;
 	const void *e;
 
 	for (e = first; e != NULL; e = *(void *const *)e)
 		n++;
-	if (!list_begin(s, n, &list, out))
+	if (!fact_list_begin(s, n, &list, out))
 		return;
 	for (e = first; e != NULL; e = *(void *const *)e)
-		list_add(&list,
+		fact_list_add(&list,
 		    *(const struct str *)((const char *)e + offset));
-	list_end(&list, out);
+	fact_list_end(&list, out);
 }
 
 static void
@@ -489,99 +427,6 @@ get_urls(struct session *s, const struct fact_ref *ref, struct value *out)
 		set_chain(s, c->urls, offsetof(struct url, text), out);
 }
 
-/* --- who signed -------------------------------------------------------- */
-
-static const struct dkim_result *
-dkim_of(struct session *s, struct value *out)
-{
-	const struct dkim_result *dkim;
-
-	if (txn_of(s, out) == NULL)
-		return NULL;
-	if ((dkim = dkim_check(s->txn)) == NULL)
-		set_unknown(out, "memory");
-	return dkim;
-}
-
-static void
-get_dkim(struct session *s, const struct fact_ref *ref, struct value *out)
-{
-	const struct dkim_result *dkim = dkim_of(s, out);
-
-	(void)ref;
-	if (dkim != NULL)
-		set_result(out, dkim->result);
-}
-
-static void
-get_dkim_domain(struct session *s, const struct fact_ref *ref,
-    struct value *out)
-{
-	const struct dkim_result *dkim = dkim_of(s, out);
-	const struct dkim_signature *sig;
-	struct list list;
-
-	(void)ref;
-	if (dkim == NULL || !list_begin(s, DKIM_MAX_SIGNATURES, &list, out))
-		return;
-	for (sig = dkim->signatures; sig != NULL; sig = sig->next)
-		if (sig->result == AUTH_PASS)
-			list_add(&list, sig->domain);
-	list_end(&list, out);
-	if (list.n == 0 && dkim->result == AUTH_TEMPERROR)
-		set_unknown(out, "DNS");
-}
-
-static const struct dmarc_result *
-dmarc_of(struct session *s, struct value *out)
-{
-	const struct dmarc_result *dmarc;
-
-	if (txn_of(s, out) == NULL)
-		return NULL;
-	if ((dmarc = dmarc_check(s->txn)) == NULL)
-		set_unknown(out, "memory");
-	return dmarc;
-}
-
-/* A failure is named by what the domain wants done about it. */
-static void
-get_dmarc(struct session *s, const struct fact_ref *ref, struct value *out)
-{
-	const struct dmarc_result *dmarc = dmarc_of(s, out);
-
-	(void)ref;
-	if (dmarc == NULL)
-		return;
-	if (dmarc->result == AUTH_FAIL && dmarc->policy != DMARC_NONE)
-		set_word(out, dmarc_policy_word(dmarc->policy));
-	else
-		set_result(out, dmarc->result);
-}
-
-static void
-get_dmarc_policy(struct session *s, const struct fact_ref *ref,
-    struct value *out)
-{
-	const struct dmarc_result *dmarc = dmarc_of(s, out);
-
-	(void)ref;
-	if (dmarc == NULL)
-		return;
-	switch (dmarc->result) {
-	case AUTH_PASS:
-	case AUTH_FAIL:
-		set_word(out, dmarc_policy_word(dmarc->policy));
-		break;
-	case AUTH_TEMPERROR:
-	case AUTH_UNKNOWN:
-		set_unknown(out, "DNS");
-		break;
-	default:
-		out->absent = true;
-	}
-}
-
 /* --- the score --------------------------------------------------------- */
 
 /* NULL without rule files; *out unknown when there was no memory. */
@@ -593,7 +438,7 @@ score_of(struct session *s, struct value *out)
 	if (s->txn == NULL || s->policy == NULL || s->policy->ruleset == NULL)
 		return NULL;
 	if ((score = score_run(s->txn, s->policy->ruleset)) == NULL)
-		set_unknown(out, "memory");
+		fact_set_unknown(out, "memory");
 	return score;
 }
 
@@ -630,7 +475,7 @@ get_score_report(struct session *s, const struct fact_ref *ref,
 	(void)ref;
 	if (out->unknown)
 		return;
-	set_text(out,
+	fact_set_text(out,
 	    score_report(session_arena(s), score != NULL ? score : &none,
 		session_verdict(s)->score, SPAM_REQUIRED));
 }
@@ -640,11 +485,11 @@ get_score_report(struct session *s, const struct fact_ref *ref,
 static void
 get_queue_id(struct session *s, const struct fact_ref *ref, struct value *out)
 {
-	struct txn *txn = txn_of(s, out);
+	struct txn *txn = fact_txn_of(s, out);
 
 	(void)ref;
 	if (txn != NULL)
-		set_text(out, txn->queue_id);
+		fact_set_text(out, txn->queue_id);
 }
 
 static void
@@ -657,7 +502,7 @@ get_hostname(struct session *s, const struct fact_ref *ref, struct value *out)
 		name = s->policy->settings.text[SETTING_HOSTNAME];
 	if (name.n == 0 && s->checks != NULL && s->checks->services != NULL)
 		name = s->checks->services->hostname;
-	set_text(out, name);
+	fact_set_text(out, name);
 }
 
 static void
@@ -692,7 +537,7 @@ get_limit_name(struct session *s, const struct fact_ref *ref, struct value *out)
 
 	(void)ref;
 	if (over != NULL)
-		set_text(out, over->limit->name);
+		fact_set_text(out, over->limit->name);
 }
 
 /* 200M rather than 209715200, where it is exact. */
@@ -722,7 +567,7 @@ get_limit_max(struct session *s, const struct fact_ref *ref, struct value *out)
 	n = over->window->unit == LIMIT_BYTES ?
 	    amount_text(arena, over->window->max) :
 	    arena_printf(arena, "%llu", (unsigned long long)over->window->max);
-	set_text(out,
+	fact_set_text(out,
 	    arena_printf(arena, "%.*s %s", STR_FMT(n),
 		limit_unit_word(over->window->unit)));
 }
@@ -735,7 +580,7 @@ get_limit_window(struct session *s, const struct fact_ref *ref,
 
 	(void)ref;
 	if (over != NULL)
-		set_text(out, over->window->text);
+		fact_set_text(out, over->window->text);
 }
 
 static void
@@ -756,7 +601,8 @@ get_limit_retry(struct session *s, const struct fact_ref *ref,
 
 	(void)ref;
 	if (over != NULL)
-		set_text(out, fact_duration(session_arena(s), over->retry_ms));
+		fact_set_text(out,
+		    fact_duration(session_arena(s), over->retry_ms));
 }
 
 static void
@@ -766,7 +612,7 @@ get_limit_key(struct session *s, const struct fact_ref *ref, struct value *out)
 
 	(void)ref;
 	if (over != NULL)
-		set_text(out, over->key);
+		fact_set_text(out, over->key);
 }
 
 static const struct dnsbl_result *
@@ -792,7 +638,7 @@ get_dnsbl_name(struct session *s, const struct fact_ref *ref, struct value *out)
 
 	(void)ref;
 	if (listed != NULL)
-		set_text(out, listed->list->name);
+		fact_set_text(out, listed->list->name);
 }
 
 static void
@@ -802,7 +648,7 @@ get_dnsbl_zone(struct session *s, const struct fact_ref *ref, struct value *out)
 
 	(void)ref;
 	if (listed != NULL)
-		set_text(out, listed->list->zone);
+		fact_set_text(out, listed->list->zone);
 }
 
 static void
@@ -815,7 +661,7 @@ get_dnsbl_code(struct session *s, const struct fact_ref *ref, struct value *out)
 	if (listed == NULL)
 		return;
 	addr_format(&listed->code, text);
-	set_text(out, arena_str(session_arena(s), str_of(text)));
+	fact_set_text(out, arena_str(session_arena(s), str_of(text)));
 }
 
 /* --- asking ------------------------------------------------------------ */
@@ -833,9 +679,9 @@ static fact_getter *const getters[FACT_COUNT] = {
 	[FACT_USER] = get_user,
 	[FACT_AUTH_METHOD] = get_auth_method,
 	[FACT_SIZE_DECLARED] = get_size_declared,
-	[FACT_SPF] = get_spf,
-	[FACT_SPF_EXPLANATION] = get_spf_explanation,
-	[FACT_SPF_DOMAIN] = get_spf_domain,
+	[FACT_SPF] = fact_get_spf,
+	[FACT_SPF_EXPLANATION] = fact_get_spf_explanation,
+	[FACT_SPF_DOMAIN] = fact_get_spf_domain,
 	[FACT_RCPT] = get_rcpt,
 	[FACT_RCPT_DOMAIN] = get_rcpt_domain,
 	[FACT_RECIPIENTS] = get_recipients,
@@ -849,10 +695,15 @@ static fact_getter *const getters[FACT_COUNT] = {
 	[FACT_ATTACHMENT_NAME] = get_attachment_name,
 	[FACT_ATTACHMENT_TYPE] = get_attachment_type,
 	[FACT_URLS] = get_urls,
-	[FACT_DKIM] = get_dkim,
-	[FACT_DKIM_DOMAIN] = get_dkim_domain,
-	[FACT_DMARC] = get_dmarc,
-	[FACT_DMARC_POLICY] = get_dmarc_policy,
+	[FACT_DKIM] = fact_get_dkim,
+	[FACT_DKIM_DOMAIN] = fact_get_dkim_domain,
+	[FACT_DMARC] = fact_get_dmarc,
+	[FACT_DMARC_POLICY] = fact_get_dmarc_policy,
+	[FACT_ARC] = fact_get_arc,
+	[FACT_ARC_DOMAIN] = fact_get_arc_domain,
+	[FACT_ARC_SPF] = fact_get_arc_spf,
+	[FACT_ARC_DKIM] = fact_get_arc_dkim,
+	[FACT_ARC_DMARC] = fact_get_arc_dmarc,
 	[FACT_SCORE] = get_score,
 	[FACT_HITS] = get_hits,
 	[FACT_SCORE_REPORT] = get_score_report,

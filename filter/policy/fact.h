@@ -31,7 +31,8 @@ enum need {
 	NEED_SCORE	= 1 << 7,
 	NEED_HELO	= 1 << 8,
 	NEED_RCPT_REJ	= 1 << 9,	/* recipients the MTA refused */
-	NEED_STORE	= 1 << 10
+	NEED_STORE	= 1 << 10,
+	NEED_ARC	= 1 << 11
 };
 
 enum value_kind {
@@ -40,10 +41,12 @@ enum value_kind {
 	VALUE_NUMBER,
 	VALUE_ADDR,		/* an IP address */
 	VALUE_MAILBOX,		/* a mail address: text is local@domain */
-	VALUE_LIST		/* several texts; a condition asks for any */
+	VALUE_LIST,		/* several texts; a condition asks for any */
+	VALUE_EVERY		/* several texts; a condition asks for all */
 };
 
 #define NEEDS_AUTH	(NEED_SPF | NEED_HEADERS | NEED_DKIM | NEED_DMARC)
+#define NEEDS_ARC	(NEED_HEADERS | NEED_ARC)
 
 /* id, name, stage it is known from, kind, takes an argument, needs, help */
 #define FACTS(X)							\
@@ -122,6 +125,16 @@ enum value_kind {
 	    "domain asks for it") \
 	X(DMARC_POLICY,	"dmarc.policy",	MESSAGE, WORD,	0, NEEDS_AUTH,	\
 	    "what the domain asks for mail that fails")			\
+	X(ARC,		"arc",		MESSAGE, WORD,	0, NEEDS_ARC,	\
+	    "RFC 8617 result of the message's ARC chain")		\
+	X(ARC_DOMAIN,	"arc.domain",	MESSAGE, EVERY,	0, NEEDS_ARC,	\
+	    "domains of all its sealers if it passed, newest first")	\
+	X(ARC_SPF,	"arc.spf",	MESSAGE, WORD,	0, NEEDS_ARC,	\
+	    "SPF as the first sealer of a chain that passed saw it")	\
+	X(ARC_DKIM,	"arc.dkim",	MESSAGE, WORD,	0, NEEDS_ARC,	\
+	    "DKIM as it saw it; pass if any signature did")		\
+	X(ARC_DMARC,	"arc.dmarc",	MESSAGE, WORD,	0, NEEDS_ARC,	\
+	    "DMARC as it saw it; absent where it does not say")		\
 	X(SCORE,	"score",	MESSAGE, NUMBER, 0, NEED_SCORE,	\
 	    "sum of `score' actions and of the rules that hit")		\
 	X(HITS,		"hits",		MESSAGE, LIST,	0, NEED_SCORE,	\

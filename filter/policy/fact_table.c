@@ -9,11 +9,20 @@ static const char *const dmarc_words[] = { "none", "pass", "fail", "reject",
 static const char *const dmarc_policy_words[] = { "none", "quarantine",
 	"reject", NULL };
 
+static const char *const arc_words[] = { "none", "pass", "fail", "temperror",
+	NULL };
+static const char *const claim_words[] = { "none", "pass", "fail", "neutral",
+	"softfail", "policy", "temperror", "permerror", NULL };
+
 #define WORDS(id)                                                              \
 	((id) == FACT_SPF		  ? spf_words :          \
 		(id) == FACT_DKIM	  ? dkim_words :         \
 		(id) == FACT_DMARC	  ? dmarc_words :        \
 		(id) == FACT_DMARC_POLICY ? dmarc_policy_words : \
+		(id) == FACT_ARC	  ? arc_words :          \
+		(id) == FACT_ARC_SPF	  ? claim_words :        \
+		(id) == FACT_ARC_DKIM	  ? claim_words :        \
+		(id) == FACT_ARC_DMARC	  ? claim_words :        \
 					    NULL)
 
 static const struct fact_def defs[FACT_COUNT] = {

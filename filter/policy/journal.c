@@ -4,6 +4,7 @@
 
 #include "base/addr.h"
 #include "base/log.h"
+#include "check/arc.h"
 #include "check/dkim.h"
 #include "check/dmarc.h"
 #include "check/spf.h"
@@ -99,6 +100,8 @@ add_checks(struct buf *line, const struct txn *txn)
 		add_result(line, "dkim", c->dkim->result);
 	if (c->dmarc != NULL)
 		add_result(line, "dmarc", c->dmarc->result);
+	if (c->arc != NULL)
+		add_result(line, "arc", c->arc->result);
 	if (c->score != NULL)
 		score += c->score->score;
 	if (c->score == NULL && txn->verdict.score == 0)

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "check/arc.h"
 #include "check/authres.h"
 #include "check/dkim.h"
 #include "check/dmarc.h"
@@ -14,7 +15,7 @@
 #include "policy/journal.h"
 #include "policy/trace.h"
 
-#define NEEDS_RESULTS	(NEED_SPF | NEED_DKIM | NEED_DMARC)
+#define NEEDS_RESULTS	(NEED_SPF | NEED_DKIM | NEED_DMARC | NEED_ARC)
 
 /* --- time -------------------------------------------------------------- */
 
@@ -283,6 +284,12 @@ verifies(const struct session *s)
 	return (s->policy->needs & (NEED_DKIM | NEED_DMARC)) && undecided(s);
 }
 
+static bool
+validates(const struct session *s)
+{
+	return (s->policy->needs & NEED_ARC) && undecided(s);
+}
+
 bool
 road_header(struct session *s, struct str name, struct str value)
 {
@@ -308,6 +315,8 @@ road_eoh(struct session *s)
 	policy_prefetch(s, STAGE_MESSAGE);
 	if (verifies(s))
 		dkim_feed_eoh(s->txn);
+	if (validates(s))
+		arc_feed_eoh(s->txn);
 }
 
 bool
@@ -325,7 +334,9 @@ road_body(struct session *s, const void *data, size_t n)
 		body_add(&txn->body, data, n);
 	if (verifies(s))
 		dkim_feed_body(txn, data, n);
-	if (needs & (NEED_BODY_SIZE | NEED_DKIM | NEED_DMARC))
+	if (validates(s))
+		arc_feed_body(txn, data, n);
+	if (needs & (NEED_BODY_SIZE | NEED_DKIM | NEED_DMARC | NEED_ARC))
 		return true;
 	return (needs & NEED_CONTENT) && !txn->body.truncated;
 }
@@ -355,6 +366,8 @@ finish_results(struct session *s)
 		dkim_check(s->txn);
 	if (needs & NEED_DMARC)
 		dmarc_check(s->txn);
+	if (needs & NEED_ARC)
+		arc_check(s->txn);
 }
 
 static bool
@@ -362,7 +375,8 @@ any_result(const struct checks *c)
 {
 	return (c->spf != NULL && c->spf->result != AUTH_UNKNOWN) ||
 	    (c->dkim != NULL && c->dkim->result != AUTH_UNKNOWN) ||
-	    (c->dmarc != NULL && c->dmarc->result != AUTH_UNKNOWN);
+	    (c->dmarc != NULL && c->dmarc->result != AUTH_UNKNOWN) ||
+	    (c->arc != NULL && c->arc->result != AUTH_UNKNOWN);
 }
 
 /* false: a forged field may stand among those that were too many to keep. */

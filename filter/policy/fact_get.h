@@ -1,0 +1,40 @@
+/*
+ * fact_get - what the getters of facts are made of; for fact*.c alone.
+ *
+ * A getter fills in a value whose kind is set and that is neither absent nor
+ * unknown yet.  Lists live in the arena of what is decided now.
+ */
+#ifndef POLICY_FACT_GET_H
+#define POLICY_FACT_GET_H
+
+#include "policy/fact.h"
+
+typedef void	fact_getter(struct session *, const struct fact_ref *,
+    struct value *);
+
+/* Absent where the text is empty. */
+void	fact_set_text(struct value *, struct str);
+void	fact_set_word(struct value *, const char *);
+void	fact_set_unknown(struct value *, const char *why);
+/* For facts of the message; before there is one: NULL, and absent. */
+struct txn *fact_txn_of(struct session *, struct value *);
+
+struct fact_list {
+	struct str	*items;
+	size_t		 n, room;
+};
+
+/* Room for n texts; false with the value settled when there is nothing to
+ * list, or no memory. */
+bool	fact_list_begin(struct session *, size_t n, struct fact_list *,
+	    struct value *);
+void	fact_list_add(struct fact_list *, struct str);
+void	fact_list_end(const struct fact_list *, struct value *);
+
+/* Who sent it (fact_auth.c). */
+fact_getter fact_get_spf, fact_get_spf_explanation, fact_get_spf_domain,
+    fact_get_dkim, fact_get_dkim_domain, fact_get_dmarc,
+    fact_get_dmarc_policy, fact_get_arc, fact_get_arc_domain,
+    fact_get_arc_spf, fact_get_arc_dkim, fact_get_arc_dmarc;
+
+#endif
