@@ -20,8 +20,8 @@ CHECK := check key taglist spf spf_record spf_macro dkim_canon dkim_key \
 	greylist limit notify authres
 SCORE := regex meta rule ruleset score
 POLICY := diag lex parse parse_define parse_rule parse_condition setting \
-	table resolve fact_table fact fact_auth text trace cond act act_call \
-	eval policy journal road
+	table override resolve fact_table fact fact_auth text trace cond act \
+	act_call eval policy journal road
 MILTER := threads glue apply
 DAEMON := socket control server message report scan cli main
 

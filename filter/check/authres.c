@@ -295,14 +295,18 @@ put_dmarc(struct out *o, const struct txn *t)
 	if (dmarc == NULL || dmarc->result == AUTH_UNKNOWN)
 		return;
 	put_result(o, "dmarc", dmarc->result);
-	if (dmarc->result == AUTH_FAIL) {
+	if (dmarc->has_record &&
+	    (dmarc->result == AUTH_FAIL || dmarc->override.n > 0)) {
 		buf_printf(&comment, "(p=%s)",
-		    dmarc_policy_word(dmarc->policy));
+		    dmarc_policy_word(dmarc->published));
 		put(o, buf_str(&comment));
 	}
 	buf_free(&comment);
 	put_property(o, "reason", dmarc->problem);
 	put_property(o, "header.from", dmarc->domain);
+	if (dmarc->result == AUTH_FAIL)
+		put_property(o, "policy.dmarc",
+		    str_of(dmarc_policy_word(dmarc->policy)));
 }
 
 /* RFC 8617 section 10.1 has the properties. */

@@ -51,6 +51,7 @@ struct spf_result;
 struct dkim_result;
 struct dmarc_result;
 struct arc_result;
+struct dmarc_override;
 struct dnsbl_result;
 struct score_result;
 struct limit_book;
@@ -61,6 +62,10 @@ struct checks {
 	struct dkim_result	*dkim;
 	struct dmarc_result	*dmarc;
 	struct arc_result	*arc;
+	/* What the policy says in place of a From domain's own record; NULL:
+	 * nothing of any domain. */
+	bool			 (*dmarc_override)(struct txn *,
+				    struct str domain, struct dmarc_override *);
 	struct dnsbl_result	*dnsbls;	/* one for each list asked */
 	struct score_result	*score;
 	struct limit_book	*limits;	/* reservations and answers */

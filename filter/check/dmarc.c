@@ -374,19 +374,45 @@ judge(struct txn *txn, const struct dmarc_record *record,
 	}
 }
 
+static void
+apply_override(struct txn *txn, const struct found *f,
+    const struct dmarc_override *o, struct dmarc_result *r)
+{
+	r->published = f->from_org ? f->record.subdomains : f->record.policy;
+	r->override = o->text;
+	r->policy = o->pass ? r->published : o->policy;
+	if (r->result == AUTH_PASS || (r->result != AUTH_FAIL && !o->pass))
+		return;
+	if (o->pass)
+		r->result = AUTH_PASS;
+	r->problem =
+	    arena_printf(txn->arena, "local override: %.*s", STR_FMT(o->text));
+}
+
 /* One From domain. */
 static void
 check_domain(struct txn *txn, struct str domain, struct dmarc_result *r)
 {
+	struct checks *checks = txn->checks;
 	struct found found = { .several = false };
+	struct dmarc_override o;
+	bool overridden;
 
 	*r = (struct dmarc_result){ .domain = domain, .problem = STR("") };
 	r->org = dmarc_org_domain(txn->arena, domain);
+	overridden = checks->dmarc_override != NULL &&
+	    checks->dmarc_override(txn, domain, &o);
 	r->result = find_record(txn, &found, r);
-	if (r->result != AUTH_PASS)
+	r->has_record = r->result == AUTH_PASS;
+	if (!r->has_record && !overridden)
 		return;
+	if (!r->has_record)
+		found = (struct found){ .record.percent = 100 };
 	judge(txn, &found.record, r);
-	choose_policy(txn, &found, r);
+	if (overridden)
+		apply_override(txn, &found, &o, r);
+	else
+		choose_policy(txn, &found, r);
 }
 
 /* How bad an answer is where From names several domains.  What could not be

@@ -14,6 +14,10 @@
  * around a policy.  pct= is decided by a hash of the message's own header
  * fields: the same message always gets the same answer.
  *
+ * Where the policy has an override for the domain (struct checks), that holds
+ * in place of p=, sp=, np= and pct=.  Alignment stays the record's; where none
+ * can be had, it is relaxed.
+ *
  * Organizational domains are told by the whole public suffix list, its
  * private section too: customers of one host are not aligned with each other,
  * and a host's own record does not speak for them.  Records of public
@@ -29,13 +33,22 @@
 
 enum dmarc_policy { DMARC_NONE, DMARC_QUARANTINE, DMARC_REJECT };
 
+/* The administrator's word for a domain. */
+struct dmarc_override {
+	enum dmarc_policy policy;
+	bool		 pass;		/* what fails passes all the same */
+	struct str	 text;		/* as it is written */
+};
+
 struct dmarc_result {
 	enum auth_result result;
 	enum dmarc_policy policy;	/* after sp=, np= and pct= */
-	enum dmarc_policy published;	/* before pct= */
+	enum dmarc_policy published;	/* before pct= and any override */
+	bool		 has_record;	/* one that says so */
 	struct str	 domain;	/* the From domain */
 	struct str	 org;		/* its organizational domain */
 	struct str	 problem;
+	struct str	 override;	/* what was said in its place, or "" */
 };
 
 bool		 dmarc_global_init(void);	/* once, before any thread */

@@ -105,6 +105,8 @@ json_dmarc(struct buf *out, const struct checks *c)
 	buf_json(out, str_of(auth_result_word(dmarc->result)));
 	json_word(out, "policy", dmarc_policy_word(dmarc->policy));
 	json_member(out, "domain", dmarc->domain);
+	if (dmarc->override.n > 0)
+		json_member(out, "override", dmarc->override);
 	buf_addc(out, '}');
 }
 
@@ -264,10 +266,10 @@ text_checks(struct buf *out, const struct checks *c)
 		    STR_FMT(sig->selector), STR_FMT(sig->algorithm),
 		    STR_FMT(sig->problem));
 	if (c->dmarc != NULL)
-		buf_printf(out, "  %-10s%s policy=%s domain=%.*s\n", "dmarc",
-		    auth_result_word(c->dmarc->result),
+		buf_printf(out, "  %-10s%s policy=%s domain=%.*s %.*s\n",
+		    "dmarc", auth_result_word(c->dmarc->result),
 		    dmarc_policy_word(c->dmarc->policy),
-		    STR_FMT(c->dmarc->domain));
+		    STR_FMT(c->dmarc->domain), STR_FMT(c->dmarc->problem));
 	if (c->arc != NULL && c->arc->result != AUTH_UNKNOWN)
 		text_arc(out, c->arc);
 }

@@ -25,6 +25,7 @@ static const struct {
 	{ "table", parse_table },
 	{ "dnsbl", parse_dnsbl },
 	{ "limit", parse_limit },
+	{ "dmarc", parse_dmarc },
 	{ "on", parse_on },
 	{ "shadow", parse_shadow },
 };

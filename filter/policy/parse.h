@@ -101,6 +101,7 @@ bool		 parse_brace(struct parse *, struct token *open);
 void		 parse_table(struct parse *, const struct token *word);
 void		 parse_dnsbl(struct parse *, const struct token *word);
 void		 parse_limit(struct parse *, const struct token *word);
+void		 parse_dmarc(struct parse *, const struct token *word);
 
 struct verb_def {
 	const char	*word;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "policy/override.h"
 #include "policy/parse.h"
 #include "policy/setting.h"
 
@@ -213,6 +214,19 @@ parse_entries(struct parse *p, struct table *table)
 
 /* ---- statements ---- */
 
+/* Behind `file'. */
+static void
+parse_table_file(struct parse *p, struct table *table)
+{
+	struct token t = lex_next(p->lex);
+
+	if (t.kind != TOKEN_STRING && t.kind != TOKEN_WORD) {
+		parse_expected(p, &t, "the path of a file");
+		return;
+	}
+	table_load(table, parse_path(p, t.text), t.place, p->diag);
+}
+
 void
 parse_table(struct parse *p, const struct token *word)
 {
@@ -233,12 +247,7 @@ parse_table(struct parse *p, const struct token *word)
 		parse_expected(p, &t, "`{' or `file'");
 		return;
 	}
-	t = lex_next(p->lex);
-	if (t.kind != TOKEN_STRING && t.kind != TOKEN_WORD) {
-		parse_expected(p, &t, "the path of a file");
-		return;
-	}
-	table_load(table, parse_path(p, t.text), t.place, p->diag);
+	parse_table_file(p, table);
 }
 
 static bool
@@ -526,4 +535,91 @@ parse_limit(struct parse *p, const struct token *word)
 		return;
 	}
 	parse_windows(p, limit);
+}
+
+/* The words up to the end of an entry, as one with single blanks. */
+static struct token
+override_value(struct parse *p, const struct token *domain)
+{
+	struct token value = { .kind = TOKEN_WORD, .place = domain->place };
+
+	value.text = STR("");
+	while (lex_peek(p->lex)->kind == TOKEN_WORD) {
+		struct token t = lex_next(p->lex);
+
+		value.place = value.text.n == 0 ?
+		    t.place :
+		    parse_place_join(value.place, t.place);
+		value.text =
+		    arena_printf(p->arena, "%.*s%s%.*s", STR_FMT(value.text),
+			value.text.n == 0 ? "" : " ", STR_FMT(t.text));
+	}
+	return value;
+}
+
+/* DOMAIN POLICY [until DAY] */
+static void
+override_add(struct parse *p, struct table *table, const struct token *domain)
+{
+	struct token value = override_value(p, domain);
+	struct buf why = BUF_INIT(1000);
+	enum table_fault fault;
+
+	fault = override_judge(domain->text, value.text, &why);
+	if (fault == TABLE_WARN_VALUE)
+		diag_warn(p->diag, value.place, "%.*s", STR_FMT(buf_str(&why)));
+	else if (fault != TABLE_FINE)
+		diag_error(p->diag,
+		    fault == TABLE_BAD_ENTRY ? domain->place : value.place,
+		    "%.*s", STR_FMT(buf_str(&why)));
+	buf_truncate(&why, 0);
+	table_add_value(table, domain->text, value.text, &why);
+	buf_free(&why);
+}
+
+static void
+parse_overrides(struct parse *p, struct table *table)
+{
+	struct token open, t;
+
+	if (!parse_brace(p, &open))
+		return;
+	while (brace_next(p, &open, &t)) {
+		if (t.kind == TOKEN_WORD)
+			override_add(p, table, &t);
+		else {
+			parse_expected(p, &t, "a domain or `}'");
+			skip_entry(p);
+		}
+	}
+	table_seal(table);
+}
+
+void
+parse_dmarc(struct parse *p, const struct token *word)
+{
+	struct token t = lex_next(p->lex);
+	struct policy *policy = p->policy;
+
+	if (!parse_is_word(&t, "override")) {
+		parse_expected(p, &t, "`override'");
+		return;
+	}
+	if (policy->dmarc_override != NULL)
+		diag_error(p->diag, parse_place_join(word->place, t.place),
+		    "`dmarc override' stands already at %.*s:%u",
+		    STR_FMT(policy->override_place.source->name),
+		    policy->override_place.line);
+	policy->override_place = parse_place_join(word->place, t.place);
+	policy->dmarc_override = parse_new_table(p, STR("dmarc override"));
+	table_set_judge(policy->dmarc_override, override_judge);
+	if (lex_peek(p->lex)->kind == TOKEN_LBRACE) {
+		parse_overrides(p, policy->dmarc_override);
+		return;
+	}
+	t = lex_next(p->lex);
+	if (!parse_is_word(&t, "file"))
+		parse_expected(p, &t, "`{' or `file'");
+	else
+		parse_table_file(p, policy->dmarc_override);
 }

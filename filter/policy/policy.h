@@ -86,6 +86,8 @@ struct policy {
 	size_t		 ndnsbls;
 	struct limit	**limits;
 	size_t		 nlimits;
+	struct table	*dmarc_override;	/* NULL: none; among tables */
+	struct place	 override_place;
 	struct regex	**regexes;	/* to free */
 	size_t		 nregexes;
 	/* limits that count rejected recipients, and lists asked anywhere */

@@ -562,6 +562,10 @@ warn_unused(struct resolve *r)
 			    "%s `%.*s' is never "
 			    "used",
 			    parse_kind_word(n->kind), STR_FMT(n->name));
+	if (r->p->policy->dmarc_override != NULL &&
+	    !(r->p->policy->needs & NEED_DMARC))
+		diag_warn(r->diag, r->p->policy->override_place,
+		    "no rule asks for `dmarc'");
 	lex_warn_unused(r->p->macros, r->diag);
 }
 

@@ -13,6 +13,7 @@
 #include "check/spf.h"
 #include "policy/eval.h"
 #include "policy/journal.h"
+#include "policy/override.h"
 #include "policy/trace.h"
 
 #define NEEDS_RESULTS	(NEED_SPF | NEED_DKIM | NEED_DMARC | NEED_ARC)
@@ -239,6 +240,8 @@ road_mail(struct session *s, struct policy *policy,
 	txn = txn_begin(s,
 	    needs & NEED_CONTENT ? s->policy->settings.body_max : 0);
 	txn->checks = check_attach_txn(txn, s->checks->services);
+	if (txn->checks != NULL && s->policy->dmarc_override != NULL)
+		txn->checks->dmarc_override = override_find;
 	txn->trace = trace_new(txn->arena, TRACE_MAX_TXN);
 	take_sender(txn, from);
 	if (!s->accepted)

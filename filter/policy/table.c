@@ -67,6 +67,7 @@ struct table {
 	struct set	*set;		/* lock: the pointer and a ref of it */
 	pthread_mutex_t	 lock;
 	char		*path;		/* NULL: inline */
+	table_judge_fn	*judge;		/* NULL: any value will do */
 	dev_t		 dev;
 	ino_t		 ino;
 	off_t		 size;
@@ -411,15 +412,31 @@ table_count(const struct table *t)
 	return n;
 }
 
-bool
-table_add(struct table *t, struct str entry, struct buf *why)
+void
+table_set_judge(struct table *t, table_judge_fn *judge)
 {
-	char *text = set_text(t->set, entry.n);
+	t->judge = judge;
+}
+
+bool
+table_add_value(struct table *t, struct str entry, struct str value,
+    struct buf *why)
+{
+	char *text = set_text(t->set, entry.n + value.n);
 	size_t at;
 
 	if (entry.n > 0)
 		memcpy(text, entry.p, entry.n);
-	return set_add(t->set, text, entry.n, STR_NONE, why, &at);
+	if (value.n > 0)
+		memcpy(text + entry.n, value.p, value.n);
+	value.p = text + entry.n;
+	return set_add(t->set, text, entry.n, value, why, &at);
+}
+
+bool
+table_add(struct table *t, struct str entry, struct buf *why)
+{
+	return table_add_value(t, entry, STR_NONE, why);
 }
 
 void
@@ -447,11 +464,35 @@ entry_length(struct str line)
 
 struct loading {
 	struct set	*set;
+	table_judge_fn	*judge;
 	struct source	 source;
 	struct diag	*diag;
 	unsigned int	 line;
 	bool		 ok;
 };
+
+/* false: the line is a mistake, which has been told. */
+static bool
+line_judge(struct loading *l, const char *start, struct str entry,
+    struct str value)
+{
+	struct place place = { .source = &l->source, .line = l->line };
+	struct buf why = BUF_INIT(1000);
+	enum table_fault fault = TABLE_FINE;
+	struct str at;
+
+	if (l->judge != NULL)
+		fault = l->judge(entry, value, &why);
+	at = value.n == 0 || fault == TABLE_BAD_ENTRY ? entry : value;
+	place.col = (unsigned int)(at.p - start) + 1;
+	place.len = (unsigned int)at.n;
+	if (fault == TABLE_WARN_VALUE)
+		diag_warn(l->diag, place, "%.*s", STR_FMT(buf_str(&why)));
+	else if (fault != TABLE_FINE)
+		diag_error(l->diag, place, "%.*s", STR_FMT(buf_str(&why)));
+	buf_free(&why);
+	return fault == TABLE_FINE || fault == TABLE_WARN_VALUE;
+}
 
 static void
 line_add(struct loading *l, char *start, struct str line)
@@ -463,6 +504,10 @@ line_add(struct loading *l, char *start, struct str line)
 
 	if (value.n > 0 && value.p[0] == '#')
 		value.n = 0;
+	if (!line_judge(l, start, str_sub(line, 0, n), value)) {
+		l->ok = false;
+		return;
+	}
 	if (!set_add(l->set, start + before, n, value, &why, &at)) {
 		l->ok = false;
 		diag_error(l->diag,
@@ -558,7 +603,10 @@ identity_same(const struct table *t, const struct stat *st)
 static struct set *
 file_load(struct table *t, struct place where, struct diag *diag)
 {
-	struct loading l = { .set = set_new(), .diag = diag, .ok = true };
+	struct loading l = { .set = set_new(),
+		.judge = t->judge,
+		.diag = diag,
+		.ok = true };
 	const char *why = NULL;
 	struct stat st;
 	struct str text;

@@ -24,12 +24,23 @@
 
 struct table;
 
+/* What is wrong with an entry or its value, for tables that are more
+ * than a list; a warning keeps the entry. */
+enum table_fault { TABLE_FINE, TABLE_BAD_ENTRY, TABLE_BAD_VALUE,
+    TABLE_WARN_VALUE };
+typedef enum table_fault table_judge_fn(struct str entry, struct str value,
+		    struct buf *why);
+
 struct table	*table_new(struct str name);
+/* Judges every line of a file, now and when it is reread. */
+void		 table_set_judge(struct table *, table_judge_fn *);
 void		 table_free(struct table **);
 struct str	 table_name(const struct table *);
 size_t		 table_count(const struct table *);
 /* An inline entry; false with *why. */
 bool		 table_add(struct table *, struct str entry, struct buf *why);
+bool		 table_add_value(struct table *, struct str entry,
+		    struct str value, struct buf *why);
 /* After the last inline entry: makes lookups of addresses fast. */
 void		 table_seal(struct table *);
 /* Loads PATH: an entry a line, # comments, what follows an entry on its line

@@ -151,7 +151,9 @@ test_make(void **state)
 	struct spf_result spf = { .result = AUTH_SOFTFAIL,
 		.domain = STR("x.org") };
 	struct dmarc_result dmarc = { .result = AUTH_FAIL,
-		.policy = DMARC_REJECT,
+		.policy = DMARC_QUARANTINE,
+		.published = DMARC_REJECT,
+		.has_record = true,
 		.domain = STR("x.org") };
 
 	(void)state;
@@ -179,7 +181,19 @@ test_make(void **state)
 	    "smtp.helo=\"evil;dkim=pass\"");
 	on_txn.spf = NULL;
 	on_txn.dmarc = &dmarc;
-	make(t, "mx.example.net;\n\tdmarc=fail (p=reject) header.from=x.org");
+	make(t,
+	    "mx.example.net;\n\tdmarc=fail (p=reject) header.from=x.org "
+	    "policy.dmarc=quarantine");
+	dmarc.override = STR("pass");
+	dmarc.result = AUTH_PASS;
+	dmarc.problem = STR("local override: pass");
+	make(t,
+	    "mx.example.net;\n\tdmarc=pass (p=reject) "
+	    "reason=\"local override: pass\"\n\theader.from=x.org");
+	dmarc.has_record = false;
+	make(t,
+	    "mx.example.net;\n\tdmarc=pass "
+	    "reason=\"local override: pass\" header.from=x.org");
 	dmarc.result = AUTH_UNKNOWN;
 	on_txn.dkim = &dkim;
 	make(t,
