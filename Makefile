@@ -15,7 +15,7 @@ SERVICE := resolver dns_answer resolver_file resolver_unbound store \
 	store_sqlite
 MAIL := stage session envelope charset header header_mailbox body link \
 	mime_cut mime html verdict
-CHECK := check key taglist spf spf_record spf_macro dkim_canon dkim_key \
+CHECK := check key taglist spf spf_eval spf_record spf_macro dkim_canon dkim_key \
 	dkim_signature dkim dkim_sign dmarc dmarc_record arc_set arc dnsbl \
 	greylist limit notify authres
 SCORE := regex meta rule ruleset score
@@ -137,6 +137,11 @@ fuzz: deps-test
 	+$(MAKE_FUZZ) fuzz-programs
 	tests/fuzz/run $(FUZZ_SECONDS)
 
+# SPF against pyspf; `make check' does 300 of these.
+spf-random: deps-test
+	+$(MAKE_J) build/unit/test_spf_suite
+	SPF_CASES=$${SPF_CASES:-20000} build/unit/test_spf_suite 2>/dev/null
+
 bench: deps-test
 	+$(MAKE_J) all
 	tests/bench/run $(BUILD)/postern
@@ -173,6 +178,6 @@ clean:
 	rm -rf build
 
 .PHONY: all programs unit fuzz-programs deps deps-test check check-asan \
-	check-tsan fuzz bench run lint format install clean
+	check-tsan fuzz spf-random bench run lint format install clean
 -include $(OBJS:.o=.d) $(wildcard $(BUILD)/unit/*.d $(BUILD)/fuzz_*.d \
 	$(BUILD)/replay.d)

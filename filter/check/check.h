@@ -45,6 +45,7 @@ struct services {
 	struct resolver	*resolver;
 	struct store	*store;		/* NULL: no state was configured */
 	struct str	 hostname;	/* our authserv-id */
+	unsigned int	 spf_voids_max;	/* 0: SPF_VOIDS_MAX */
 };
 
 struct spf_result;
@@ -59,6 +60,7 @@ struct limit_book;
 struct checks {
 	struct services		*services;
 	struct spf_result	*spf;
+	struct spf_result	*spf_helo;	/* where it is asked by itself */
 	struct dkim_result	*dkim;
 	struct dmarc_result	*dmarc;
 	struct arc_result	*arc;

@@ -207,6 +207,7 @@ parse_directive(struct spf_term *t, struct spf_record *r, struct str term)
 	struct str name, arg = STR_NONE, whole = term;
 	size_t i, n;
 
+	t->text = whole;
 	t->on_match = mark ? results[mark - marks] : AUTH_PASS;
 	if (mark)
 		term = str_sub(term, 1, term.n);

@@ -25,6 +25,7 @@ struct spf_term {
 	struct spf_term	*next;
 	enum spf_mechanism mechanism;
 	enum auth_result on_match;	/* from the qualifier */
+	struct str	 text;		/* the whole term */
 	struct str	 domain;	/* domain-spec as it is; "" if absent */
 	unsigned int	 bits4, bits6;	/* a and mx: CIDR lengths */
 	struct addr_net	 net;		/* ip4 and ip6 */
