@@ -60,7 +60,7 @@ struct limit_book;
 struct checks {
 	struct services		*services;
 	struct spf_result	*spf;
-	struct spf_result	*spf_helo;	/* where it is asked by itself */
+	struct spf_result	*spf_helo;	/* where it was asked */
 	struct dkim_result	*dkim;
 	struct dmarc_result	*dmarc;
 	struct arc_result	*arc;

@@ -18,7 +18,7 @@ struct spf_result {
 	bool		 helo;		/* identity: HELO, not MAIL FROM */
 	struct str	 explanation;	/* of fail; "" if there is none */
 	struct str	 problem;	/* why temperror or permerror */
-	struct str	 mechanism;	/* the term that decided; "": none did */
+	struct str	 mechanism;	/* that decided; "": none did */
 };
 
 void		 spf_start(struct txn *);
