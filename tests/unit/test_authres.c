@@ -8,6 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "check/arc.h"
 #include "check/dkim.h"
 #include "check/dmarc.h"
 #include "check/spf.h"
@@ -150,6 +151,7 @@ test_make(void **state)
 	struct dkim_result dkim = { .result = AUTH_PASS, .signatures = &first };
 	struct spf_result spf = { .result = AUTH_SOFTFAIL,
 		.domain = STR("x.org") };
+	struct arc_result arc = { .oldest_known = true };
 	struct dmarc_result dmarc = { .result = AUTH_FAIL,
 		.policy = DMARC_QUARANTINE,
 		.published = DMARC_REJECT,
@@ -202,6 +204,26 @@ test_make(void **state)
 	    "dkim=permerror reason=\"no \\\"key\\\"\" header.d=b.org");
 	dkim = (struct dkim_result){ .result = AUTH_NONE };
 	make(t, "mx.example.net;\n\tdkim=none");
+	on_txn.dkim = NULL;
+	on_txn.arc = &arc;
+	make(t, "mx.example.net; none");
+	arc.result = AUTH_NONE;
+	make(t, "mx.example.net;\n\tarc=none");
+	arc.result = AUTH_PASS;
+	make(t,
+	    "mx.example.net;\n\tarc=pass smtp.remote-ip=192.0.2.1 "
+	    "header.oldest-pass=0");
+	arc.oldest_pass = 3;
+	make(t,
+	    "mx.example.net;\n\tarc=pass smtp.remote-ip=192.0.2.1 "
+	    "header.oldest-pass=3");
+	arc.oldest_known = false;
+	make(t, "mx.example.net;\n\tarc=pass smtp.remote-ip=192.0.2.1");
+	arc.result = AUTH_FAIL;
+	arc.problem = STR("ARC-Seal i=1: bad");
+	make(t,
+	    "mx.example.net;\n\tarc=fail reason=\"ARC-Seal i=1: bad\" "
+	    "smtp.remote-ip=192.0.2.1");
 	session_free(&s);
 }
 
