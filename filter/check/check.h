@@ -50,6 +50,7 @@ struct services {
 
 struct spf_result;
 struct dkim_result;
+struct dkim_sign_state;
 struct dmarc_result;
 struct arc_result;
 struct dmarc_override;
@@ -62,6 +63,7 @@ struct checks {
 	struct spf_result	*spf;
 	struct spf_result	*spf_helo;	/* where it was asked */
 	struct dkim_result	*dkim;
+	struct dkim_sign_state	*sign;
 	struct dmarc_result	*dmarc;
 	struct arc_result	*arc;
 	/* What the policy says in place of a From domain's own record; NULL:

@@ -61,15 +61,4 @@ void		 dkim_feed_eoh(struct txn *);
 void		 dkim_feed_body(struct txn *, const void *, size_t);
 const struct dkim_result *dkim_check(struct txn *);	/* NULL: arena full */
 
-/*
- * The value of a DKIM-Signature field for the message as it was kept, with
- * its leading space and LF folds: relaxed/relaxed, From signed once more than
- * it occurs, rsa-sha256 or ed25519-sha256 by the kind of key in the PEM
- * file.  false, with *why: the key can't be used, or the body or the header
- * was not kept whole.
- */
-bool		 dkim_sign_message(struct txn *, struct str domain,
-		    struct str selector, struct str keyfile, struct str *value,
-		    const char **why);
-
 #endif

@@ -1,157 +1,172 @@
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <stdio.h>
+#include "check/dkim_sign.h"
+
 #include <string.h>
 
 #include "base/clock.h"
-#include "check/dkim.h"
+#include "check/dkim_canon.h"
 
-#define MIN_RSA_BITS 1024
-#define SIGNED_MAX   (HEADER_MAX_BYTES + 16384)
-#define LINE_MAX_LEN 72 /* of the field's own folds */
+#define NAMES_MAX    256 /* in h= */
+#define VALUE_MAX    65536
+#define LINE_MAX_LEN 64 /* of the field's own folds */
+#define BODY_LINE    998 /* RFC 5322 section 2.1.1; more is broken on the way */
 
 /*
- * What is signed, every one that is there (RFC 6376 section 5.4.1).  From is
- * named once more than it occurs, so that none can be added.
+ * What is signed, each one that is there (RFC 6376 section 5.4.1), and
+ * what is named once more, so that none can be added.  Sendmail adds a Date
+ * below us, so one that is not there is not ruled out.
  */
-static const char *const signed_names[] = { "From", "Reply-To", "Subject",
-	"Date", "To", "Cc", "Message-ID", "In-Reply-To", "References",
-	"MIME-Version", "Content-Type", "Content-Transfer-Encoding",
-	"Content-ID", "Content-Description", "Resent-Date", "Resent-From",
-	"Resent-To", "Resent-Cc", "List-Id", "List-Help", "List-Unsubscribe",
-	"List-Unsubscribe-Post", "List-Subscribe", "List-Post", "List-Owner",
-	"List-Archive" };
+static const struct {
+	const char *name;
+	enum { ALONE, MORE_IF_THERE, MORE } more;
+} signed_names[] = { { "From", MORE }, { "Reply-To", ALONE },
+	{ "Subject", MORE }, { "Date", MORE_IF_THERE }, { "To", MORE },
+	{ "Cc", ALONE }, { "Message-ID", ALONE }, { "In-Reply-To", ALONE },
+	{ "References", ALONE }, { "MIME-Version", ALONE },
+	{ "Content-Type", ALONE }, { "Content-Transfer-Encoding", ALONE },
+	{ "Content-ID", ALONE }, { "Content-Description", ALONE },
+	{ "Resent-Date", ALONE }, { "Resent-From", ALONE },
+	{ "Resent-To", ALONE }, { "Resent-Cc", ALONE }, { "List-Id", ALONE },
+	{ "List-Help", ALONE }, { "List-Unsubscribe", ALONE },
+	{ "List-Unsubscribe-Post", ALONE }, { "List-Subscribe", ALONE },
+	{ "List-Post", ALONE }, { "List-Owner", ALONE },
+	{ "List-Archive", ALONE } };
 
 #define NSIGNED (sizeof(signed_names) / sizeof(signed_names[0]))
 
-/* Relaxed body canonicalization into a hash (RFC 6376 section 3.4.4). */
-struct body_hash {
-	EVP_MD_CTX *md;
-	char out[4096];
-	size_t n;
-	uint64_t ends; /* line ends not yet written */
-	bool space, any;
+struct sign_body {
+	bool used, ended;
+	struct dkim_body body;
+	size_t ndigest;
+	unsigned char digest[DKIM_DIGEST_MAX];
+};
+
+struct dkim_sign_state {
+	struct dkim_wanted wanted;
+	struct sign_body bodies[2]; /* simple, relaxed */
+	size_t line; /* bytes of the line that comes */
+	bool long_line;
 };
 
 static void
-body_out(struct body_hash *b, char c)
+state_free(void *arg)
 {
-	if (b->n == sizeof(b->out)) {
-		EVP_DigestUpdate(b->md, b->out, b->n);
-		b->n = 0;
-	}
-	b->out[b->n++] = c;
+	struct dkim_sign_state *state = arg;
+
+	dkim_hash_drop(&state->bodies[0].body.hash);
+	dkim_hash_drop(&state->bodies[1].body.hash);
+}
+
+static struct dkim_sign_state *
+state_get(struct txn *txn)
+{
+	struct dkim_sign_state *state = txn->checks->sign;
+
+	if (state != NULL)
+		return state;
+	state = arena_alloc(txn->arena, sizeof(*state));
+	if (state == NULL || !arena_cleanup(txn->arena, state_free, state))
+		return NULL;
+	return txn->checks->sign = state;
+}
+
+static struct sign_body *
+body_get(struct dkim_sign_state *state, bool relaxed)
+{
+	struct sign_body *b = &state->bodies[relaxed];
+
+	if (!b->used)
+		dkim_body_begin(&b->body, relaxed, false, DKIM_NO_LIMIT);
+	b->used = true;
+	return b;
 }
 
 static void
-body_end_lines(struct body_hash *b)
+count_lines(struct dkim_sign_state *state, const char *p, size_t n)
 {
-	for (; b->ends > 0; b->ends--) {
-		body_out(b, '\r');
-		body_out(b, '\n');
+	const char *end = p + n, *lf;
+
+	while ((lf = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+		state->line += (size_t)(lf + 1 - p);
+		state->long_line |= state->line > BODY_LINE + 2;
+		state->line = 0;
+		p = lf + 1;
 	}
+	state->line += (size_t)(end - p);
+	state->long_line |= state->line > BODY_LINE + 2;
 }
 
-static void
-body_byte(struct body_hash *b, char c)
+void
+dkim_sign_body(struct txn *txn, bool simple, const void *data, size_t n)
 {
-	if (c == ' ' || c == '\t') {
-		b->space = true;
+	struct dkim_sign_state *state = state_get(txn);
+
+	if (state == NULL)
 		return;
-	}
-	body_end_lines(b);
-	if (b->space)
-		body_out(b, ' ');
-	b->space = false;
-	b->any = true;
-	body_out(b, c);
+	dkim_body_add(&body_get(state, true)->body, data, n);
+	if (simple)
+		dkim_body_add(&body_get(state, false)->body, data, n);
+	count_lines(state, data, n);
 }
 
 static bool
-hash_body(struct str body, unsigned char digest[32])
+is_wanted(const struct dkim_wanted *w, const struct dkim_signer *signer)
 {
-	struct body_hash b = { .md = EVP_MD_CTX_new() };
-	size_t i;
-	bool ok;
+	for (size_t i = 0; i < w->n; i++)
+		if (str_ieq(w->signers[i]->domain, signer->domain) &&
+		    str_ieq(w->signers[i]->selector, signer->selector))
+			return true;
+	return false;
+}
 
-	if (b.md == NULL)
+bool
+dkim_sign_want(struct txn *txn, const struct dkim_signer *signer, bool list)
+{
+	struct dkim_sign_state *state = state_get(txn);
+	struct dkim_wanted *w;
+
+	if (state == NULL)
 		return false;
-	ok = EVP_DigestInit_ex(b.md, EVP_sha256(), NULL) == 1;
-	for (i = 0; ok && i < body.n; i++) {
-		if (body.p[i] == '\r' && i + 1 < body.n &&
-		    body.p[i + 1] == '\n') {
-			b.ends++;
-			b.space = false;
-			i++;
-		} else
-			body_byte(&b, body.p[i]);
-	}
-	b.ends = b.any ? 1 : 0;
-	body_end_lines(&b);
-	ok = ok && EVP_DigestUpdate(b.md, b.out, b.n) == 1 &&
-	    EVP_DigestFinal_ex(b.md, digest, NULL) == 1;
-	EVP_MD_CTX_free(b.md);
-	return ok;
-}
-
-static void
-add_base64(struct buf *out, const unsigned char *data, size_t n)
-{
-	unsigned char text[1400];
-
-	if (n > 1024) {
-		out->failed = true;
-		return;
-	}
-	EVP_EncodeBlock(text, data, (int)n);
-	buf_adds(out, (const char *)text);
-}
-
-/* Relaxed header canonicalization (section 3.4.2), without the CRLF. */
-static void
-add_relaxed(struct buf *out, struct str name, struct str value)
-{
-	bool space = false, any = false;
-	size_t i;
-
-	for (i = 0; i < name.n; i++)
-		if (!chr_space((unsigned char)name.p[i]))
-			buf_addc(out,
-			    (char)chr_lower((unsigned char)name.p[i]));
-	buf_addc(out, ':');
-	for (i = 0; i < value.n; i++) {
-		if (chr_space((unsigned char)value.p[i])) {
-			space = any;
+	w = &state->wanted;
+	for (; signer != NULL; signer = list ? signer->next : NULL) {
+		if (is_wanted(w, signer))
 			continue;
-		}
-		if (space)
-			buf_addc(out, ' ');
-		space = false;
-		any = true;
-		buf_addc(out, value.p[i]);
+		if (w->n < DKIM_SIGN_MAX)
+			w->signers[w->n++] = signer;
+		else
+			w->too_many = true;
 	}
+	return true;
 }
 
-/* Names for h= and their fields for the hash, last one of a name first. */
-static void
-add_headers(const struct headers *headers, struct buf *names, struct buf *data)
+const struct dkim_wanted *
+dkim_sign_wanted(const struct txn *txn)
 {
-	const struct header *h;
-	unsigned int nth;
-	size_t i;
+	const struct dkim_sign_state *state = txn->checks->sign;
 
-	for (i = 0; i < NSIGNED; i++) {
-		struct str name = str_of(signed_names[i]);
+	return state != NULL && state->wanted.n > 0 ? &state->wanted : NULL;
+}
 
-		for (nth = header_count(headers, name); nth > 0; nth--) {
-			h = header_get(headers, name, nth);
-			buf_printf(names, "%s%s", names->n ? ":" : "",
-			    signed_names[i]);
-			add_relaxed(data, h->name, h->value);
-			buf_adds(data, "\r\n");
-		}
+/* --- the field ---------------------------------------------------------- */
+
+/* Names for h=, each as often as dkim_hash_fields() is to take it; how many
+ * there are. */
+static size_t
+add_names(struct buf *out, const struct headers *headers)
+{
+	size_t sum = 0;
+
+	for (size_t i = 0; i < NSIGNED; i++) {
+		const char *name = signed_names[i].name;
+		unsigned int n = header_count(headers, str_of(name));
+
+		if (signed_names[i].more == MORE ||
+		    (signed_names[i].more == MORE_IF_THERE && n > 0))
+			n++;
+		sum += n;
+		for (; n > 0 && sum <= NAMES_MAX; n--)
+			buf_printf(out, "%s%s", out->n ? ":" : "", name);
 	}
-	buf_adds(names, ":From");
+	return sum;
 }
 
 /* Adds a long text, broken into lines behind any byte (sep 0) or only behind
@@ -159,12 +174,12 @@ add_headers(const struct headers *headers, struct buf *names, struct buf *data)
 static void
 add_folded(struct buf *out, struct str text, char sep)
 {
-	size_t i, line = 0, room = LINE_MAX_LEN - 8;
+	size_t i, line = 0;
 
 	for (i = 0; i < text.n; i++) {
 		buf_addc(out, text.p[i]);
 		line++;
-		if (line >= room && i + 1 < text.n &&
+		if (line >= LINE_MAX_LEN && i + 1 < text.n &&
 		    (sep == '\0' || text.p[i] == sep)) {
 			buf_adds(out, "\n\t ");
 			line = 0;
@@ -172,131 +187,101 @@ add_folded(struct buf *out, struct str text, char sep)
 	}
 }
 
-static EVP_PKEY *
-load_key(struct str keyfile, const char **why)
-{
-	char path[4096];
-	EVP_PKEY *key;
-	FILE *f;
-	int type;
-
-	if (keyfile.n >= sizeof(path)) {
-		*why = "the key file's name is too long";
-		return NULL;
-	}
-	snprintf(path, sizeof(path), "%.*s", STR_FMT(keyfile));
-	f = fopen(path, "re");
-	if (f == NULL) {
-		*why = "the key file can't be opened";
-		return NULL;
-	}
-	key = PEM_read_PrivateKey(f, NULL, NULL, (void *)"");
-	fclose(f);
-	type = key ? EVP_PKEY_base_id(key) : EVP_PKEY_NONE;
-	if (type == EVP_PKEY_ED25519 ||
-	    (type == EVP_PKEY_RSA && EVP_PKEY_bits(key) >= MIN_RSA_BITS))
-		return key;
-	*why = "not a private RSA key of 1024 bits or more, nor an Ed25519 key";
-	EVP_PKEY_free(key);
-	return NULL;
-}
-
-/* RSA signs the data by way of SHA-256, Ed25519 the hash (RFC 8463). */
 static bool
-make_signature(EVP_PKEY *key, struct str data, struct buf *out)
+body_digest(struct sign_body *b, struct buf *out)
 {
-	bool rsa = EVP_PKEY_base_id(key) == EVP_PKEY_RSA;
-	EVP_MD_CTX *md = EVP_MD_CTX_new();
-	unsigned char digest[32], sig[1024];
-	size_t n = sizeof(sig);
-	bool ok = md != NULL;
-
-	if (ok && !rsa)
-		ok = EVP_Digest(data.p, data.n, digest, NULL, EVP_sha256(),
-			 NULL) == 1;
-	ok = ok &&
-	    EVP_DigestSignInit(md, NULL, rsa ? EVP_sha256() : NULL, NULL,
-		key) == 1;
-	if (rsa)
-		ok = ok &&
-		    EVP_DigestSign(md, sig, &n, (const unsigned char *)data.p,
-			data.n) == 1;
-	else
-		ok = ok &&
-		    EVP_DigestSign(md, sig, &n, digest, sizeof(digest)) == 1;
-	EVP_MD_CTX_free(md);
-	if (ok)
-		add_base64(out, sig, n);
-	return ok;
+	if (!b->ended)
+		b->ndigest = dkim_body_end(&b->body, b->digest);
+	b->ended = true;
+	dkim_base64_encode(out, b->digest, b->ndigest);
+	return b->ndigest > 0;
 }
 
 /* The field up to its empty b=. */
 static bool
-make_field(const struct txn *txn, EVP_PKEY *key, struct str domain,
-    struct str selector, struct buf *value, struct buf *data)
+make_value(struct dkim_sign_state *state, const struct dkim_signer *signer,
+    struct str names, struct buf *out)
 {
-	bool rsa = EVP_PKEY_base_id(key) == EVP_PKEY_RSA;
-	struct buf names = BUF_INIT(SIGNED_MAX);
-	unsigned char digest[32];
-	bool ok = hash_body(buf_str(&txn->body.raw), digest);
+	bool ok;
 
-	add_headers(&txn->headers, &names, data);
-	buf_printf(value, " v=1; a=%s-sha256; c=relaxed/relaxed;",
-	    rsa ? "rsa" : "ed25519");
-	buf_printf(value, "\n\td=%.*s; s=%.*s;", STR_FMT(domain),
-	    STR_FMT(selector));
-	buf_printf(value, "\n\tt=%lld; h=", (long long)clock_wall_ms() / 1000);
-	add_folded(value, buf_str(&names), ':');
-	buf_adds(value, ";\n\tbh=");
-	add_base64(value, digest, sizeof(digest));
-	buf_adds(value, ";\n\tb=");
-	add_relaxed(data, STR("dkim-signature"), buf_str(value));
-	ok = ok && !names.failed && !value->failed && !data->failed;
-	buf_free(&names);
-	return ok;
+	buf_printf(out, " v=1; a=%s-sha256; c=%s/%s;",
+	    dkim_key_bits(signer->key) > 0 ? "rsa" : "ed25519",
+	    signer->relaxed_header ? "relaxed" : "simple",
+	    signer->relaxed_body ? "relaxed" : "simple");
+	buf_printf(out, "\n\td=%.*s; s=%.*s;", STR_FMT(signer->domain),
+	    STR_FMT(signer->selector));
+	buf_printf(out, "\n\tt=%lld;\n\th=", (long long)clock_wall_ms() / 1000);
+	add_folded(out, names, ':');
+	buf_adds(out, ";\n\tbh=");
+	ok = body_digest(body_get(state, signer->relaxed_body), out);
+	buf_adds(out, ";\n\tb=");
+	return ok && !out->failed;
 }
 
 static bool
-sign(struct txn *txn, EVP_PKEY *key, struct str domain, struct str selector,
-    struct str *out)
+sign(struct txn *txn, struct dkim_sign_state *state,
+    const struct headers *headers, const struct dkim_signer *signer,
+    struct str *result)
 {
-	struct buf value = BUF_INIT(65536), data = BUF_INIT(SIGNED_MAX);
+	struct buf names = BUF_INIT(VALUE_MAX), value = BUF_INIT(VALUE_MAX);
 	struct buf b = BUF_INIT(2048);
-	bool ok = make_field(txn, key, domain, selector, &value, &data) &&
-	    make_signature(key, buf_str(&data), &b);
-
-	if (ok) {
-		add_folded(&value, buf_str(&b), '\0');
-		*out = arena_str(txn->arena, buf_str(&value));
-		ok = out->p != NULL && !value.failed;
-	}
-	buf_free(&b);
-	buf_free(&data);
-	buf_free(&value);
-	return ok;
-}
-
-bool
-dkim_sign_message(struct txn *txn, struct str domain, struct str selector,
-    struct str keyfile, struct str *value, const char **why)
-{
-	struct str out = STR_NONE;
-	EVP_PKEY *key;
+	unsigned char digest[DKIM_DIGEST_MAX];
+	struct dkim_hash hash;
 	bool ok;
 
-	*why = "the message was not kept whole";
-	if (txn->headers.truncated || txn->body.truncated)
-		return false;
-	*why = "the message has no From field";
-	if (header_count(&txn->headers, STR("From")) == 0)
-		return false;
-	key = load_key(keyfile, why);
-	if (key == NULL)
-		return false;
-	ok = sign(txn, key, domain, selector, &out);
-	EVP_PKEY_free(key);
-	*why = ok ? NULL : "signing failed";
-	if (ok)
-		*value = out;
-	return ok;
+	ok = add_names(&names, headers) <= NAMES_MAX &&
+	    make_value(state, signer, buf_str(&names), &value);
+	dkim_hash_begin(&hash, false);
+	dkim_hash_fields(&hash, headers, buf_str(&names), NAMES_MAX, NULL,
+	    signer->relaxed_header);
+	dkim_hash_signature(&hash, STR("DKIM-Signature"), buf_str(&value),
+	    value.n, value.n, signer->relaxed_header);
+	ok = dkim_key_signs(signer->key, digest, dkim_hash_end(&hash, digest),
+		 &b) &&
+	    ok;
+	add_folded(&value, buf_str(&b), '\0');
+	if (ok && !value.failed)
+		*result = arena_str(txn->arena, buf_str(&value));
+	buf_free(&b);
+	buf_free(&value);
+	buf_free(&names);
+	return ok && result->p != NULL;
+}
+
+static bool
+has_long_line(const struct headers *headers)
+{
+	const struct header *h;
+	struct str line, rest;
+
+	for (h = headers->first; h != NULL; h = h->next)
+		for (rest = h->value; rest.p != NULL;) {
+			line = str_cut(rest, '\n', &rest);
+			if (line.n + h->name.n + 1 > BODY_LINE)
+				return true;
+		}
+	return false;
+}
+
+const char *
+dkim_sign_make(struct txn *txn, const struct headers *delivered,
+    const struct dkim_signer *signer, struct str *value)
+{
+	struct dkim_sign_state *state = state_get(txn);
+	struct str result = STR_NONE;
+
+	if (state == NULL)
+		return "memory";
+	if (txn->headers.truncated)
+		return "the header was not kept whole";
+	if (header_count(delivered, STR("From")) != 1)
+		return "the message has not one From field";
+	if (state->long_line || has_long_line(delivered))
+		return "a line is longer than 998 bytes: it would be broken";
+	if (signer->key == NULL)
+		return "the key could not be read";
+	if (!sign(txn, state, delivered, signer, &result))
+		return "it has too many fields, or signing failed";
+	*value = result;
+	return NULL;
 }

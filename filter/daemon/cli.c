@@ -2,6 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "check/dkim_signer.h"
 #include "daemon/cli.h"
 #include "daemon/control.h"
 #include "daemon/scan.h"
@@ -9,6 +11,7 @@
 #include "score/score.h"
 
 #define DIAG_TEXT_MAX	(4 * 1024 * 1024)
+#define KEYS_WAIT_MS	2000
 
 static int	run_main(int, char **);
 static int	check_main(int, char **);
@@ -154,6 +157,28 @@ run_main(int argc, char **argv)
 	return server_run(&so);
 }
 
+/* What DNS publishes beside the keys that we sign with; it warns only. */
+static void
+keys_compare(const struct policy *p)
+{
+	struct buf err = BUF_INIT(4000), out = BUF_INIT(1024 * 1024);
+	struct resolver *resolver;
+
+	if (p->signers == NULL)
+		return;
+	resolver = resolver_new(p->settings.text[SETTING_RESOLVER], &err);
+	if (resolver == NULL) {
+		buf_printf(&out, "warning: keys are not compared: %.*s\n",
+		    STR_FMT(buf_str(&err)));
+	} else
+		dkim_signers_compare(p->signers, resolver,
+		    clock_mono_ms() + KEYS_WAIT_MS, &out);
+	fwrite(out.p, 1, out.n, stdout);
+	resolver_free(&resolver);
+	buf_free(&out);
+	buf_free(&err);
+}
+
 static int
 check_main(int argc, char **argv)
 {
@@ -181,6 +206,7 @@ check_main(int argc, char **argv)
 		printf(", %zu score rules, %zu lines left out",
 		    ruleset_count(p->ruleset), ruleset_left_out(p->ruleset));
 	printf(": well formed\n");
+	keys_compare(p);
 	policy_release(&p);
 	return 0;
 }

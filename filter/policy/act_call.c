@@ -3,42 +3,60 @@
  */
 #include <stdio.h>
 
-#include "base/log.h"
-#include "check/dkim.h"
+#include "check/dkim_sign.h"
 #include "check/notify.h"
 #include "policy/eval.h"
 #include "policy/text.h"
 
+/* The keys of whom the message says it is from; NULL: none are listed. */
+static const struct dkim_signer *
+signers_of_author(struct eval *e, const char **why)
+{
+	struct txn *txn = e->session->txn;
+	const struct header *from = header_get(&txn->headers, STR("From"), 1);
+	const struct dkim_signer *signer = NULL;
+	struct mailbox *author = NULL;
+	bool more;
+
+	*why = "not signed: no From address";
+	if (from != NULL)
+		author = header_mailboxes(e->arena, from->value, 1, &more);
+	if (author == NULL || author->domain.n == 0)
+		return NULL;
+	if (e->session->policy->signers != NULL)
+		signer = dkim_signers_find(e->session->policy->signers,
+		    author->domain);
+	*why = "not signed: no key for the domain of From";
+	return signer;
+}
+
+/* The field itself is made when all edits are settled: road.c. */
 void
 act_sign(struct eval *e, const struct rule *rule)
 {
-	struct str value;
-	const char *why = "memory";
+	const struct dkim_signer *signer = rule->signer;
+	const char *why = NULL;
 
-	e->detail = rule->name;
-	if (dkim_sign_message(e->session->txn, rule->name, rule->selector,
-		rule->keyfile, &value, &why)) {
-		verdict_edit(e->arena, e->verdict, EDIT_INSERT,
-		    STR("DKIM-Signature"), value, 0);
+	if (signer == NULL)
+		signer = signers_of_author(e, &why);
+	if (signer == NULL) {
+		e->detail = str_of(why);
 		return;
 	}
-	e->detail = arena_printf(e->arena, "not signed: %s", why);
-	trace_fact(e->trace, STR("sign"), e->detail, true, 0, e->stage);
-	log_event(LOG_EV_INTERNAL, "id=%llu rule=%.*s key=%.*s problem=%s",
-	    (unsigned long long)e->session->id, STR_FMT(rule->where),
-	    STR_FMT(rule->keyfile), why);
+	e->detail = signer->domain;
+	dkim_sign_want(e->session->txn, signer, rule->signer == NULL);
 }
 
 /* --- notify ------------------------------------------------------------ */
 
-#define ENV_MAX	  24	/* variables */
-#define ENV_ARGS  8	/* facts in a command */
-#define ENV_BYTES 1000	/* of one value */
+#define ENV_MAX	  24 /* variables */
+#define ENV_ARGS  8 /* facts in a command */
+#define ENV_BYTES 1000 /* of one value */
 
 struct env {
-	struct arena	*arena;
-	char		*vars[ENV_MAX + 1];	/* ends in NULL */
-	size_t		 n;
+	struct arena *arena;
+	char *vars[ENV_MAX + 1]; /* ends in NULL */
+	size_t n;
 };
 
 /* A variable ends at the first NUL; other control characters become spaces,

@@ -98,6 +98,8 @@ enum verb {
 	VERB_COUNT
 };
 
+struct dkim_signer;		/* check/dkim_signer.h */
+
 struct rule {
 	struct rule	*next;
 	enum stage	 stage;
@@ -109,12 +111,13 @@ struct rule {
 	struct expr	*condition;	/* NULL: always */
 	struct text	*text;		/* reply, reason, header value, message,
 					 * notify's command; NULL: none */
-	struct str	 name;		/* of header, tag; sign's domain */
+	struct str	 name;		/* of header, tag; sign's domain, if
+					 * it has one */
 	struct place	 name_place;
 	double		 number;	/* score */
 	int64_t		 time_ms;	/* block, delay, greylist */
 	struct key	 key;		/* block */
-	struct str	 selector, keyfile;	/* sign */
+	const struct dkim_signer *signer;	/* sign; NULL: the list's */
 	atomic_ulong	 fired;
 };
 

@@ -32,7 +32,8 @@ enum need {
 	NEED_HELO	= 1 << 8,
 	NEED_RCPT_REJ	= 1 << 9,	/* recipients the MTA refused */
 	NEED_STORE	= 1 << 10,
-	NEED_ARC	= 1 << 11
+	NEED_ARC	= 1 << 11,
+	NEED_SIGN	= 1 << 12	/* the body is hashed to be signed */
 };
 
 enum value_kind {

@@ -26,6 +26,7 @@ static const struct {
 	{ "dnsbl", parse_dnsbl },
 	{ "limit", parse_limit },
 	{ "dmarc", parse_dmarc },
+	{ "signing", parse_signing },
 	{ "on", parse_on },
 	{ "shadow", parse_shadow },
 };
@@ -403,7 +404,7 @@ parse_statement(struct parse *p)
 /* ---- files ---- */
 
 static void
-parse_source(struct parse *p, struct source *src)
+parse_source(struct parse *p, struct source *src, void (*fn)(struct parse *))
 {
 	struct lexer *outer = p->lex;
 
@@ -420,7 +421,7 @@ parse_source(struct parse *p, struct source *src)
 	if (p->depth == 1)
 		p->root = folder_of(src->name);
 	while (lex_peek(p->lex)->kind != TOKEN_END)
-		parse_statement(p);
+		fn(p);
 	p->lex = outer;
 }
 
@@ -434,7 +435,7 @@ parse_text(struct parse *p, struct str name, struct str text)
 	src->text = arena_str(p->arena, text);
 	p->file = &file;
 	p->depth++;
-	parse_source(p, src);
+	parse_source(p, src, parse_statement);
 	p->depth--;
 	p->file = file.outer;
 }
@@ -524,7 +525,8 @@ is_cycle(struct parse *p, const char *path, struct buf *chain)
 }
 
 void
-parse_file(struct parse *p, struct str path, struct place at)
+parse_file_of(struct parse *p, struct str path, struct place at,
+    void (*fn)(struct parse *))
 {
 	struct buf chain = BUF_INIT(PARSE_INCLUDE_MAX * 5000);
 	struct parse_file file = { .outer = p->file, .included = at };
@@ -544,11 +546,17 @@ parse_file(struct parse *p, struct str path, struct place at)
 		p->file = &file;
 		file.source = src;
 		p->depth++;
-		parse_source(p, src);
+		parse_source(p, src, fn);
 		p->depth--;
 		p->file = file.outer;
 	}
 	buf_free(&chain);
+}
+
+void
+parse_file(struct parse *p, struct str path, struct place at)
+{
+	parse_file_of(p, path, at, parse_statement);
 }
 
 static void

@@ -35,6 +35,13 @@ struct named {
 	bool		 used;
 };
 
+/* A key to sign with, and where it is said so. */
+struct parse_key_at {
+	struct parse_key_at *next;
+	struct dkim_signer *signer;
+	struct place	 place;
+};
+
 struct parse_file {			/* being read */
 	struct parse_file *outer;
 	const struct source *source;
@@ -61,12 +68,16 @@ struct parse {
 	bool		 inside;	/* a condition: its braces are closed
 					 * before the next action */
 	unsigned int	 terms, nesting;	/* of the current condition */
+	struct parse_key_at *keys, **keys_tail;	/* to sign with */
 };
 
 void		 parse_init(struct parse *, struct policy *, struct diag *);
 void		 parse_done(struct parse *);
 /* Reads a file with all it includes; `at' is who asked for it. */
 void		 parse_file(struct parse *, struct str path, struct place at);
+/* A file of something else than statements: fn reads one at a time. */
+void		 parse_file_of(struct parse *, struct str path, struct place at,
+		    void (*fn)(struct parse *));
 /* The same for a text that is in memory already (tests). */
 void		 parse_text(struct parse *, struct str name, struct str text);
 const char	*parse_kind_word(enum name_kind);
@@ -102,6 +113,19 @@ void		 parse_table(struct parse *, const struct token *word);
 void		 parse_dnsbl(struct parse *, const struct token *word);
 void		 parse_limit(struct parse *, const struct token *word);
 void		 parse_dmarc(struct parse *, const struct token *word);
+/* Skips an entry that is not understood, to the next line or brace. */
+void		 parse_skip_entry(struct parse *);
+/* The next token inside braces, newlines and commas skipped; false at the
+ * closing brace, which is read, or where it is missing, which is told. */
+bool		 parse_brace_next(struct parse *, const struct token *open,
+		    struct token *);
+
+/* parse_signing.c */
+void		 parse_signing(struct parse *, const struct token *word);
+/* What stands behind the action `sign'; false with a mistake told. */
+bool		 parse_sign(struct parse *, struct rule *);
+/* Reads the keys when the settings are known, and tells what is wrong. */
+void		 parse_signing_end(struct parse *);
 
 struct verb_def {
 	const char	*word;

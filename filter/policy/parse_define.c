@@ -164,12 +164,8 @@ brace_missing(struct parse *p)
 	return parse_is_statement(t) && lex_line_has(p->lex, '{');
 }
 
-/*
- * The next token inside braces, newlines and commas skipped; false at the
- * closing brace, which is read, or where it is missing, which is told.
- */
-static bool
-brace_next(struct parse *p, const struct token *open, struct token *t)
+bool
+parse_brace_next(struct parse *p, const struct token *open, struct token *t)
 {
 	for (;;) {
 		if (lex_at_slash(p->lex)) {
@@ -199,7 +195,7 @@ parse_entries(struct parse *p, struct table *table)
 
 	if (!parse_brace(p, &open))
 		return false;
-	while (brace_next(p, &open, &t)) {
+	while (parse_brace_next(p, &open, &t)) {
 		if (t.kind == TOKEN_WORD || t.kind == TOKEN_STRING ||
 		    t.kind == TOKEN_REGEX)
 			entry_add(p, table, &t);
@@ -280,7 +276,7 @@ parse_ranges(struct parse *p, struct dnsbl *list)
 	if (!parse_brace(p, &open))
 		return;
 	list->ranges = parse_alloc(p, RANGES_MAX * sizeof(*list->ranges));
-	while (brace_next(p, &open, &t)) {
+	while (parse_brace_next(p, &open, &t)) {
 		const char *why;
 
 		if (t.kind != TOKEN_WORD) {
@@ -429,9 +425,8 @@ parse_window(struct parse *p, const struct token *max, struct limit_window *w)
 	return true;
 }
 
-/* Skips an entry that is not understood, to the next line or brace. */
-static void
-skip_entry(struct parse *p)
+void
+parse_skip_entry(struct parse *p)
 {
 	while (lex_peek(p->lex)->kind != TOKEN_NEWLINE &&
 	    lex_peek(p->lex)->kind != TOKEN_END &&
@@ -468,7 +463,7 @@ parse_windows(struct parse *p, struct limit *limit)
 	if (!parse_brace(p, &open))
 		return;
 	limit->windows = parse_alloc(p, WINDOWS_MAX * sizeof(*limit->windows));
-	while (brace_next(p, &open, &t)) {
+	while (parse_brace_next(p, &open, &t)) {
 		struct limit_window w;
 
 		if (t.kind != TOKEN_WORD) {
@@ -477,11 +472,11 @@ parse_windows(struct parse *p, struct limit *limit)
 			    "a number and a unit, such as 100 messages/1h");
 		} else if (!parse_window(p, &t, &w)) {
 			ok = false;
-			skip_entry(p);
+			parse_skip_entry(p);
 		} else if (limit->count == WINDOWS_MAX) {
 			diag_error(p->diag, t.place, "more than %d windows",
 			    WINDOWS_MAX);
-			skip_entry(p);
+			parse_skip_entry(p);
 		} else if (!window_again(p, limit, &t, &w))
 			limit->windows[limit->count++] = w;
 	}
@@ -584,12 +579,12 @@ parse_overrides(struct parse *p, struct table *table)
 
 	if (!parse_brace(p, &open))
 		return;
-	while (brace_next(p, &open, &t)) {
+	while (parse_brace_next(p, &open, &t)) {
 		if (t.kind == TOKEN_WORD)
 			override_add(p, table, &t);
 		else {
 			parse_expected(p, &t, "a domain or `}'");
-			skip_entry(p);
+			parse_skip_entry(p);
 		}
 	}
 	table_seal(table);

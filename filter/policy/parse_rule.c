@@ -447,50 +447,6 @@ args_delay(struct parse *p, struct rule *r)
 	return true;
 }
 
-static bool
-sign_part(struct parse *p, const char *word, struct token *t)
-{
-	char what[40];
-
-	snprintf(what, sizeof(what), "`%s'", word);
-	*t = lex_next(p->lex);
-	if (!parse_is_word(t, word)) {
-		parse_expected(p, t, what);
-		return false;
-	}
-	snprintf(what, sizeof(what), "the %s in quotes", word);
-	return string_read(p, what, t);
-}
-
-/* Whoever only checks a policy may lack the daemon's right to read a key. */
-static void
-key_check(struct parse *p, const struct rule *r, struct place at)
-{
-	if (access(r->keyfile.p, R_OK) == 0)
-		return;
-	(errno == EACCES ? diag_warn : diag_error)(p->diag, at,
-	    "cannot read %s: %s", r->keyfile.p, strerror(errno));
-}
-
-static bool
-args_sign(struct parse *p, struct rule *r)
-{
-	struct token t;
-
-	if (!string_read(p, "a domain in quotes", &t))
-		return false;
-	r->name = t.text;
-	r->name_place = t.place;
-	if (!sign_part(p, "selector", &t))
-		return false;
-	r->selector = t.text;
-	if (!sign_part(p, "key", &t))
-		return false;
-	r->keyfile = parse_path(p, t.text);
-	key_check(p, r, t.place);
-	return true;
-}
-
 static args_fn *const args[VERB_COUNT] = {
 	[VERB_ACCEPT] = args_none,
 	[VERB_NEXT] = args_none,
@@ -506,7 +462,7 @@ static args_fn *const args[VERB_COUNT] = {
 	[VERB_GREYLIST] = args_greylist,
 	[VERB_DELAY] = args_delay,
 	[VERB_NOTIFY] = args_notify,
-	[VERB_SIGN] = args_sign,
+	[VERB_SIGN] = parse_sign,
 	[VERB_LOG] = args_log,
 };
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "check/dkim_signer.h"
 #include "policy/parse.h"
 #include "policy/resolve.h"
 #include "policy/setting.h"
@@ -24,6 +25,7 @@ policy_free(struct policy *policy)
 	free(policy->limits);
 	free(policy->rejected_limits);
 	ruleset_free(&policy->ruleset);
+	dkim_signers_free(&policy->signers);
 	arena_free(&policy->arena);
 	free(policy);
 }
@@ -90,6 +92,7 @@ policy_end(struct parse *p)
 	setting_defaults(&policy->settings, policy->arena, p->diag);
 	if (policy->settings.text[SETTING_RULES].n > 0)
 		policy_load_rules(p);
+	parse_signing_end(p);
 	resolve_policy(p);
 	parse_done(p);
 	if (diag_errors(p->diag) == 0)

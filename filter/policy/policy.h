@@ -97,6 +97,8 @@ struct policy {
 	unsigned int	 stage_needs[STAGE_COUNT];
 	bool		 stage_decides[STAGE_COUNT]; /* a rule may end it */
 	bool		 shadow;	/* all of it */
+	struct dkim_signers *signers;	/* check/; keys to sign with, or NULL */
+	bool		 sign_simple;	/* one wants simple bodies */
 	struct ruleset	*ruleset;	/* score/; NULL without rule files */
 };
 

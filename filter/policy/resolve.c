@@ -436,7 +436,7 @@ resolve_rule(struct resolve *r, struct rule *rule)
 {
 	static const unsigned int needs[VERB_COUNT] = {
 		[VERB_STRIP] = NEED_HEADERS,
-		[VERB_SIGN] = NEED_HEADERS | NEED_CONTENT,
+		[VERB_SIGN] = NEED_HEADERS | NEED_SIGN,
 		[VERB_GREYLIST] = NEED_STORE,
 	};
 	struct policy *policy = r->p->policy;

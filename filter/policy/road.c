@@ -8,6 +8,7 @@
 #include "check/arc.h"
 #include "check/authres.h"
 #include "check/dkim.h"
+#include "check/dkim_sign.h"
 #include "check/dmarc.h"
 #include "check/limit.h"
 #include "check/spf.h"
@@ -16,7 +17,7 @@
 #include "policy/override.h"
 #include "policy/trace.h"
 
-#define NEEDS_RESULTS	(NEED_SPF | NEED_DKIM | NEED_DMARC | NEED_ARC)
+#define NEEDS_RESULTS (NEED_SPF | NEED_DKIM | NEED_DMARC | NEED_ARC)
 
 /* --- time -------------------------------------------------------------- */
 
@@ -339,7 +340,10 @@ road_body(struct session *s, const void *data, size_t n)
 		dkim_feed_body(txn, data, n);
 	if (validates(s))
 		arc_feed_body(txn, data, n);
-	if (needs & (NEED_BODY_SIZE | NEED_DKIM | NEED_DMARC | NEED_ARC))
+	if (needs & NEED_SIGN)
+		dkim_sign_body(txn, s->policy->sign_simple, data, n);
+	if (needs &
+	    (NEED_BODY_SIZE | NEED_DKIM | NEED_DMARC | NEED_ARC | NEED_SIGN))
 		return true;
 	return (needs & NEED_CONTENT) && !txn->body.truncated;
 }
@@ -424,6 +428,15 @@ strip_own_fields(struct session *s)
 				own = true;
 			}
 	return !own || !txn->headers.truncated;
+}
+
+/* As it comes to stand behind the colon. */
+static struct str
+spaced(struct arena *arena, struct str value)
+{
+	if (value.n == 0 || value.p[0] == ' ' || value.p[0] == '\t')
+		return value;
+	return arena_printf(arena, " %.*s", STR_FMT(value));
 }
 
 static bool
@@ -549,11 +562,68 @@ count_discarded(const struct txn *txn)
 	return n;
 }
 
+/* The header as it will be delivered; false: the arena is full. */
+static bool
+header_after(struct txn *txn, struct headers *result)
+{
+	const struct edit *e;
+
+	for (const struct header *h = txn->headers.first; h != NULL;
+	     h = h->next) {
+		struct str value = h->value;
+
+		if (is_removed(&txn->verdict, h))
+			continue;
+		for (e = txn->verdict.edits; e != NULL; e = e->next)
+			if (e->op == EDIT_CHANGE && e->nth == h->nth &&
+			    str_ieq(e->name, h->name))
+				value = spaced(txn->arena, e->value);
+		if (!header_add(txn->arena, result, h->name, value))
+			return false;
+	}
+	for (e = txn->verdict.edits; e != NULL; e = e->next)
+		if (e->op == EDIT_ADD &&
+		    !header_add(txn->arena, result, e->name,
+			spaced(txn->arena, e->value)))
+			return false;
+	return true;
+}
+
+/* Fields on top are ours, and none of those that are signed. */
+static void
+sign(struct session *s)
+{
+	const struct dkim_wanted *wanted = dkim_sign_wanted(s->txn);
+	struct headers after = { 0 };
+	struct str value;
+	const char *why;
+
+	if (wanted == NULL || !header_after(s->txn, &after))
+		return;
+	for (size_t i = 0; i < wanted->n; i++) {
+		const struct dkim_signer *signer = wanted->signers[i];
+
+		why = dkim_sign_make(s->txn, &after, signer, &value);
+		if (why == NULL) {
+			verdict_edit(s->txn->arena, &s->txn->verdict,
+			    EDIT_INSERT, STR("DKIM-Signature"), value, 0);
+			continue;
+		}
+		trace_fact(s->txn->trace, STR("sign"), str_of(why), true, 0,
+		    STAGE_MESSAGE);
+		log_event(LOG_EV_SIGN,
+		    "id=%llu qid=%.*s domain=%.*s selector=%.*s problem=%s",
+		    (unsigned long long)s->id, STR_FMT(s->txn->queue_id),
+		    STR_FMT(signer->domain), STR_FMT(signer->selector), why);
+	}
+}
+
 /* The last thing before the MTA hears that it may have the message. */
 static void
 let_pass(struct session *s, struct outcome *out)
 {
 	out->discarded = count_discarded(s->txn);
+	sign(s);
 	out->edits = order_edits(s->txn);
 	/* Nothing is charged for a message that had no room. */
 	if (overflowed(s))
@@ -660,7 +730,7 @@ rule_needs(const struct policy *p)
 			    (r->verb == VERB_HEADER && act_owns_field(r->name)))
 				needs |= NEED_HEADERS;
 			if (r->verb == VERB_SIGN)
-				needs |= NEED_HEADERS | NEED_CONTENT;
+				needs |= NEED_HEADERS | NEED_SIGN;
 		}
 	return needs;
 }

@@ -8,7 +8,7 @@ BEGIN {
 	for (i = 1; i <= n; i++)
 		rank[order[i]] = i
 	# header of a library: files that may include it
-	wall["openssl/"] = "^filter/check/dkim_(canon|key|sign)[.]c$"
+	wall["openssl/"] = "^filter/check/dkim_(canon|key|signer)[.]c$"
 	wall["libpsl.h"] = "^filter/check/dmarc[.]c$"
 	wall["sqlite3.h"] = "^filter/service/"
 	wall["unbound.h"] = "^filter/service/"

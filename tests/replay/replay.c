@@ -778,6 +778,7 @@ main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (__sanitizer_set_report_fd != NULL)
 		__sanitizer_set_report_fd((void *)STDOUT_FILENO);
+	(void)umask(077); /* files of talks may be private keys */
 	log_open(LOG_TO_STDERR, LOG_LEVEL_INFO);
 	if (!dkim_global_init() || !dmarc_global_init()) {
 		printf("DKIM or the public suffix list is not there\n");

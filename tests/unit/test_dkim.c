@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include "check/dkim_sign.h"
+
 static char work[] = "/tmp/postern-dkim-XXXXXX";
 static bool have_oracle;
 
@@ -203,26 +205,46 @@ test_many(void **state)
 	buf_free(&text);
 }
 
+/* With a key of dkim_oracle.py; "" or why not. */
+static const char *
+sign(struct fixture *f, struct dkim_signers *signers, const char *key,
+    const char *canon, struct str *value)
+{
+	struct dkim_signer *signer = dkim_signers_add(signers,
+	    STR("example.org"), STR("example.org"), str_of(key));
+	struct buf why = BUF_INIT(1000);
+	char path[128];
+	const char *problem;
+
+	snprintf(path, sizeof(path), "%s/%s.pem", work, key);
+	signer->keyfile = str_of(path);
+	assert_int_equal(dkim_signer_load(signers, signer, 0, &why),
+	    DKIM_LOAD_OK);
+	signer->relaxed_header = canon[0] == 'r';
+	signer->relaxed_body = canon[1] == 'r';
+	dkim_sign_body(f->txn, true, f->txn->body.raw.p, f->txn->body.raw.n);
+	problem = dkim_sign_make(f->txn, &f->txn->headers, signer, value);
+	buf_free(&why);
+	return (problem);
+}
+
 /* Ours signs, ours and the other one verify. */
 static void
-sign_and_verify(const char *key)
+sign_and_verify(struct str message, const char *key, const char *canon)
 {
-	struct str message = STR("Received: x\nFrom: Alice <a@example.org>\n"
-				 "To: b@example.net\nSubject:  two\n\twords \n"
-				 "Subject: again\n\nHello  world \n\n x\n\n\n");
+	struct dkim_signers *signers = dkim_signers_new();
 	char path[128], command[200], answer[16] = "";
 	struct str value = STR_NONE;
 	struct buf out = BUF_INIT(65536), zone;
-	const char *why = NULL;
+	const char *why;
 	struct fixture f;
 	FILE *p;
 
 	if (!have_oracle)
 		skip();
 	f = begin(STR(""), message);
-	snprintf(path, sizeof(path), "%s/%s.pem", work, key);
-	if (!dkim_sign_message(f.txn, STR("example.org"), str_of(key),
-		str_of(path), &value, &why))
+	why = sign(&f, signers, key, canon, &value);
+	if (why != NULL)
 		fail_msg("%s", why);
 	buf_adds(&out, "DKIM-Signature:");
 	buf_addstr(&out, value);
@@ -245,6 +267,7 @@ sign_and_verify(const char *key)
 	assert_non_null(fgets(answer, sizeof(answer), p));
 	assert_int_equal(pclose(p), 0);
 	assert_string_equal(answer, "pass\n");
+	dkim_signers_free(&signers);
 	buf_free(&out);
 	buf_free(&zone);
 }
@@ -252,23 +275,94 @@ sign_and_verify(const char *key)
 static void
 test_sign(void **state)
 {
-	struct str value = STR("before");
-	const char *why;
+	struct str message = STR("Received: x\nFrom: Alice <a@example.org>\n"
+				 "To: b@example.net\nSubject:  two\n\twords \n"
+				 "Subject: again\n\nHello  world \n\n x\n\n\n");
+
+	(void)state;
+	sign_and_verify(message, "rsa", "rr");
+	sign_and_verify(message, "rsa", "ss");
+	sign_and_verify(message, "ed", "rs");
+	sign_and_verify(message, "ed", "sr");
+	sign_and_verify(STR("From: a@example.org\n\n"), "rsa", "rr");
+	sign_and_verify(STR("From: a@example.org\n\n"), "rsa", "ss");
+	sign_and_verify(STR("From: a@example.org\n\n\n\n"), "ed", "ss");
+	sign_and_verify(STR("From: \xc3\xa4 <a@example.org>\n\n\xe4\xff\n"),
+	    "rsa", "rr");
+}
+
+/* From, To, Subject, and a Date that is there, can't be added. */
+static void
+test_sign_more(void **state)
+{
+	struct dkim_signers *signers = dkim_signers_new();
+	struct str value = STR("");
 	struct fixture f;
 
 	(void)state;
-	sign_and_verify("rsa");
-	sign_and_verify("ed");
-	f = begin(STR(""), STR("From: a@example.org\n\nhi\n"));
-	assert_false(dkim_sign_message(f.txn, STR("example.org"), STR("s"),
-	    STR("/nonexistent"), &value, &why));
-	assert_string_equal(why, "the key file can't be opened");
-	f.txn->body.truncated = true;
-	assert_false(dkim_sign_message(f.txn, STR("example.org"), STR("s"),
-	    STR("/nonexistent"), &value, &why));
-	assert_string_equal(why, "the message was not kept whole");
+	if (!have_oracle)
+		skip();
+	f = begin(STR(""),
+	    STR("From: a@example.org\nCc: x\nBcc: y\nX-Y: z\n\nhi\n"));
+	assert_null(sign(&f, signers, "ed", "rr", &value));
+	assert_true(str_find(value, STR("h=From:From:Subject:To:Cc;")) > 0);
+	assert_true(str_find(value, STR("c=relaxed/relaxed;")) > 0);
+	end(&f);
+	f = begin(STR(""), STR("From: a@example.org\nDate: x\n\nhi\n"));
+	assert_null(sign(&f, signers, "ed", "rr", &value));
+	assert_true(
+	    str_find(value, STR("h=From:From:Subject:Date:Date:To;")) > 0);
+	end(&f);
+	dkim_signers_free(&signers);
+}
+
+static void
+not_signed(struct str message, const char *want)
+{
+	struct dkim_signers *signers = dkim_signers_new();
+	struct str value = STR("before");
+	struct fixture f = begin(STR(""), message);
+
+	assert_string_equal(sign(&f, signers, "ed", "rr", &value), want);
 	assert_true(str_eq(value, STR("before")));
 	end(&f);
+	dkim_signers_free(&signers);
+}
+
+static void
+test_not_signed(void **state)
+{
+	const char *line =
+	    "a line is longer than 998 bytes: it would be broken";
+	struct buf text = BUF_INIT(1 << 20);
+	int i;
+
+	(void)state;
+	if (!have_oracle)
+		skip();
+	not_signed(STR("To: a@example.org\n\nhi\n"),
+	    "the message has not one From field");
+	not_signed(STR("From: a@example.org\nFrom: b@example.org\n\nhi\n"),
+	    "the message has not one From field");
+	buf_adds(&text, "From: a@example.org\n\n");
+	for (i = 0; i < 998; i++)
+		buf_addc(&text, 'x');
+	sign_and_verify(buf_str(&text), "ed", "rr");
+	buf_adds(&text, "x\n");
+	not_signed(buf_str(&text), line);
+	buf_truncate(&text, 0);
+	buf_adds(&text, "From: a@example.org\nSubject: ");
+	for (i = 0; i < 998; i++)
+		buf_addc(&text, 'x');
+	buf_adds(&text, "\n\nhi\n");
+	not_signed(buf_str(&text), line);
+	buf_truncate(&text, 0);
+	buf_adds(&text, "From: a@example.org\n");
+	for (i = 0; i < 300; i++)
+		buf_adds(&text, "Reply-To: x\n");
+	buf_adds(&text, "\nhi\n");
+	not_signed(buf_str(&text), "it has too many fields, or signing failed");
+	buf_free(&text);
 }
 
 struct worker {
@@ -381,6 +475,8 @@ main(void)
 		cmocka_unit_test(test_unsigned),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_sign),
+		cmocka_unit_test(test_sign_more),
+		cmocka_unit_test(test_not_signed),
 		cmocka_unit_test(test_threads),
 	};
 
