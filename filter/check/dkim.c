@@ -1,4 +1,5 @@
 #include <opendkim/dkim.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "check/dkim.h"
@@ -40,6 +41,37 @@ same_key(const struct track *t, DKIM_SIGINFO *sig)
 	return t->live &&
 	    str_ieq(t->tags.s, str_of((char *)dkim_sig_getselector(sig))) &&
 	    str_ieq(t->tags.d, str_of((char *)dkim_sig_getdomain(sig)));
+}
+
+/* The library may hand out a value with its folds; a tag that it could not
+ * read has none. */
+static bool
+same_tag(DKIM_SIGINFO *sig, const char *name, struct str want)
+{
+	u_char tag[4];
+	const char *p;
+	size_t i = 0;
+
+	(void)snprintf((char *)tag, sizeof(tag), "%s", name);
+	p = (const char *)dkim_sig_gettagvalue(sig, false, tag);
+	if (p == NULL)
+		return true;
+	for (; *p != '\0'; p++) {
+		if (chr_space((unsigned char)*p))
+			continue;
+		if (i == want.n || want.p[i++] != *p)
+			return false;
+	}
+	return i == want.n;
+}
+
+/* One domain may sign several times with one key: what is judged of a
+ * signature must be what was verified. */
+static bool
+same_signature(const struct track *t, DKIM_SIGINFO *sig)
+{
+	return same_key(t, sig) && same_tag(sig, "a", t->tags.a) &&
+	    same_tag(sig, "bh", t->tags.bh) && same_tag(sig, "b", t->tags.b);
 }
 
 /*
@@ -419,7 +451,7 @@ judge_all(struct dkim_state *state, const struct headers *headers)
 
 		if (!t->live)
 			continue;
-		if (at < n && same_key(t, sigs[at]))
+		if (at < n && same_signature(t, sigs[at]))
 			judge_signature(state, t, sigs[at++]);
 		else
 			judge(t, AUTH_NEUTRAL, none);
