@@ -132,10 +132,12 @@ add_relaxed(struct buf *out, struct str name, struct str value)
 	}
 }
 
-/* Names for h= and their fields for the hash, last one of a name first. */
+/* Names for h= and their fields for the hash, last one of a name first;
+ * not those that the message will have lost. */
 static void
-add_headers(const struct headers *headers, struct buf *names, struct buf *data)
+add_headers(const struct txn *txn, struct buf *names, struct buf *data)
 {
+	const struct headers *headers = &txn->headers;
 	const struct header *h;
 	unsigned int nth;
 	size_t i;
@@ -144,6 +146,8 @@ add_headers(const struct headers *headers, struct buf *names, struct buf *data)
 		struct str name = str_of(signed_names[i]);
 
 		for (nth = header_count(headers, name); nth > 0; nth--) {
+			if (verdict_removes(&txn->verdict, name, nth))
+				continue;
 			h = header_get(headers, name, nth);
 			buf_printf(names, "%s%s", names->n ? ":" : "",
 			    signed_names[i]);
@@ -151,7 +155,7 @@ add_headers(const struct headers *headers, struct buf *names, struct buf *data)
 			buf_adds(data, "\r\n");
 		}
 	}
-	buf_adds(names, ":From");
+	buf_adds(names, names->n ? ":From" : "From");
 }
 
 /* Adds a long text, broken into lines behind any byte (sep 0) or only behind
@@ -240,7 +244,7 @@ make_field(const struct txn *txn, EVP_PKEY *key, struct str domain,
 	unsigned char digest[32];
 	bool ok = hash_body(buf_str(&txn->body.raw), digest);
 
-	add_headers(&txn->headers, &names, data);
+	add_headers(txn, &names, data);
 	buf_printf(value, " v=1; a=%s-sha256; c=relaxed/relaxed;",
 	    rsa ? "rsa" : "ed25519");
 	buf_printf(value, "\n\td=%.*s; s=%.*s;", STR_FMT(domain),

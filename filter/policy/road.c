@@ -409,16 +409,6 @@ strip_own_fields(struct session *s)
 	return !own || !txn->headers.truncated;
 }
 
-static bool
-is_removed(const struct verdict *v, const struct header *h)
-{
-	for (const struct edit *e = v->edits; e != NULL; e = e->next)
-		if (e->op == EDIT_REMOVE && (e->nth == 0 || e->nth == h->nth) &&
-		    str_ieq(e->name, h->name))
-			return true;
-	return false;
-}
-
 static struct edit *
 edit_copy(struct arena *arena, const struct edit *from, struct edit *next)
 {
@@ -443,7 +433,7 @@ order_removals(struct txn *txn)
 			.name = h->name,
 			.nth = h->nth };
 
-		if (!is_removed(&txn->verdict, h))
+		if (!verdict_removes(&txn->verdict, h->name, h->nth))
 			continue;
 		if ((e = edit_copy(txn->arena, &remove, first)) == NULL)
 			break;
