@@ -343,11 +343,14 @@ authserv_id(const struct session *s)
 /* A message from outside shows all results that the policy is about, also
  * those that no rule came to ask for. */
 static void
-finish_results(struct session *s)
+finish_results(struct session *s, const struct outcome *out)
 {
 	unsigned int needs = s->policy->needs;
 
-	if (!undecided(s) || s->txn->user.n > 0)
+	if (s->accepted || s->txn->user.n > 0)
+		return;
+	/* Accepted before its content came: that was not looked at. */
+	if (!undecided(s) && out->stage != STAGE_MESSAGE)
 		return;
 	if (needs & NEED_SPF)
 		spf_check(s->txn);
@@ -367,7 +370,7 @@ any_result(const struct checks *c)
 
 /* false: a forged field may stand among those that were too many to keep. */
 static bool
-add_results(struct session *s)
+add_results(struct session *s, const struct outcome *out)
 {
 	struct txn *txn = s->txn;
 	struct str id = authserv_id(s);
@@ -376,7 +379,7 @@ add_results(struct session *s)
 		return true;
 	if (!authres_strip(txn, id))
 		return false;
-	finish_results(s);
+	finish_results(s, out);
 	if (any_result(txn->checks))
 		verdict_edit(txn->arena, &txn->verdict, EDIT_INSERT,
 		    STR("Authentication-Results"), authres_make(txn, id), 0);
@@ -553,7 +556,7 @@ settle(struct session *s, const struct decision *d, struct outcome *out)
 	passes =
 	    out->action == ACTION_ACCEPT || out->action == ACTION_QUARANTINE;
 	if (passes)
-		full = !strip_own_fields(s) || !add_results(s);
+		full = !strip_own_fields(s) || !add_results(s, out);
 	if (passes && !full)
 		let_pass(s, out);
 	if (full || overflowed(s)) {
