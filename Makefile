@@ -115,7 +115,7 @@ MAKE_FUZZ = $(MAKE_J) CC=clang BUILD=build/fuzz HARDEN= \
 deps:
 	@tests/deps.sh build
 
-deps-test: deps
+deps-test:
 	@tests/deps.sh test
 
 check: deps-test

@@ -5,14 +5,15 @@
 # started, and an MTA that is there stays the host's MTA.
 set -eu
 
+packages="build-essential pkg-config libmilter-dev libpcre2-dev
+    libssl-dev libunbound-dev libpsl-dev publicsuffix
+    libidn2-dev libgmime-3.0-dev libsqlite3-dev dns-root-data"
 case ${1-} in
 build)
-	packages="build-essential pkg-config libmilter-dev libpcre2-dev
-	    libssl-dev libunbound-dev libpsl-dev publicsuffix
-	    libidn2-dev libgmime-3.0-dev libsqlite3-dev dns-root-data"
 	;;
 test)
-	packages="clang clang-format libclang-rt-dev universal-ctags mandoc
+	packages="$packages
+	    clang clang-format libclang-rt-dev universal-ctags mandoc
 	    libcmocka-dev python3-pytest python3-dnslib python3-dkim
 	    python3-spf python3-yaml python3-nacl postfix swaks sasl2-bin
 	    libsasl2-modules libsasl2-modules-db m4 curl"

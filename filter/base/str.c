@@ -459,12 +459,8 @@ buf_str(const struct buf *b)
 	return (struct str){ b->p != NULL ? b->p : "", b->n };
 }
 
-/*
- * The length of the UTF-8 character that p begins with (RFC 3629, section
- * 4); if there is none, minus how many bytes could have begun one.
- */
-static int
-utf8_len(const unsigned char *p, size_t n)
+int
+chr_utf8_len(const unsigned char *p, size_t n)
 {
 	unsigned char low = 0x80, high = 0xbf;
 	int want;
@@ -514,7 +510,7 @@ buf_json(struct buf *b, struct str s)
 
 	buf_addc(b, '"');
 	for (size_t i = 0; i < s.n && !b->failed;) {
-		len = utf8_len((const unsigned char *)s.p + i, s.n - i);
+		len = chr_utf8_len((const unsigned char *)s.p + i, s.n - i);
 		if (len == 1)
 			json_ascii(b, s.p[i]);
 		else if (len > 1)

@@ -50,6 +50,9 @@ bool		chr_space(int c);			/* SP HT CR LF */
 bool		chr_digit(int c);
 bool		chr_alpha(int c);
 bool		chr_alnum(int c);
+/* The length of the UTF-8 character that p begins with, n > 0 (RFC 3629,
+ * section 4); if there is none, minus how many bytes could have begun one. */
+int		chr_utf8_len(const unsigned char *p, size_t n);
 
 struct buf {
 	char	*p;		/* NUL-terminated once anything was added */

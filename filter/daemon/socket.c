@@ -173,7 +173,7 @@ listen_inet(const struct listen *where, struct buf *err)
 	struct sockaddr_in *in = (struct sockaddr_in *)&ss;
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&ss;
 	socklen_t len;
-	char text[ADDR_TEXT_MAX];
+	char addr[ADDR_TEXT_MAX], text[ADDR_TEXT_MAX + 16];
 	int fd, on = 1;
 
 	if (where->addr.family == ADDR_V6) {
@@ -187,7 +187,8 @@ listen_inet(const struct listen *where, struct buf *err)
 		memcpy(&in->sin_addr, where->addr.b, 4);
 		len = sizeof(*in);
 	}
-	addr_format(&where->addr, text);
+	addr_format(&where->addr, addr);
+	snprintf(text, sizeof(text), "%u@%s", where->port, addr);
 	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd == -1)
 		return fail(fd, err, "socket", str_of(text));

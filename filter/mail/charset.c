@@ -68,49 +68,22 @@ static const uint16_t western_high[32] = { 0x20ac, 0x0081, 0x201a, 0x0192,
 	0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0x009d, 0x017e,
 	0x0178 };
 
-/* The bytes of the character at p, 0 if it is not one. */
-static size_t
-utf8_length(const unsigned char *p, size_t n)
-{
-	size_t want = 4;
-
-	if (p[0] < 0x80)
-		return 1;
-	if (p[0] < 0xc2 || p[0] > 0xf4)
-		return 0;
-	if (p[0] < 0xe0)
-		want = 2;
-	else if (p[0] < 0xf0)
-		want = 3;
-	if (want > n)
-		return 0;
-	for (size_t i = 1; i < want; i++)
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-	if (want < 3)
-		return want;
-	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-	    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-		return 0;
-	return want;
-}
-
 /* How much of s from the start is UTF-8. */
 static size_t
 utf8_span(struct str s)
 {
 	const unsigned char *p = (const unsigned char *)s.p;
-	size_t i = 0, n;
+	size_t i = 0;
+	int n = 1;
 
-	while (i < s.n) {
+	while (i < s.n && n > 0) {
 		if (p[i] < 0x80) {
 			i++;
 			continue;
 		}
-		n = utf8_length(p + i, s.n - i);
-		if (n == 0)
-			break;
-		i += n;
+		n = chr_utf8_len(p + i, s.n - i);
+		if (n > 0)
+			i += (size_t)n;
 	}
 	return i;
 }

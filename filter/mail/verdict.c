@@ -218,6 +218,16 @@ verdict_edit(struct arena *a, struct verdict *v, enum edit_op op,
 	return true;
 }
 
+bool
+verdict_removes(const struct verdict *v, struct str name, unsigned int nth)
+{
+	for (const struct edit *e = v->edits; e != NULL; e = e->next)
+		if (e->op == EDIT_REMOVE && (e->nth == 0 || e->nth == nth) &&
+		    str_ieq(e->name, name))
+			return true;
+	return false;
+}
+
 /* RFC 5321 section 4.2: [45][0-5][0-9] and a space, or nothing more. */
 static int
 take_code(struct str *text)

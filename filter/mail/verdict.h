@@ -69,6 +69,9 @@ bool		 verdict_has_tag(const struct verdict *, struct str name);
  * arena is full. */
 bool		 verdict_edit(struct arena *, struct verdict *, enum edit_op,
 		    struct str name, struct str value, unsigned int nth);
+/* Is this field to be removed, by what is collected so far? */
+bool		 verdict_removes(const struct verdict *, struct str name,
+		    unsigned int nth);
 /* Fills code and enhanced status from the text's own ("550 5.7.1 ...", one
  * of them, or none) or the action's usual ones; the text is cut to 32 lines
  * of 900 bytes.  false if they contradict the action, the reply then has the

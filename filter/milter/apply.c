@@ -7,6 +7,7 @@
 
 #define REPLY_MAX_LINES	32	/* smfi_setmlreply(3) */
 #define REPLY_MAX_LINE	980
+#define HOLD_MAX_REASON	400
 
 /* A line of a reply as libmilter wants it: `%' doubled, short enough. */
 static char *
@@ -74,10 +75,10 @@ edit_value(struct arena *a, const struct offer *offer, struct str value)
 {
 	bool space = (offer->protocol & SMFIP_HDR_LEADSPC) != 0 &&
 	    value.n > 0 && value.p[0] != ' ' && value.p[0] != '\t';
+	struct str text =
+	    arena_printf(a, "%s%.*s", space ? " " : "", STR_FMT(value));
 
-	return (
-	    char *)arena_printf(a, "%s%.*s", space ? " " : "", STR_FMT(value))
-	    .p;
+	return (char *)text.p;
 }
 
 /* Deletes from the last to the first: each deletion renumbers those below. */
@@ -100,8 +101,7 @@ static bool
 apply_edit(SMFICTX *ctx, const struct offer *offer, struct session *s,
     const struct edit *e)
 {
-	char *name =
-	    arena_strdup(s->txn->arena, arena_str(s->txn->arena, e->name).p);
+	char *name = (char *)arena_str(s->txn->arena, e->name).p;
 	char *value = NULL;
 
 	if (name == NULL)
@@ -177,15 +177,22 @@ delete_recipients(SMFICTX *ctx, const struct offer *offer, struct session *s)
 	return true;
 }
 
+/* The reason becomes a line of the MTA's queue file. */
 static bool
-hold(SMFICTX *ctx, const struct offer *offer, struct session *s,
-    struct str reason)
+hold(SMFICTX *ctx, const struct offer *offer, struct str reason)
 {
-	struct str text = arena_printf(s->txn->arena, "%.*s",
-	    STR_FMT(reason.n != 0 ? reason : STR("held by policy")));
+	char text[HOLD_MAX_REASON + 1];
+	size_t i;
 
-	return (offer->actions & SMFIF_QUARANTINE) != 0 && text.p != NULL &&
-	    smfi_quarantine(ctx, (char *)text.p) == MI_SUCCESS;
+	if ((offer->actions & SMFIF_QUARANTINE) == 0)
+		return false;
+	if (reason.n == 0)
+		reason = STR("held by policy");
+	reason = str_sub(reason, 0, HOLD_MAX_REASON);
+	for (i = 0; i < reason.n; i++)
+		text[i] = (unsigned char)reason.p[i] < ' ' ? ' ' : reason.p[i];
+	text[i] = '\0';
+	return smfi_quarantine(ctx, text) == MI_SUCCESS;
 }
 
 static sfsistat
@@ -221,7 +228,7 @@ apply_outcome(SMFICTX *ctx, const struct offer *offer, struct session *s,
 	if (!delete_recipients(ctx, offer, s))
 		return not_applied(ctx, s, "recipient-delete-failed");
 	if (out->action == ACTION_QUARANTINE &&
-	    !hold(ctx, offer, s, out->quarantine))
+	    !hold(ctx, offer, out->quarantine))
 		return not_applied(ctx, s, "quarantine-failed");
 	return SMFIS_ACCEPT;
 }

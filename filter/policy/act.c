@@ -64,8 +64,8 @@ act_end(struct eval *e, const struct rule *rule, enum action action,
 	e->decision->action = action;
 	e->decision->rule = rule;
 	if (is_refusal(action)) {
-		/* A text made from facts may claim codes that contradict the
-		 * action: then the usual ones stand, and the text stays. */
+		/* Codes that contradict the action, put together of a
+		 * literal and a fact, become text behind the usual ones. */
 		reply_make(e->arena, action, text, &e->decision->reply);
 		e->detail = reply_text(e->arena, &e->decision->reply);
 	}
@@ -85,6 +85,18 @@ rendered(struct eval *e, const struct rule *rule)
 	return text_render(e->session, e->stage, rule->text);
 }
 
+/* Its codes are the policy's: digits that a fact brings to the start of a
+ * text are text. */
+static struct str
+rendered_reply(struct eval *e, const struct rule *rule, const char *codes)
+{
+	struct str text = rendered(e, rule);
+
+	if (rule->text == NULL || rule->text->fact.def == NULL)
+		return text;
+	return arena_printf(e->arena, "%s %.*s", codes, STR_FMT(text));
+}
+
 static void
 run_accept(struct eval *e, const struct rule *rule)
 {
@@ -101,13 +113,13 @@ run_next(struct eval *e, const struct rule *rule)
 static void
 run_reject(struct eval *e, const struct rule *rule)
 {
-	act_end(e, rule, ACTION_REJECT, rendered(e, rule));
+	act_end(e, rule, ACTION_REJECT, rendered_reply(e, rule, "550 5.7.1"));
 }
 
 static void
 run_tempfail(struct eval *e, const struct rule *rule)
 {
-	act_end(e, rule, ACTION_TEMPFAIL, rendered(e, rule));
+	act_end(e, rule, ACTION_TEMPFAIL, rendered_reply(e, rule, "451 4.7.1"));
 }
 
 static void
@@ -214,7 +226,7 @@ run_greylist(struct eval *e, const struct rule *rule)
 	e->store_down = unknown;
 	if (answer == GREYLIST_WAIT)
 		act_end(e, rule, ACTION_TEMPFAIL,
-		    rule->text != NULL ? rendered(e, rule) :
+		    rule->text != NULL ? rendered_reply(e, rule, "451 4.7.1") :
 					 greylist_text(e, retry_ms));
 }
 

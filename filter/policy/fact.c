@@ -1,5 +1,6 @@
 #include "policy/fact.h"
 
+#include <math.h>
 #include <stddef.h>
 
 #include "base/clock.h"
@@ -451,6 +452,8 @@ get_score(struct session *s, const struct fact_ref *ref, struct value *out)
 	out->number = session_verdict(s)->score;
 	if (score != NULL)
 		out->number += score->score;
+	/* 0.7 and 0.1 are 0.8, not a little less. */
+	out->number = round(out->number * 1000) / 1000;
 }
 
 static void

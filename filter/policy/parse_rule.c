@@ -7,7 +7,7 @@
 #include "policy/parse.h"
 #include "policy/setting.h"
 
-#define DELAY_MAX_MS	30000
+#define DELAY_MAX_MS	25000	/* policy/act.c gives a stage no more */
 #define REPLY_MAX	800		/* bytes of a reply's own words */
 #define FACT_TEXT_MAX	200		/* bytes between braces in a text */
 #define SCORE_MAX	10000
@@ -442,7 +442,7 @@ args_delay(struct parse *p, struct rule *r)
 		return false;
 	if (r->time_ms > DELAY_MAX_MS) {
 		diag_error(p->diag, place,
-		    "a delay is at most 30s: the MTA would give up");
+		    "a delay is at most 25s: the MTA would give up");
 	}
 	return true;
 }

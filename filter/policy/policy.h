@@ -95,7 +95,7 @@ struct policy {
 	size_t		 nrejected_limits;
 	unsigned int	 needs;		/* enum need, of all rules */
 	unsigned int	 stage_needs[STAGE_COUNT];
-	bool		 stage_decides[STAGE_COUNT]; /* a rule may end it */
+	bool		 stage_decides[STAGE_COUNT]; /* the MTA waits for it */
 	bool		 shadow;	/* all of it */
 	struct dkim_signers *signers;	/* check/; keys to sign with, or NULL */
 	bool		 sign_simple;	/* one wants simple bodies */

@@ -431,6 +431,20 @@ check_verb(struct resolve *r)
 		    "`greylist' is about a recipient and stands at rcpt");
 }
 
+/* Whether the MTA has to wait for what this rule comes to: it may end the
+ * stage, itself or by a fault of the store, or hold up its end. */
+static bool
+may_answer(const struct resolve *r, const struct rule *rule)
+{
+	const struct settings *set = &r->p->policy->settings;
+
+	if (rule->verb == VERB_GREYLIST || rule->verb == VERB_DELAY)
+		return true;
+	if (set->fault_tempfail && (r->needs & NEED_STORE))
+		return true;
+	return parse_verb(rule->verb)->ends;
+}
+
 static void
 resolve_rule(struct resolve *r, struct rule *rule)
 {
@@ -460,8 +474,7 @@ resolve_rule(struct resolve *r, struct rule *rule)
 		r->needs |= NEED_HEADERS | NEED_CONTENT | NEED_BODY_SIZE;
 	policy->needs |= r->needs;
 	policy->stage_needs[rule->stage] |= r->needs;
-	if (!rule->shadow && !policy->shadow &&
-	    (parse_verb(rule->verb)->ends || rule->verb == VERB_GREYLIST))
+	if (!rule->shadow && !policy->shadow && may_answer(r, rule))
 		policy->stage_decides[rule->stage] = true;
 }
 

@@ -361,11 +361,14 @@ authserv_id(const struct session *s)
 /* A message from outside shows all results that the policy is about, also
  * those that no rule came to ask for. */
 static void
-finish_results(struct session *s)
+finish_results(struct session *s, const struct outcome *out)
 {
 	unsigned int needs = s->policy->needs;
 
-	if (!undecided(s) || s->txn->user.n > 0)
+	if (s->accepted || s->txn->user.n > 0)
+		return;
+	/* Accepted before its content came: that was not looked at. */
+	if (!undecided(s) && out->stage != STAGE_MESSAGE)
 		return;
 	if (needs & NEED_SPF)
 		spf_check(s->txn);
@@ -388,7 +391,7 @@ any_result(const struct checks *c)
 
 /* false: a forged field may stand among those that were too many to keep. */
 static bool
-add_results(struct session *s)
+add_results(struct session *s, const struct outcome *out)
 {
 	struct txn *txn = s->txn;
 	struct str id = authserv_id(s);
@@ -397,7 +400,7 @@ add_results(struct session *s)
 		return true;
 	if (!authres_strip(txn, id))
 		return false;
-	finish_results(s);
+	finish_results(s, out);
 	if (any_result(txn->checks))
 		verdict_edit(txn->arena, &txn->verdict, EDIT_INSERT,
 		    STR("Authentication-Results"), authres_make(txn, id), 0);
@@ -439,16 +442,6 @@ spaced(struct arena *arena, struct str value)
 	return arena_printf(arena, " %.*s", STR_FMT(value));
 }
 
-static bool
-is_removed(const struct verdict *v, const struct header *h)
-{
-	for (const struct edit *e = v->edits; e != NULL; e = e->next)
-		if (e->op == EDIT_REMOVE && (e->nth == 0 || e->nth == h->nth) &&
-		    str_ieq(e->name, h->name))
-			return true;
-	return false;
-}
-
 static struct edit *
 edit_copy(struct arena *arena, const struct edit *from, struct edit *next)
 {
@@ -473,7 +466,7 @@ order_removals(struct txn *txn)
 			.name = h->name,
 			.nth = h->nth };
 
-		if (!is_removed(&txn->verdict, h))
+		if (!verdict_removes(&txn->verdict, h->name, h->nth))
 			continue;
 		if ((e = edit_copy(txn->arena, &remove, first)) == NULL)
 			break;
@@ -572,7 +565,7 @@ header_after(struct txn *txn, struct headers *result)
 	     h = h->next) {
 		struct str value = h->value;
 
-		if (is_removed(&txn->verdict, h))
+		if (verdict_removes(&txn->verdict, h->name, h->nth))
 			continue;
 		for (e = txn->verdict.edits; e != NULL; e = e->next)
 			if (e->op == EDIT_CHANGE && e->nth == h->nth &&
@@ -650,7 +643,7 @@ settle(struct session *s, const struct decision *d, struct outcome *out)
 	passes =
 	    out->action == ACTION_ACCEPT || out->action == ACTION_QUARANTINE;
 	if (passes)
-		full = !strip_own_fields(s) || !add_results(s);
+		full = !strip_own_fields(s) || !add_results(s, out);
 	if (passes && !full)
 		let_pass(s, out);
 	if (full || overflowed(s)) {

@@ -677,6 +677,16 @@ log_failed(const struct table *t, const struct diag *diag)
 	buf_free(&text);
 }
 
+/* A file that was changed within the second may still be half of it. */
+static bool
+is_fresh(const struct stat *st)
+{
+	int64_t age = clock_wall_ms() - (int64_t)st->st_mtim.tv_sec * 1000 -
+	    st->st_mtim.tv_nsec / 1000000;
+
+	return age >= 0 && age < LOOK_EVERY_MS;
+}
+
 void
 table_refresh(struct table *t)
 {
@@ -690,6 +700,8 @@ table_refresh(struct table *t)
 	t->looked_ms = now;
 	if (stat(t->path, &st) == 0) {
 		if (!t->missing && identity_same(t, &st))
+			return;
+		if (is_fresh(&st))
 			return;
 		t->missing = false;
 		identity_keep(t, &st); /* one that can't be opened, too */

@@ -6,10 +6,11 @@
  * (/.../i), or a word: a domain, a login, a name.  ".example.org" stands for
  * the domain and everything below it.  Letters' case does not matter.
  *
- * A file table is reread when its inode, size or mtime changes, looked at no
- * more than once a second, by table_refresh() off the hot path; readers
- * hold a reference to an immutable set meanwhile.  A file that can't be
- * read or has a bad line keeps the old set and logs LOG_EV_TABLE.
+ * A file table is reread when its inode, size or times change, looked at no
+ * more than once a second, and not within the second of the change, by
+ * table_refresh() off the hot path; readers hold a reference to an immutable
+ * set meanwhile.  A file that can't be read or has a bad line keeps the old
+ * set and logs LOG_EV_TABLE, once for each change.
  */
 #ifndef POLICY_TABLE_H
 #define POLICY_TABLE_H

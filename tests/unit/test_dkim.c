@@ -225,7 +225,7 @@ sign(struct fixture *f, struct dkim_signers *signers, const char *key,
 	dkim_sign_body(f->txn, true, f->txn->body.raw.p, f->txn->body.raw.n);
 	problem = dkim_sign_make(f->txn, &f->txn->headers, signer, value);
 	buf_free(&why);
-	return (problem);
+	return problem;
 }
 
 /* Ours signs, ours and the other one verify. */

@@ -24,7 +24,7 @@ key_file(char *path, size_t size, const char *name, const char *text,
 	fputs(text, f);
 	assert_int_equal(fchmod(fileno(f), mode), 0);
 	fclose(f);
-	return (str_of(path));
+	return str_of(path);
 }
 
 static void
@@ -187,7 +187,7 @@ static int
 setup(void **state)
 {
 	(void)state;
-	return (mkdtemp(work) == NULL);
+	return mkdtemp(work) == NULL;
 }
 
 static int
@@ -203,7 +203,7 @@ teardown(void **state)
 		snprintf(path, sizeof(path), "%s/%s", work, names[i]);
 		unlink(path);
 	}
-	return (rmdir(work));
+	return rmdir(work);
 }
 
 int
@@ -217,5 +217,5 @@ main(void)
 		cmocka_unit_test(test_compare),
 	};
 
-	return (cmocka_run_group_tests(tests, setup, teardown));
+	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -319,6 +319,37 @@ test_quoted_whole_or_not(void **state)
 	buf_free(&b);
 }
 
+static void
+test_utf8_len(void **state)
+{
+	static const struct {
+		const char	*p;
+		size_t		 n;
+		int		 want;
+	} cases[] = {
+		{ "a", 1, 1 },
+		{ "\xc3\xa9", 2, 2 },
+		{ "\xe2\x82\xac", 3, 3 },
+		{ "\xf0\x9f\x98\x80", 4, 4 },
+		{ "\xc3", 1, -1 },
+		{ "\xe2\x82", 2, -2 },
+		{ "\xf0\x9f\x98z", 4, -3 },
+		{ "\x80", 1, -1 },
+		{ "\xc0\x80", 2, -1 },
+		{ "\xe0\x80\x80", 3, -1 },
+		{ "\xed\xa0\x80", 3, -1 },
+		{ "\xf4\x90\x80\x80", 4, -1 },
+		{ "\xff", 1, -1 },
+	};
+	const unsigned char *p;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		p = (const unsigned char *)cases[i].p;
+		assert_int_equal(chr_utf8_len(p, cases[i].n), cases[i].want);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -337,6 +368,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_json_bad_utf8),
 		cmocka_unit_test(test_quoted),
 		cmocka_unit_test(test_quoted_whole_or_not),
+		cmocka_unit_test(test_utf8_len),
 	};
 
 	if (argc > 1 && strcmp(argv[1], "hash") == 0) {

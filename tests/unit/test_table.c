@@ -403,6 +403,32 @@ test_unopenable(void **state)
 	diag_free(&diag);
 }
 
+/* Written in two halves: the first one alone is never in force. */
+static void
+test_half_written(void **state)
+{
+	struct diag *diag = diag_new();
+	struct table *t;
+	struct stat st;
+
+	(void)state;
+	put("one\ntwo\n");
+	t = load(diag, true);
+	put("one\n");
+	assert_int_equal(stat(path, &st), 0);
+	clock_fake((int64_t)st.st_mtim.tv_sec * 1000 +
+	    st.st_mtim.tv_nsec / 1000000 - 500);
+	clock_fake_advance(1000);
+	table_refresh(t);
+	assert_true(has_text(t, VALUE_TEXT, "two"));
+	clock_fake_advance(1000);
+	table_refresh(t);
+	assert_false(has_text(t, VALUE_TEXT, "two"));
+	clock_fake(-1);
+	table_free(&t);
+	diag_free(&diag);
+}
+
 static int
 make_file(void **state)
 {
@@ -432,6 +458,7 @@ main(void)
 		cmocka_unit_test(test_bad_file),
 		cmocka_unit_test(test_refresh),
 		cmocka_unit_test(test_unopenable),
+		cmocka_unit_test(test_half_written),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_large_file),
 	};

@@ -566,3 +566,24 @@ def test_file_table_is_reread(postern, milter, lab):
     os.rename(table + ".new", table)
     wait_for(lambda: refused("new@example.org"), 5, "the new table")
     assert not refused("old@example.org")
+
+
+@pytest.mark.parametrize("rule,waits", [
+    ("header \"X-Seen\" \"yes\"", False),
+    ("delay 1s if rcpt = \"slow@example.net\"", True),
+    ("tag many if over few", False),
+    ("greylist", True),
+])
+def test_a_reply_is_waited_for(postern, milter, rule, waits):
+    """The MTA need not wait for a stage where nothing can be decided; with
+    `on fault tempfail' the store's silence decides as well."""
+    from milterclient import NR_RCPT
+    head = "limit few per client { 3 connections/1h }\n" \
+        if "few" in rule else ""
+    daemon = postern(head + f"on rcpt {{\n\t{rule}\n}}\n")
+    with MilterClient(milter) as m:
+        assert bool(m.negotiate().steps & NR_RCPT) != waits
+    daemon.write(head + "on fault tempfail\n" + f"on rcpt {{\n\t{rule}\n}}\n")
+    assert daemon.cli("reload").returncode == 0
+    with MilterClient(milter) as m:
+        assert bool(m.negotiate().steps & NR_RCPT) != (waits or bool(head))

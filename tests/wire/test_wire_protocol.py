@@ -274,6 +274,19 @@ def test_memory_goes_with_the_message(postern, milter):
         assert resident(daemon.pid) - before < 30e6
 
 
+def test_a_reason_is_one_line(postern, milter):
+    daemon = postern('on message { quarantine "{score.report} {subject}" }\n')
+    with connected(milter) as client:
+        assert client.helo() == client.mail() == client.rcpt() == "c"
+        assert client.content(FIELDS, b"x" * 5000) == "c"
+        assert client.end() == "a"
+        (letter, reason), = client.edits
+        assert letter == "q" and reason.endswith(b"\0")
+        assert 0 < len(reason) < 500 and b"\n" not in reason, reason
+        client.quit()
+    assert daemon.metric("verdict_quarantine") == 1
+
+
 # --- the control socket ---------------------------------------------------
 
 def test_a_slow_admin_holds_up_nobody(postern):
