@@ -380,3 +380,24 @@ dkim_key_signs(EVP_PKEY *key, const unsigned char *digest, size_t n,
 	dkim_base64_encode(out, sig, nsig);
 	return true;
 }
+
+bool
+dkim_key_text(EVP_PKEY *key, struct buf *out)
+{
+	unsigned char raw[32], *der = NULL;
+	size_t n = sizeof(raw);
+	int length;
+
+	if (!is_rsa(key)) {
+		if (EVP_PKEY_get_raw_public_key(key, raw, &n) != 1)
+			return false;
+		dkim_base64_encode(out, raw, n);
+		return true;
+	}
+	length = i2d_PUBKEY(key, &der);
+	if (length <= 0)
+		return false;
+	dkim_base64_encode(out, der, (size_t)length);
+	OPENSSL_free(der);
+	return true;
+}

@@ -44,6 +44,8 @@ bool		 dkim_key_verifies(struct evp_pkey_st *,
 /* Adds the signature in base64.  The digest is a SHA-256. */
 bool		 dkim_key_signs(struct evp_pkey_st *,
 		    const unsigned char *digest, size_t n, struct buf *out);
+/* The p= of a private or public key. */
+bool		 dkim_key_text(struct evp_pkey_st *, struct buf *out);
 /* Padding may be missing (section 2.10); no white space.  false: it is not
  * base64, or it is longer than `max'. */
 bool		 dkim_base64_decode(struct str, unsigned char *out, size_t max,

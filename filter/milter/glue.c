@@ -137,8 +137,9 @@ steps_for(const struct policy *p)
 		steps |= SMFIP_RCPT_REJ;
 	if ((needs & NEED_HEADERS) == 0)
 		steps |= SMFIP_NOHDRS | SMFIP_NOEOH;
-	if ((needs & (NEED_CONTENT | NEED_BODY_SIZE | NEED_DKIM | NEED_ARC)) ==
-	    0)
+	if ((needs &
+		(NEED_CONTENT | NEED_BODY_SIZE | NEED_DKIM | NEED_ARC |
+		    NEED_SIGN)) == 0)
 		steps |= SMFIP_NOBODY;
 	return steps;
 }
