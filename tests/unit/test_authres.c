@@ -421,9 +421,9 @@ test_cut(void **state)
 static void
 test_round_trip(void **state)
 {
-	char path[] = "/tmp/postern-authres-XXXXXX", command[200];
+	char path[] = "/tmp/postern-authres-XXXXXX", command[200], line[500];
 	int fd = mkstemp(path), status;
-	FILE *f = fdopen(fd, "w");
+	FILE *f = fdopen(fd, "w"), *p;
 
 	(void)state;
 	assert_non_null(f);
@@ -431,8 +431,12 @@ test_round_trip(void **state)
 		round_trip(seed, f);
 	assert_int_equal(fclose(f), 0);
 	snprintf(command, sizeof(command),
-	    "/usr/bin/python3 tests/unit/authres_oracle.py %s >&2", path);
-	status = system(command);
+	    "/usr/bin/python3 tests/unit/authres_oracle.py %s", path);
+	p = popen(command, "r");
+	assert_non_null(p);
+	while (fgets(line, sizeof(line), p) != NULL)
+		print_message("%s", line);
+	status = pclose(p);
 	unlink(path);
 	if (WEXITSTATUS(status) == 77)
 		skip();
