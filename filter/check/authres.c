@@ -438,10 +438,8 @@ put_iprev(struct out *o, const struct session *s)
 }
 
 static void
-put_spf(struct out *o, const struct txn *t)
+put_spf(struct out *o, const struct txn *t, const struct spf_result *spf)
 {
-	const struct spf_result *spf = t->checks->spf;
-
 	if (spf == NULL || spf->result == AUTH_UNKNOWN)
 		return;
 	put_result(o, "spf", spf->result);
@@ -550,7 +548,8 @@ authres_make(struct txn *t, struct str authserv_id)
 	put_auth(&o, t);
 	put_iprev(&o, t->session);
 	if (t->checks != NULL) {
-		put_spf(&o, t);
+		put_spf(&o, t, t->checks->spf);
+		put_spf(&o, t, t->checks->spf_helo);
 		put_dkim(&o, t);
 		put_dmarc(&o, t);
 		put_arc(&o, t);
