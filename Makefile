@@ -15,9 +15,9 @@ SERVICE := resolver dns_answer resolver_file resolver_unbound store \
 	store_sqlite
 MAIL := stage session envelope charset header header_mailbox body link \
 	mime_cut mime html verdict
-CHECK := check key taglist spf spf_eval spf_record spf_macro dkim_canon \
-	dkim_key dkim_signature dkim dkim_signer dkim_sign dmarc dmarc_record \
-	arc_set arc dnsbl greylist limit notify authres
+CHECK := check key taglist spf spf_received spf_eval spf_record spf_macro \
+	dkim_canon dkim_key dkim_signature dkim dkim_signer dkim_sign dmarc \
+	dmarc_record arc_set arc dnsbl greylist limit notify authres
 SCORE := regex meta rule ruleset score
 POLICY := diag lex parse parse_define parse_rule parse_condition \
 	parse_signing setting table override resolve fact_table fact \

@@ -7,6 +7,9 @@
 #include "check/dkim_key.h"
 #include "check/dkim_signature.h"
 
+/* For older signatures: as much of the header is hashed again. */
+#define OLDEST_BYTES (4 * 1024 * 1024)
+
 #define CLOCK_SLACK 3600 /* seconds that a signer's clock may be ahead */
 
 /* One signature that is to be verified, a seal's or a message signature's. */
@@ -367,9 +370,13 @@ find_oldest(struct txn *txn, struct arc_result *r)
 {
 	struct finding f = { 0 };
 	unsigned int i = r->state->chain.count - 1;
+	size_t hashed = 0;
 
 	for (; i > 0; i--) {
 		f = verify_signature(txn, r->state, i - 1);
+		hashed += txn->headers.bytes;
+		if (hashed > OLDEST_BYTES)
+			f.unknown = "the header is too large";
 		if (f.wrong != NULL || f.unknown != NULL)
 			break;
 	}

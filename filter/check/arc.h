@@ -33,7 +33,8 @@ struct arc_result {
 	/* Section 5.2 step 5: the oldest set whose signature still verifies,
 	 * 0 where all do; only when the chain passed. */
 	unsigned int	 oldest_pass;
-	bool		 oldest_known;	/* no key was missing for it */
+	bool		 oldest_known;	/* no key was missing, and it was
+					 * not too much to hash */
 	struct str	*domains;	/* d= of the seals, newest first */
 	/* What the first sealer says it found; UNKNOWN: nothing. */
 	enum auth_result spf, dkim, dmarc;

@@ -124,7 +124,7 @@ add_signature(struct txn *txn, struct dkim_state *state, const struct header *h)
 	sig->selector = t->tags.s;
 	sig->algorithm = t->tags.a;
 	sig->identity = t->tags.i;
-	sig->b = str_sub(t->tags.b, 0, 8);
+	sig->b = t->tags.b;
 	if (t->live)
 		start_key(txn, state, t);
 	else

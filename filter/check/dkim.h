@@ -41,7 +41,7 @@ struct dkim_signature {
 	struct dkim_signature *next;
 	enum auth_result result;
 	struct str	 domain, selector, algorithm, identity;
-	struct str	 b;		/* start of b=, for header.b */
+	struct str	 b;		/* b= without white space */
 	struct str	 problem;	/* why it did not pass */
 	unsigned int	 key_bits;	/* of RSA; 0: not known */
 	bool		 testing;	/* t=y of the key */

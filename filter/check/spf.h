@@ -26,5 +26,8 @@ const struct spf_result *spf_check(struct txn *);	/* NULL: arena full */
 /* The HELO identity; the same answer as spf_check() for the null sender. */
 void		 spf_start_helo(struct txn *);
 const struct spf_result *spf_check_helo(struct txn *);
+/* The value of a Received-SPF field (section 9.1), folded; p is NULL where
+ * the arena is full. */
+struct str	 spf_received(const struct txn *, const struct spf_result *);
 
 #endif

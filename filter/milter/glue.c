@@ -129,7 +129,8 @@ steps_for(const struct policy *p)
 		steps |= SMFIP_NR_CONN;
 	if (!p->stage_decides[STAGE_HELO])
 		steps |= SMFIP_NR_HELO;
-	if (!p->stage_decides[STAGE_MAIL] && (needs & NEED_SPF) == 0)
+	if (!p->stage_decides[STAGE_MAIL] &&
+	    (needs & (NEED_SPF | NEED_SPF_HELO)) == 0)
 		steps |= SMFIP_NR_MAIL;
 	if (!p->stage_decides[STAGE_RCPT])
 		steps |= SMFIP_NR_RCPT;

@@ -156,12 +156,25 @@ act_owns_field(struct str name)
 }
 
 static void
-run_header(struct eval *e, const struct rule *rule)
+add_field(struct eval *e, const struct rule *rule, enum edit_op op)
 {
 	struct str value = rendered(e, rule);
 
-	verdict_edit(e->arena, e->verdict, EDIT_ADD, rule->name, value, 0);
+	verdict_edit(e->arena, e->verdict, op, rule->name, value, 0);
 	e->detail = value;
+}
+
+static void
+run_header(struct eval *e, const struct rule *rule)
+{
+	add_field(e, rule, EDIT_ADD);
+}
+
+/* On top of the header, where trace fields belong. */
+static void
+run_insert(struct eval *e, const struct rule *rule)
+{
+	add_field(e, rule, EDIT_INSERT);
 }
 
 static void
@@ -276,6 +289,7 @@ static void (*const runs[VERB_COUNT])(struct eval *, const struct rule *) = {
 	[VERB_DISCARD] = run_discard,
 	[VERB_QUARANTINE] = run_quarantine,
 	[VERB_HEADER] = run_header,
+	[VERB_INSERT] = run_insert,
 	[VERB_STRIP] = run_strip,
 	[VERB_SCORE] = run_score,
 	[VERB_TAG] = run_tag,

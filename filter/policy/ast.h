@@ -81,6 +81,7 @@ struct text {
 	X(DISCARD,	"discard",	true,	MAIL)			\
 	X(QUARANTINE,	"quarantine",	true,	MAIL)			\
 	X(HEADER,	"header",	false,	CONNECT)		\
+	X(INSERT,	"insert",	false,	CONNECT)		\
 	X(STRIP,	"strip",	false,	CONNECT)		\
 	X(SCORE,	"score",	false,	CONNECT)		\
 	X(TAG,		"tag",		false,	CONNECT)		\

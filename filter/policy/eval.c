@@ -228,6 +228,8 @@ policy_prefetch(struct session *s, enum stage stage)
 	case STAGE_MAIL:
 		if ((needs & NEED_SPF) && s->txn != NULL)
 			spf_start(s->txn);
+		if ((needs & NEED_SPF_HELO) && s->txn != NULL)
+			spf_start_helo(s->txn);
 		break;
 	case STAGE_MESSAGE:
 		if ((needs & NEED_DMARC) && s->txn != NULL)

@@ -33,7 +33,8 @@ enum need {
 	NEED_RCPT_REJ	= 1 << 9,	/* recipients the MTA refused */
 	NEED_STORE	= 1 << 10,
 	NEED_ARC	= 1 << 11,
-	NEED_SIGN	= 1 << 12	/* the body is hashed to be signed */
+	NEED_SIGN	= 1 << 12,	/* the body is hashed to be signed */
+	NEED_SPF_HELO	= 1 << 13
 };
 
 enum value_kind {
@@ -84,6 +85,12 @@ enum value_kind {
 	X(SPF_DOMAIN,	"spf.domain",	MAIL,	TEXT,	0, \
 	    NEED_SPF | NEED_HELO, \
 	    "the domain SPF was checked for")				\
+	X(SPF_HELO,	"spf.helo",	MAIL,	WORD,	0, \
+	    NEED_SPF_HELO | NEED_HELO, \
+	    "RFC 7208 result for HELO")					\
+	X(SPF_RECEIVED,	"spf.received",	MAIL,	TEXT,	0, \
+	    NEED_SPF | NEED_HELO, \
+	    "the value of a Received-SPF field about `spf'")		\
 	X(RCPT,		"rcpt",		RCPT,	MAILBOX, 0, 0,		\
 	    "this recipient; any of them at message")			\
 	X(RCPT_DOMAIN,	"rcpt.domain",	RCPT,	TEXT,	0, 0,		\

@@ -61,6 +61,32 @@ fact_get_spf_domain(struct session *s, const struct fact_ref *ref,
 		fact_set_text(out, spf->domain);
 }
 
+void
+fact_get_spf_helo(struct session *s, const struct fact_ref *ref,
+    struct value *out)
+{
+	const struct spf_result *spf;
+
+	(void)ref;
+	if (fact_txn_of(s, out) == NULL)
+		return;
+	if ((spf = spf_check_helo(s->txn)) == NULL)
+		fact_set_unknown(out, "memory");
+	else
+		set_result(out, spf->result);
+}
+
+void
+fact_get_spf_received(struct session *s, const struct fact_ref *ref,
+    struct value *out)
+{
+	const struct spf_result *spf = spf_of(s, out);
+
+	(void)ref;
+	if (spf != NULL)
+		fact_set_text(out, spf_received(s->txn, spf));
+}
+
 static const struct dkim_result *
 dkim_of(struct session *s, struct value *out)
 {

@@ -33,6 +33,7 @@ void	fact_list_end(const struct fact_list *, struct value *);
 
 /* Who sent it (fact_auth.c). */
 fact_getter fact_get_spf, fact_get_spf_explanation, fact_get_spf_domain,
+    fact_get_spf_helo, fact_get_spf_received,
     fact_get_dkim, fact_get_dkim_domain, fact_get_dmarc,
     fact_get_dmarc_policy, fact_get_arc, fact_get_arc_domain,
     fact_get_arc_spf, fact_get_arc_dkim, fact_get_arc_dmarc;

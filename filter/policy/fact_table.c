@@ -16,6 +16,7 @@ static const char *const claim_words[] = { "none", "pass", "fail", "neutral",
 
 #define WORDS(id)                                                              \
 	((id) == FACT_SPF		  ? spf_words :          \
+		(id) == FACT_SPF_HELO	  ? spf_words :          \
 		(id) == FACT_DKIM	  ? dkim_words :         \
 		(id) == FACT_DMARC	  ? dmarc_words :        \
 		(id) == FACT_DMARC_POLICY ? dmarc_policy_words : \

@@ -355,15 +355,26 @@ args_header(struct parse *p, struct rule *r)
 }
 
 static bool
-args_strip(struct parse *p, struct rule *r)
+word_header(struct parse *p)
 {
 	struct token t = lex_next(p->lex);
 
-	if (!parse_is_word(&t, "header")) {
-		parse_expected(p, &t, "`header'");
-		return false;
-	}
-	return header_name(p, r);
+	if (parse_is_word(&t, "header"))
+		return true;
+	parse_expected(p, &t, "`header'");
+	return false;
+}
+
+static bool
+args_insert(struct parse *p, struct rule *r)
+{
+	return word_header(p) && args_header(p, r);
+}
+
+static bool
+args_strip(struct parse *p, struct rule *r)
+{
+	return word_header(p) && header_name(p, r);
 }
 
 static bool
@@ -455,6 +466,7 @@ static args_fn *const args[VERB_COUNT] = {
 	[VERB_DISCARD] = args_none,
 	[VERB_QUARANTINE] = args_reason,
 	[VERB_HEADER] = args_header,
+	[VERB_INSERT] = args_insert,
 	[VERB_STRIP] = args_strip,
 	[VERB_SCORE] = args_score,
 	[VERB_TAG] = args_tag,

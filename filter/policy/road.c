@@ -17,7 +17,8 @@
 #include "policy/override.h"
 #include "policy/trace.h"
 
-#define NEEDS_RESULTS (NEED_SPF | NEED_DKIM | NEED_DMARC | NEED_ARC)
+#define NEEDS_SPF (NEED_SPF | NEED_SPF_HELO)
+#define NEEDS_RESULTS (NEEDS_SPF | NEED_DKIM | NEED_DMARC | NEED_ARC)
 
 /* --- time -------------------------------------------------------------- */
 
@@ -372,6 +373,8 @@ finish_results(struct session *s, const struct outcome *out)
 		return;
 	if (needs & NEED_SPF)
 		spf_check(s->txn);
+	if (needs & NEED_SPF_HELO)
+		spf_check_helo(s->txn);
 	if (needs & NEED_DKIM)
 		dkim_check(s->txn);
 	if (needs & NEED_DMARC)
@@ -384,6 +387,7 @@ static bool
 any_result(const struct checks *c)
 {
 	return (c->spf != NULL && c->spf->result != AUTH_UNKNOWN) ||
+	    (c->spf_helo != NULL && c->spf_helo->result != AUTH_UNKNOWN) ||
 	    (c->dkim != NULL && c->dkim->result != AUTH_UNKNOWN) ||
 	    (c->dmarc != NULL && c->dmarc->result != AUTH_UNKNOWN) ||
 	    (c->arc != NULL && c->arc->result != AUTH_UNKNOWN);
@@ -407,6 +411,13 @@ add_results(struct session *s, const struct outcome *out)
 	return true;
 }
 
+static bool
+adds_own_field(const struct rule *r)
+{
+	return (r->verb == VERB_HEADER || r->verb == VERB_INSERT) &&
+	    act_owns_field(r->name);
+}
+
 /*
  * An X- field that a rule may add is ours alone: one that came along could
  * pass for it, all the more where the rule did not fire.  A client that was
@@ -424,8 +435,7 @@ strip_own_fields(struct session *s)
 	for (int stage = 0; stage < STAGE_COUNT; stage++)
 		for (const struct rule *r = s->policy->rules[stage]; r != NULL;
 		     r = r->next)
-			if (r->verb == VERB_HEADER && !r->shadow &&
-			    act_owns_field(r->name)) {
+			if (!r->shadow && adds_own_field(r)) {
 				verdict_edit(txn->arena, &txn->verdict,
 				    EDIT_REMOVE, r->name, STR_NONE, 0);
 				own = true;
@@ -719,8 +729,7 @@ rule_needs(const struct policy *p)
 	for (int stage = 0; stage < STAGE_COUNT; stage++)
 		for (const struct rule *r = p->rules[stage]; r != NULL;
 		     r = r->next) {
-			if (r->verb == VERB_STRIP ||
-			    (r->verb == VERB_HEADER && act_owns_field(r->name)))
+			if (r->verb == VERB_STRIP || adds_own_field(r))
 				needs |= NEED_HEADERS;
 			if (r->verb == VERB_SIGN)
 				needs |= NEED_HEADERS | NEED_SIGN;
@@ -754,7 +763,7 @@ road_needs(const struct policy *p)
 	/* Forged results are taken out of the header. */
 	if (needs & NEEDS_RESULTS)
 		needs |= NEED_HEADERS;
-	if (needs & NEED_SPF)
+	if (needs & NEEDS_SPF)
 		needs |= NEED_HELO;
 	if ((needs & NEED_SCORE) && p->ruleset != NULL)
 		needs |= NEED_HEADERS | NEED_CONTENT | NEED_BODY_SIZE;

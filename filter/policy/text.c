@@ -111,7 +111,7 @@ fact_text(struct arena *arena, const struct value *v)
 }
 
 /* What a fact says must stay one line of the text around it; the report of
- * the score is folded on purpose. */
+ * the score and a Received-SPF value are folded on purpose. */
 static void
 add_fact(struct buf *out, struct str s, bool keep_folds)
 {
@@ -136,7 +136,9 @@ render_fact(struct session *s, struct arena *arena, struct trace *trace,
 	said = fact_text(arena, &value);
 	trace_fact(trace, str_of(t->fact.def->name), said, value.unknown,
 	    clock_mono_us() - start, stage);
-	add_fact(out, said, t->fact.def->id == FACT_SCORE_REPORT);
+	add_fact(out, said,
+	    t->fact.def->id == FACT_SCORE_REPORT ||
+		t->fact.def->id == FACT_SPF_RECEIVED);
 }
 
 struct str

@@ -1,17 +1,18 @@
 #include "check/authres.h"
 
+#include <sys/wait.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
-#include "check/arc.h"
-#include "check/dkim.h"
-#include "check/dmarc.h"
-#include "check/spf.h"
+#include "authres_cases.h"
 
 static void
 assert_str(struct str s, const char *want)
@@ -56,7 +57,45 @@ test_forged(void **state)
 	forged(" example.net; none", false);
 	forged(" other; spf=pass (mx.example.net)", false);
 	forged(" other mx.example.net; none", false);
-	forged(" (mx.example.net; none", false);
+	/* What nobody can read right may be read as ours. */
+	forged(" (mx.example.net; none", true);
+	forged(" (other; none", false);
+	forged(" ((said by) MX.example.net; none", true);
+	forged(" other (mx.example.net; none", true);
+	forged(" (a \\) mx.example.net; none", true);
+	forged(" \"mx.example.net; none", true);
+	forged(" mx.example.net (; none", true);
+	/* Blanks of all kinds. */
+	forged("\v\fmx.example.net; none", true);
+	forged(" \x1f(\x01)\x7fmx.example.net; none", true);
+	forged("\r\n \r\n\tmx.example.net\r\n ; none", true);
+	forged(" \xc2\xa0mx.example.net\xc2\xa0; none", true);
+	forged(" \xe3\x80\x80mx.example.net; none", true);
+	forged(" \xef\xbb\xbfmx.example.net; none", true);
+	forged(" mx.\xe2\x80\x8b"
+	       "example.net; none",
+	    true);
+	forged(" mx.exam\xc2\xadple.net; none", true);
+	forged(" \xe2\x80", false);
+	/* IDNA's other dots and wide letters. */
+	forged(" mx\xe3\x80\x82"
+	       "example.net; none",
+	    true);
+	forged(" \xef\xbd\x8d\xef\xbd\x98.example.net; none", true);
+	/* Decoded before it is parsed. */
+	forged(" =?utf-8?q?mx=2Eexample=2Enet?=; none", true);
+	forged(" =?us-ascii?B?bXguZXhhbXBsZS5uZXQ=?= 1; none", true);
+	forged(" =?utf-8?q?other?=; none (mx.example.net)", false);
+	/* Versions and what stands in a semicolon's place. */
+	forged(" mx.example.net 2; none", true);
+	forged(" mx.example.net (c) 1 (d) ; none", true);
+	forged(" mx.example.net none", true);
+	forged(" mx.example.net=pass", true);
+	forged(" mx.example.net,other; none", true);
+	forged(" \"mx\" . \"example\" . \"net\"; none", true);
+	forged(" \"mx.example.net\\\"\"; none", false);
+	forged(" <mx.example.net>; none", false);
+	forged(" i=1; mx.example.net; none", false);
 	forged("", false);
 	forged(" ; none", false);
 	forged(" \"", false);
@@ -200,7 +239,7 @@ test_make(void **state)
 	on_txn.dkim = &dkim;
 	make(t,
 	    "mx.example.net;\n\tdkim=pass header.d=x.org header.s=sel "
-	    "header.a=rsa-sha256\n\theader.b=\"abc/defghijk\";\n\t"
+	    "header.a=rsa-sha256\n\theader.b=\"abc/defg\";\n\t"
 	    "dkim=permerror reason=\"no \\\"key\\\"\" header.d=b.org");
 	dkim = (struct dkim_result){ .result = AUTH_NONE };
 	make(t, "mx.example.net;\n\tdkim=none");
@@ -211,12 +250,12 @@ test_make(void **state)
 	make(t, "mx.example.net;\n\tarc=none");
 	arc.result = AUTH_PASS;
 	make(t,
-	    "mx.example.net;\n\tarc=pass smtp.remote-ip=192.0.2.1 "
-	    "header.oldest-pass=0");
+	    "mx.example.net;\n\tarc=pass header.oldest-pass=0 "
+	    "smtp.remote-ip=192.0.2.1");
 	arc.oldest_pass = 3;
 	make(t,
-	    "mx.example.net;\n\tarc=pass smtp.remote-ip=192.0.2.1 "
-	    "header.oldest-pass=3");
+	    "mx.example.net;\n\tarc=pass header.oldest-pass=3 "
+	    "smtp.remote-ip=192.0.2.1");
 	arc.oldest_known = false;
 	make(t, "mx.example.net;\n\tarc=pass smtp.remote-ip=192.0.2.1");
 	arc.result = AUTH_FAIL;
@@ -225,6 +264,183 @@ test_make(void **state)
 	    "mx.example.net;\n\tarc=fail reason=\"ARC-Seal i=1: bad\" "
 	    "smtp.remote-ip=192.0.2.1");
 	session_free(&s);
+}
+
+static void
+told_result(struct buf *out, const struct reader_result *r)
+{
+	size_t reason =
+	    r->nprops > 0 && str_eq(r->props[0].name, STR("reason"));
+
+	buf_addc(out, '[');
+	buf_json(out, r->method);
+	buf_addc(out, ',');
+	buf_json(out, r->result);
+	buf_addc(out, ',');
+	buf_json(out, reason ? r->props[0].value : STR(""));
+	buf_adds(out, ",[");
+	for (size_t i = reason; i < r->nprops; i++) {
+		buf_adds(out, i > reason ? ",[" : "[");
+		buf_json(out, r->props[i].name);
+		buf_addc(out, ',');
+		buf_json(out, r->props[i].value);
+		buf_addc(out, ']');
+	}
+	buf_adds(out, "]]");
+}
+
+/* One message by chance: read again here, and told to the other reader. */
+static void
+round_trip(uint64_t seed, FILE *f)
+{
+	struct cases c = { .seed = seed };
+	struct session *s = session_new();
+	struct txn *t = txn_begin(s, 100);
+	struct buf line = BUF_INIT(1 << 20);
+	struct reader want, got;
+	struct str field;
+
+	cases_draw(&c, t, &want);
+	field = authres_make(t, STR("mx.example.net"));
+	if (!reader_read(&got, t->arena, field) || !cases_same(&want, &got))
+		fail_msg("not read as written: %.*s", STR_FMT(field));
+	buf_adds(&line, "{\"field\":");
+	buf_json(&line, field);
+	buf_adds(&line, ",\"results\":[");
+	for (size_t i = 0; i < got.nresults; i++) {
+		if (i > 0)
+			buf_addc(&line, ',');
+		told_result(&line, &got.results[i]);
+	}
+	fprintf(f, "%.*s]}\n", STR_FMT(buf_str(&line)));
+	buf_free(&line);
+	t->checks = s->checks = NULL;
+	session_free(&s);
+}
+
+/* As much of each b= as tells it from the others (RFC 6008). */
+static void
+test_unique_b(void **state)
+{
+	struct session *s = session_new();
+	struct txn *t = txn_begin(s, 100);
+	struct dkim_signature third = { .result = AUTH_PASS,
+		.b = STR("abcdefgh12") };
+	struct dkim_signature second = { .next = &third,
+		.result = AUTH_PASS,
+		.b = STR("abcdefgh1x") };
+	struct dkim_signature first = { .next = &second,
+		.result = AUTH_PASS,
+		.b = STR("zbcdefghijkl") };
+	struct dkim_result dkim = { .result = AUTH_PASS, .signatures = &first };
+	struct checks on_txn = { .dkim = &dkim };
+
+	(void)state;
+	t->checks = &on_txn;
+	make(t,
+	    "mx.example.net;\n\tdkim=pass header.b=zbcdefgh;\n\t"
+	    "dkim=pass header.b=abcdefgh1x;\n\t"
+	    "dkim=pass header.b=abcdefgh12");
+	/* Nothing tells twins apart. */
+	second.b = third.b;
+	make(t,
+	    "mx.example.net;\n\tdkim=pass header.b=zbcdefgh;\n\t"
+	    "dkim=pass header.b=abcdefgh12;\n\t"
+	    "dkim=pass header.b=abcdefgh12");
+	session_free(&s);
+}
+
+/* ASCII where the message is ASCII, RFC 6532 where it is not; domains are
+ * A-labels in either. */
+static void
+test_charset(void **state)
+{
+	struct session *s = session_new();
+	struct txn *t = txn_begin(s, 100);
+	struct dkim_signature sig = { .result = AUTH_PASS,
+		.domain = STR("b\xc3\xbc"
+			      "cher.example"),
+		.identity = STR("\xc3\xa4@b\xc3\xbc"
+				"cher.example"),
+		.selector = STR("\xff\xfe") };
+	struct dkim_result dkim = { .result = AUTH_PASS, .signatures = &sig };
+	struct checks on_txn = { .dkim = &dkim };
+
+	(void)state;
+	t->checks = &on_txn;
+	make(t,
+	    "mx.example.net;\n\tdkim=pass header.d=xn--bcher-kva.example\n\t"
+	    "header.i=?@xn--bcher-kva.example header.s=\"??\"");
+	assert_true(envelope_parse(t->arena,
+	    STR("<j\xc3\xbcrgen@b\xc3\xbc"
+		"cher.example>"),
+	    &t->sender));
+	make(t,
+	    "mx.example.net;\n\tdkim=pass header.d=xn--bcher-kva.example\n\t"
+	    "header.i=\"\xc3\xa4@xn--bcher-kva.example\" "
+	    "header.s=\"\xc3\xbf\xc3\xbe\"");
+	sig = (struct dkim_signature){ .result = AUTH_PASS,
+		.identity = STR("a=b/c@x.org") };
+	make(t, "mx.example.net;\n\tdkim=pass header.i=a=b/c@x.org");
+	sig.identity = STR("@x.org");
+	make(t, "mx.example.net;\n\tdkim=pass header.i=@x.org");
+	sig.identity = STR("a@b@x.org");
+	make(t, "mx.example.net;\n\tdkim=pass header.i=\"a@b@x.org\"");
+	sig.identity = STR("a@");
+	make(t, "mx.example.net;\n\tdkim=pass header.i=\"a@\"");
+	sig.identity = STR("a..b@x.org");
+	make(t, "mx.example.net;\n\tdkim=pass header.i=\"a..b@x.org\"");
+	session_free(&s);
+}
+
+/* What was written is cut between characters. */
+static void
+test_cut(void **state)
+{
+	struct session *s = session_new();
+	struct txn *t = txn_begin(s, 100);
+	struct buf user = BUF_INIT(1000);
+	struct reader *r = arena_alloc(t->arena, sizeof(*r));
+	struct str got;
+
+	(void)state;
+	assert_true(
+	    envelope_parse(t->arena, STR("<\xc3\xa4@x.org>"), &t->sender));
+	for (int i = 0; i < 299; i++)
+		buf_addc(&user, 'a');
+	buf_adds(&user, "\xe2\x82\xac and so on");
+	t->user = buf_str(&user);
+	got = authres_make(t, STR("mx.example.net"));
+	assert_true(reader_read(r, t->arena, got));
+	assert_int_equal(r->results[0].props[0].value.n, 299);
+	buf_free(&user);
+	session_free(&s);
+}
+
+/* By the grammar, and by another's reader where that is installed. */
+static void
+test_round_trip(void **state)
+{
+	char path[] = "/tmp/postern-authres-XXXXXX", command[200], line[500];
+	int fd = mkstemp(path), status;
+	FILE *f = fdopen(fd, "w"), *p;
+
+	(void)state;
+	assert_non_null(f);
+	for (uint64_t seed = 1; seed <= 500; seed++)
+		round_trip(seed, f);
+	assert_int_equal(fclose(f), 0);
+	snprintf(command, sizeof(command),
+	    "/usr/bin/python3 tests/unit/authres_oracle.py %s", path);
+	p = popen(command, "r");
+	assert_non_null(p);
+	while (fgets(line, sizeof(line), p) != NULL)
+		print_message("%s", line);
+	status = pclose(p);
+	unlink(path);
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(status, 0);
 }
 
 static void
@@ -258,6 +474,10 @@ main(void)
 		cmocka_unit_test(test_long),
 		cmocka_unit_test(test_strip),
 		cmocka_unit_test(test_make),
+		cmocka_unit_test(test_unique_b),
+		cmocka_unit_test(test_charset),
+		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_hostile),
 	};
 

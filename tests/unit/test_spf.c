@@ -72,6 +72,142 @@ test_identities(void **state)
 	resolver_free(&s.resolver);
 }
 
+/* Section 9.1; the policy puts it on top. */
+static void
+test_received(void **state)
+{
+	struct fixture f = { .services.hostname = STR("mx.example.net") };
+	static const struct {
+		const char *client, *helo, *sender, *want;
+	} all[] = {
+		{ "192.0.2.1", "h.example", "a@d.example",
+		    "pass (mx.example.net: d.example allows 192.0.2.1)"
+		    "\n\tidentity=mailfrom;\n\tclient-ip=192.0.2.1;"
+		    "\n\tenvelope-from=\"a@d.example\";\n\thelo=h.example;"
+		    "\n\treceiver=mx.example.net;"
+		    "\n\tmechanism=\"ip4:192.0.2.1\"" },
+		{ "2001:db8::1", "d.example", "",
+		    "fail (mx.example.net: d.example does not allow "
+		    "2001:db8::1)"
+		    "\n\tidentity=helo;\n\tclient-ip=\"2001:db8::1\";"
+		    "\n\tenvelope-from=\"\";\n\thelo=d.example;"
+		    "\n\treceiver=mx.example.net;\n\tmechanism=-all" },
+		{ "192.0.2.9", "(x\" y;", "\"(\\\"\"@n.example",
+		    "neutral (mx.example.net: n.example says nothing about "
+		    "192.0.2.9)"
+		    "\n\tidentity=mailfrom;\n\tclient-ip=192.0.2.9;"
+		    "\n\tenvelope-from=\"\\\"(\\\\\\\"\\\"@n.example\";"
+		    "\n\thelo=\"(x\\\" y;\";"
+		    "\n\treceiver=mx.example.net;\n\tmechanism=default" },
+		{ "192.0.2.9", "h.example", "a@bad.example",
+		    "permerror (mx.example.net: bad.example has a wrong SPF "
+		    "record for 192.0.2.9)"
+		    "\n\tidentity=mailfrom;\n\tclient-ip=192.0.2.9;"
+		    "\n\tenvelope-from=\"a@bad.example\";"
+		    "\n\thelo=h.example;\n\treceiver=mx.example.net;"
+		    "\n\tproblem=\"unknown mechanism: ip5:1\"" },
+	};
+	const struct spf_result *r;
+	size_t i;
+
+	(void)state;
+	f.services.resolver =
+	    fixture_resolver(STR("d.example TXT \"v=spf1 ip4:192.0.2.1 -all\"\n"
+				 "n.example TXT \"v=spf1 ip4:192.0.2.1\"\n"
+				 "bad.example TXT \"v=spf1 ip5:1 -all\"\n"));
+	for (i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		fixture_begin(&f, 60);
+		fixture_envelope(&f, all[i].client, all[i].helo, all[i].sender);
+		r = spf_check(f.txn);
+		assert_non_null(r);
+		assert_string_equal(spf_received(f.txn, r).p, all[i].want);
+		fixture_end(&f);
+	}
+	resolver_free(&f.services.resolver);
+}
+
+/* The HELO identity has an answer of its own, except for the null sender. */
+static void
+test_helo(void **state)
+{
+	struct fixture f = { .services.hostname = STR("mx.example.net") };
+	const struct spf_result *helo, *from;
+
+	(void)state;
+	f.services.resolver = fixture_resolver(
+	    STR("d.example TXT \"v=spf1 -all\"\n"
+		"h.example TXT \"v=spf1 exists:%{l}.h.example\"\n"
+		"postmaster.h.example A 127.0.0.2\n"));
+	fixture_begin(&f, 60);
+	fixture_envelope(&f, "192.0.2.1", "H.example.", "a@d.example");
+	spf_start_helo(f.txn);
+	spf_start(f.txn);
+	helo = spf_check_helo(f.txn);
+	from = spf_check(f.txn);
+	assert_non_null(helo);
+	assert_non_null(from);
+	assert_int_equal(helo->result, AUTH_PASS);
+	assert_true(helo->helo);
+	assert_int_equal(from->result, AUTH_FAIL);
+	assert_false(from->helo);
+	assert_ptr_equal(spf_check_helo(f.txn), helo);
+	fixture_end(&f);
+	fixture_begin(&f, 60);
+	fixture_envelope(&f, "192.0.2.1", "d.example", "");
+	assert_ptr_equal(spf_check_helo(f.txn), spf_check(f.txn));
+	fixture_end(&f);
+	resolver_free(&f.services.resolver);
+}
+
+/* The terms of a record are looked up together: three slow servers are
+ * waited for once. */
+static void
+test_together(void **state)
+{
+	struct fixture f = { .services.hostname = STR("mx.example.net") };
+	const struct spf_result *r;
+	int64_t start;
+
+	(void)state;
+	f.services.resolver = fixture_resolver(
+	    STR("d.example TXT \"v=spf1 a:s1.example mx:s2.example "
+		"include:s3.example exists:s4.example -all\"\n"
+		"s1.example A !delay=300 192.0.2.7\n"
+		"s2.example MX !delay=300 10 h.example\n"
+		"h.example A 192.0.2.7\n"
+		"s3.example TXT !delay=300 \"v=spf1 -all\"\n"
+		"s4.example A !delay=300 127.0.0.2\n"));
+	fixture_begin(&f, 5000);
+	fixture_envelope(&f, "192.0.2.1", "h", "a@d.example");
+	start = clock_mono_ms();
+	r = spf_check(f.txn);
+	assert_non_null(r);
+	assert_int_equal(r->result, AUTH_PASS);
+	assert_in_range(clock_mono_ms() - start, 250, 900);
+	fixture_end(&f);
+	resolver_free(&f.services.resolver);
+}
+
+/* %{d2} and its relatives. */
+static void
+test_transformers(void **state)
+{
+	struct services s = { .hostname = STR("mx.example.net") };
+	static const struct question q = { "192.0.2.1", "x",
+		"a-b.c@big.example", AUTH_FAIL,
+		"big.example example.big example big big.example b.c c.a-b "
+		"a.b.c c 2.1 0.192 192 a-b.c",
+		"" };
+
+	(void)state;
+	s.resolver = fixture_resolver(
+	    STR("big.example TXT \"v=spf1 -all exp=e.example\"\n"
+		"e.example TXT \"%{d2} %{d2r} %{d1} %{d1r} %{o9} %{l2-.} "
+		"%{lr} %{l-.} %{l1} %{i2} %{i2r} %{i1r} %{L}\"\n"));
+	ask(&s, &q);
+	resolver_free(&s.resolver);
+}
+
 /* Records made to hurt. */
 static void
 test_hostile(void **state)
@@ -147,6 +283,10 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_identities),
+		cmocka_unit_test(test_received),
+		cmocka_unit_test(test_helo),
+		cmocka_unit_test(test_together),
+		cmocka_unit_test(test_transformers),
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_full_arena),
 	};

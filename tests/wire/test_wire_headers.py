@@ -278,6 +278,45 @@ on message {
         assert dkim.verify(got.data, dnsfunc=lambda *_, **__: record)
 
 
+@pytest.mark.parametrize("broken", [False, True])
+def test_arc(mta, postern, sink, lab, key, broken):
+    """A policy that asks for ARC alone gets the header and the body."""
+    private, public = key
+    zone = f"{lab}/arc.zone"
+    with open(zone, "w", encoding="ascii") as out:
+        out.write('sel._domainkey.lists.example TXT '
+                  f'"v=DKIM1; k=rsa; p={public}"\n')
+    postern("""
+table sealers { lists.example }
+on message {
+	header "X-Arc" "{arc} {arc.domain} {arc.dmarc}"
+	header "X-Yes" "yes"	if arc.domain in sealers and arc.dmarc = pass
+}
+""", resolver=f"file:{zone}")
+    mark = token()
+    mail = (b"Authentication-Results: mx.lists.example; spf=fail; "
+            b"dmarc=pass header.from=example.org\r\n" +
+            message(mark, "X-Odd:  two  blanks \r\n\t and a fold",
+                    body=b"a  body \r\n\r\n..dots\r\n\r\n"))
+    mail = b"".join(dkim.ARC(mail).sign(
+        b"sel", b"lists.example", private, b"mx.lists.example",
+        include_headers=[b"from", b"to", b"subject", b"x-odd"])) + mail
+    if broken:
+        mail = mail.replace(b"a  body", b"a evil body")
+    with mta.connect() as c:
+        assert c.post(mail).code == 250
+    got = sink.one(mark)
+    name, value = got.fields[0]
+    assert name == "Authentication-Results"
+    if broken:
+        assert b"arc=fail" in value
+        assert got.field("X-Yes") == []
+    else:
+        assert b"arc=pass" in value and b"header.oldest-pass=0" in value
+        assert got.field("X-Arc") == [b" pass lists.example pass"]
+        assert got.field("X-Yes") == [b" yes"]
+
+
 def test_own_signature(mta, postern, sink, lab, key):
     private, public = key
     with open(f"{lab}/sign.pem", "wb") as out:
