@@ -385,10 +385,9 @@ find_oldest(struct txn *txn, struct arc_result *r)
 }
 
 static bool
-tell(struct txn *txn, struct arc_result *r)
+tell_domains(struct txn *txn, struct arc_result *r)
 {
 	const struct arc_chain *chain = &r->state->chain;
-	struct str first = chain->sets[0].results->value;
 
 	r->domains =
 	    arena_alloc(txn->arena, chain->count * sizeof(*r->domains));
@@ -397,10 +396,17 @@ tell(struct txn *txn, struct arc_result *r)
 	r->count = chain->count;
 	for (unsigned int i = 0; i < r->count; i++)
 		r->domains[i] = chain->sets[r->count - 1 - i].as.d;
+	return true;
+}
+
+static void
+tell_claims(struct arc_result *r)
+{
+	struct str first = r->state->chain.sets[0].results->value;
+
 	r->spf = arc_results_find(first, STR("spf"), false);
 	r->dkim = arc_results_find(first, STR("dkim"), true);
 	r->dmarc = arc_results_find(first, STR("dmarc"), false);
-	return true;
 }
 
 /* "ARC-Seal i=2: there is no key" */
@@ -431,10 +437,11 @@ judge(struct txn *txn, struct arc_result *r)
 	    f.unknown != NULL	    ? AUTH_TEMPERROR :
 				      AUTH_PASS;
 	r->problem = explain(txn, &f);
-	if (r->result != AUTH_PASS)
+	if (r->result == AUTH_FAIL || !tell_domains(txn, r) ||
+	    r->result != AUTH_PASS)
 		return;
-	if (tell(txn, r))
-		find_oldest(txn, r);
+	tell_claims(r);
+	find_oldest(txn, r);
 }
 
 const struct arc_result *

@@ -29,13 +29,14 @@ struct arc_state;
 struct arc_result {
 	enum auth_result result;
 	struct str	 problem;	/* why it did not pass */
-	unsigned int	 count;		/* sets of a chain that passed */
+	unsigned int	 count;		/* sets; 0: none, or it failed */
 	/* Section 5.2 step 5: the oldest set whose signature still verifies,
 	 * 0 where all do; only when the chain passed. */
 	unsigned int	 oldest_pass;
 	bool		 oldest_known;	/* no key was missing, and it was
 					 * not too much to hash */
-	struct str	*domains;	/* d= of the seals, newest first */
+	/* d= of the seals, newest first; with temperror what they claim. */
+	struct str	*domains;
 	/* What the first sealer says it found; UNKNOWN: nothing. */
 	enum auth_result spf, dkim, dmarc;
 	struct arc_state *state;

@@ -130,6 +130,20 @@ order_holds(enum cmp cmp, int order)
 	return false;
 }
 
+/* What is unknown can be no more than what it claims. */
+static bool
+is_claim(const struct value *v)
+{
+	return v->unknown && v->kind == VALUE_EVERY && v->nitems > 0;
+}
+
+/* Whether a question to that value is true, when its texts say so. */
+static enum truth
+truth_for(const struct value *v, bool yes)
+{
+	return yes && v->unknown ? TRUTH_UNKNOWN : truth_of(yes);
+}
+
 /* Any of the value's texts, or all of them; `!=' is the contrary of `='. */
 static bool
 text_holds(const struct value *v, enum cmp cmp, struct str text)
@@ -163,7 +177,7 @@ cond_cmp(struct eval *e, const struct expr *x)
 	read_fact(e, x,
 	    lit->kind == LITERAL_TEXT && str_ieq(lit->text, STR("temperror")),
 	    &v);
-	if (v.unknown)
+	if (v.unknown && !is_claim(&v))
 		return TRUTH_UNKNOWN;
 	switch (lit->kind) {
 	case LITERAL_NUMBER:
@@ -172,7 +186,10 @@ cond_cmp(struct eval *e, const struct expr *x)
 	case LITERAL_NET:
 		return truth_of(net_holds(&v, x->cmp, &lit->net));
 	default:
-		return truth_of(text_holds(&v, x->cmp, lit->text));
+		if (is_claim(&v) && x->cmp == CMP_NE)
+			return truth_not(
+			    truth_for(&v, text_holds(&v, CMP_EQ, lit->text)));
+		return truth_for(&v, text_holds(&v, x->cmp, lit->text));
 	}
 }
 
@@ -215,11 +232,13 @@ cond_match(struct eval *e, const struct expr *x)
 	enum truth t;
 
 	read_fact(e, x, false, &v);
-	if (v.unknown || x->regex == NULL)
+	if ((v.unknown && !is_claim(&v)) || x->regex == NULL)
 		return TRUTH_UNKNOWN;
 	if (v.kind == VALUE_ADDR || v.kind == VALUE_NUMBER)
 		v.text = fact_brief(&v, brief);
 	t = match_items(x->regex, &v);
+	if (v.unknown && t == TRUTH_TRUE)
+		t = TRUTH_UNKNOWN;
 	return x->negate ? truth_not(t) : t;
 }
 
@@ -229,6 +248,7 @@ every_in(const struct table *table, const struct value *v)
 	struct value one = *v;
 	size_t i = 0;
 
+	one.unknown = false;
 	for (one.nitems = 1; i < v->nitems; i++) {
 		one.items = &v->items[i];
 		if (!table_has(table, &one))
@@ -243,12 +263,12 @@ cond_in(struct eval *e, const struct expr *x)
 	struct value v;
 
 	read_fact(e, x, false, &v);
-	if (v.unknown)
+	if (v.unknown && !is_claim(&v))
 		return TRUTH_UNKNOWN;
 	if (v.absent)
 		return TRUTH_FALSE;
 	if (v.kind == VALUE_EVERY)
-		return truth_of(every_in(x->table, &v));
+		return truth_for(&v, every_in(x->table, &v));
 	return truth_of(table_has(x->table, &v));
 }
 

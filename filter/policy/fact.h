@@ -199,7 +199,8 @@ struct fact_ref {
 
 struct value {
 	enum value_kind	 kind;
-	bool		 unknown;	/* could not be computed */
+	/* Could not be computed.  EVERY with items: it is absent or them. */
+	bool		 unknown;
 	bool		 absent;	/* null sender, no login */
 	struct str	 text;		/* TEXT, WORD, MAILBOX */
 	double		 number;

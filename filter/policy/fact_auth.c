@@ -221,12 +221,16 @@ void
 fact_get_arc_domain(struct session *s, const struct fact_ref *ref,
     struct value *out)
 {
-	const struct arc_result *arc = passed_arc(s, out);
+	const struct arc_result *arc = arc_of(s, out);
 	struct fact_list list;
 
 	(void)ref;
 	if (arc == NULL || !fact_list_begin(s, arc->count, &list, out))
 		return;
+	/* Nothing at all, or these: a key that its owner keeps from us is no
+	 * way around a rule about others. */
+	if (arc->result != AUTH_PASS)
+		fact_set_unknown(out, "DNS");
 	for (unsigned int i = 0; i < arc->count; i++)
 		fact_list_add(&list, arc->domains[i]);
 	fact_list_end(&list, out);
