@@ -41,6 +41,8 @@ digest(struct dkim_hash *h, const void *data, size_t n)
 void
 dkim_hash_add(struct dkim_hash *h, const void *data, size_t n)
 {
+	if (n == 0)
+		return;
 	if (n > sizeof(h->out) - h->n) {
 		digest(h, h->out, h->n);
 		h->n = 0;
@@ -254,9 +256,11 @@ is_plain(const struct dkim_body *b, char c)
 void
 dkim_body_add(struct dkim_body *b, const void *data, size_t n)
 {
-	const char *p = data, *end = p + n, *from;
+	const char *p = data, *end, *from;
 
-	while (p < end) {
+	if (n == 0)
+		return;
+	for (end = p + n; p < end;) {
 		if (b->cr) {
 			b->cr = false;
 			if (*p == '\n') {

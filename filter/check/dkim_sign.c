@@ -100,7 +100,7 @@ dkim_sign_body(struct txn *txn, bool simple, const void *data, size_t n)
 {
 	struct dkim_sign_state *state = state_get(txn);
 
-	if (state == NULL)
+	if (state == NULL || n == 0)
 		return;
 	dkim_body_add(&body_get(state, true)->body, data, n);
 	if (simple)

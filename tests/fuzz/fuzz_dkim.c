@@ -1,10 +1,13 @@
-/* A message with a DKIM-Signature made of the input. */
+/* A message with a DKIM-Signature made of the input, which is a key record
+ * and base64 as well. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "check/dkim.h"
+#include "check/dkim_key.h"
 
 int LLVMFuzzerInitialize(int *, char ***);
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
@@ -85,6 +88,47 @@ feed(struct txn *t, struct str s)
 	buf_free(&b);
 }
 
+/* What is a key has bits or none, and verifies nothing of this. */
+static void
+record(struct arena *a, struct str text)
+{
+	static const unsigned char digest[32];
+	struct dkim_record r;
+	struct evp_pkey_st *key;
+	const char *why = dkim_record_parse(a, text, &r);
+
+	if (why != NULL) {
+		must(*why != '\0');
+		return;
+	}
+	must(r.p.n > 0);
+	(void)dkim_record_fits(&r, STR("rsa-sha256"));
+	(void)dkim_record_fits(&r, STR("ed25519-sha256"));
+	key = dkim_key_get(&r);
+	if (key == NULL)
+		return;
+	must(dkim_key_bits(key) <= DKIM_KEY_BITS_MAX);
+	must(!dkim_key_verifies(key, digest, sizeof(digest), r.p));
+	dkim_key_free(key);
+}
+
+/* What is decoded is encoded to the same, but for what padding hides. */
+static void
+base64(struct str text)
+{
+	unsigned char out[512], again[512];
+	struct buf b = BUF_INIT(1024);
+	size_t n, m;
+
+	if (!dkim_base64_decode(text, out, sizeof(out), &n))
+		return;
+	must(n <= sizeof(out) && n * 4 <= text.n * 3);
+	dkim_base64_encode(&b, out, n);
+	must(dkim_base64_decode(buf_str(&b), again, sizeof(again), &m));
+	must(m == n && memcmp(out, again, n) == 0);
+	buf_free(&b);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
@@ -94,6 +138,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	s->deadline = t->deadline = clock_mono_ms() + 1000;
 	must(check_attach_txn(t, &services) != NULL);
+	record(t->arena, (struct str){ (const char *)data, n });
+	base64((struct str){ (const char *)data, n });
 	feed(t, (struct str){ (const char *)data, n });
 	r = dkim_check(t);
 	must(r != NULL && r->result != AUTH_UNKNOWN);

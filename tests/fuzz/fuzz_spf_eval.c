@@ -26,7 +26,7 @@ static const char hosts[] = "d0.example A 192.0.2.1\n"
 			    "9.2.0.192.in-addr.arpa PTR a.d1.example\n"
 			    "a.d1.example A 192.0.2.9\n";
 
-static char path[] = "/tmp/postern-fuzz-XXXXXX";
+static char path[] = "/dev/shm/postern-fuzz-XXXXXX";
 
 static void
 must(bool held)

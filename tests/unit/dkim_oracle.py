@@ -83,10 +83,13 @@ def make(where):
         "slow": sign(where, b"slow"),
         "missing": sign(where, b"missing"),
         "unfit": sign(where, b"ed"),
+        "below": sign(where, identity=b"x@below.example.org"),
     }
     for name, field in messages.items():
         with open(f"{where}/{name}.eml", "wb") as f:
             f.write(field + MESSAGE)
+    with open(f"{where}/broken-body.eml", "wb") as f:
+        f.write(messages["relaxed"] + MESSAGE + b"more\r\n")
 
 
 def verify(where):

@@ -167,6 +167,88 @@ test_syntax(void **state)
 	clock_fake(-1);
 }
 
+/* Zone lines with the key of "rsa", @ in them, in place of its own. */
+static void
+expect_zone(const char *name, const char *lines, enum auth_result want,
+    const char *problem)
+{
+	struct buf zone, text, out = BUF_INIT(1 << 20);
+	const struct dkim_result *r;
+	struct str key, rest;
+	char path[128];
+	struct fixture f;
+
+	if (!have_oracle)
+		skip();
+	snprintf(path, sizeof(path), "%s/zone", work);
+	zone = fixture_read(path);
+	rest = buf_str(&zone);
+	key = str_sub(rest, (size_t)str_find(rest, STR("p=")) + 2, rest.n);
+	key = str_cut(key, '"', &rest);
+	for (; *lines; lines++) {
+		if (*lines == '@')
+			buf_addstr(&out, key);
+		else
+			buf_addc(&out, *lines);
+	}
+	snprintf(path, sizeof(path), "%s/%s.eml", work, name);
+	text = fixture_read(path);
+	f = begin(buf_str(&out), buf_str(&text));
+	r = dkim_check(f.txn);
+	if (r->result != want ||
+	    !str_eq(r->signatures->problem, str_of(problem)))
+		fail_msg("%.60s: %s (%.*s)", out.p, auth_result_word(r->result),
+		    STR_FMT(r->signatures->problem));
+	end(&f);
+	buf_free(&zone);
+	buf_free(&text);
+	buf_free(&out);
+}
+
+#define RSA "rsa._domainkey.example.org TXT "
+
+static void
+test_key_records(void **state)
+{
+	(void)state;
+	expect_zone("relaxed", RSA "\"p=\" \"@\"\n", AUTH_PASS, "");
+	expect_zone("relaxed", RSA "\"t=s; h=sha256; s=*; g=nobody; p=@\"\n",
+	    AUTH_PASS, "");
+	expect_zone("relaxed",
+	    "rsa._domainkey.example.org CNAME k.example.net\n"
+	    "k.example.net TXT \"v=DKIM1; p=@\"\n",
+	    AUTH_PASS, "");
+	/* Several records: the first that fits. */
+	expect_zone("relaxed",
+	    RSA "\"hello\"\n" RSA "\"k=ed25519; p=AAAA\"\n" RSA "\"p=@\"\n",
+	    AUTH_PASS, "");
+	expect_zone("relaxed", RSA "\"v=DKIM2; p=@\"\n", AUTH_PERMERROR,
+	    "the key is of another version");
+	expect_zone("relaxed", RSA "\"s=web; p=@\"\n", AUTH_PERMERROR,
+	    "the key is not for mail");
+	expect_zone("relaxed", RSA "\"p=@@\"\n", AUTH_PERMERROR,
+	    "the key can't be read");
+	expect_zone("sha1", RSA "\"h=sha256; p=@\"\n", AUTH_PERMERROR,
+	    "the key is not for this hash");
+}
+
+/* A signature that is below d= with t=s; keys for tests (t=y). */
+static void
+test_key_flags(void **state)
+{
+	(void)state;
+	expect_zone("below", RSA "\"p=@\"\n", AUTH_PASS, "");
+	expect_zone("below", RSA "\"t=s; p=@\"\n", AUTH_PERMERROR,
+	    "the key is not for subdomains");
+	expect_zone("relaxed", RSA "\"t=y; p=@\"\n", AUTH_PASS, "");
+	expect_zone("sha1", RSA "\"t=y; p=@\"\n", AUTH_NEUTRAL,
+	    "rsa-sha1 is too weak");
+	expect_zone("broken-body", RSA "\"t=y; p=@\"\n", AUTH_NEUTRAL,
+	    "the body hash does not verify");
+	expect_zone("broken-body", RSA "\"p=@\"\n", AUTH_FAIL,
+	    "the body hash does not verify");
+}
+
 static void
 test_unsigned(void **state)
 {
@@ -472,6 +554,8 @@ main(void)
 		cmocka_unit_test(test_second_from),
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_syntax),
+		cmocka_unit_test(test_key_records),
+		cmocka_unit_test(test_key_flags),
 		cmocka_unit_test(test_unsigned),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_sign),
