@@ -78,6 +78,14 @@ $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libpostern.a
 	$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -MMD -MP -MF $@.d \
 		$(ALL_LDFLAGS) -o $@ $< $(BUILD)/libpostern.a -lcmocka $(LIBS)
 
+# libopendkim judges our DKIM, in a program of its own.
+$(BUILD)/unit/opendkim_judge: tests/unit/opendkim_judge.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< \
+		-lopendkim
+
+$(BUILD)/unit/test_dkim_opendkim: $(BUILD)/unit/opendkim_judge
+
 # Conversations from text files: tests/replay/run plays them.
 $(BUILD)/replay: tests/replay/replay.c $(BUILD)/libpostern.a
 	$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< \
