@@ -6,6 +6,7 @@
 #define TESTS_UNIT_MESSAGE_FIXTURE_H
 
 #include "auth_fixture.h"
+#include "check/arc.h"
 #include "check/dkim.h"
 
 static inline struct buf
@@ -90,6 +91,20 @@ fixture_message(struct fixture *f, struct str text)
 	}
 	dkim_feed_eoh(f->txn);
 	fixture_body(f, str_sub(text, i, text.n));
+}
+
+/* The same, for ARC as well. */
+static inline void
+fixture_arc_message(struct fixture *f, struct str text)
+{
+	struct str body;
+
+	fixture_message(f, text);
+	arc_feed_eoh(f->txn);
+	body = buf_str(&f->txn->body.raw);
+	for (size_t i = 0; i < body.n; i += 7)
+		arc_feed_body(f->txn, body.p + i,
+		    body.n - i < 7 ? body.n - i : 7);
 }
 
 #endif

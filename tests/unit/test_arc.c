@@ -32,20 +32,6 @@ is_expected(const char *name)
 	return false;
 }
 
-/* The message as an MTA tells it, in chunks of seven bytes. */
-static void
-arc_message(struct fixture *f, struct str text)
-{
-	struct str body;
-
-	fixture_message(f, text);
-	arc_feed_eoh(f->txn);
-	body = buf_str(&f->txn->body.raw);
-	for (size_t i = 0; i < body.n; i += 7)
-		arc_feed_body(f->txn, body.p + i,
-		    body.n - i < 7 ? body.n - i : 7);
-}
-
 struct suite {
 	struct buf zone;
 	struct fixture f;
@@ -73,7 +59,7 @@ suite_case(struct suite *s, const char *name, const char *want, char *hex)
 	if (s->f.services.resolver == NULL)
 		s->f.services.resolver = fixture_resolver(buf_str(&s->zone));
 	fixture_begin(&s->f, 2000);
-	arc_message(&s->f, from_hex(hex, hex));
+	fixture_arc_message(&s->f, from_hex(hex, hex));
 	r = arc_check(s->f.txn);
 	assert_non_null(r);
 	word = auth_result_word(r->result);
@@ -375,7 +361,7 @@ chain_judge(struct chain *c, struct fixture *f)
 
 	*f = (struct fixture){ .services.resolver = keys };
 	fixture_begin(f, 50);
-	arc_message(f, buf_str(&c->text));
+	fixture_arc_message(f, buf_str(&c->text));
 	r = arc_check(f->txn);
 	assert_non_null(r);
 	return r;

@@ -2,9 +2,16 @@
  * Messages signed by others, and what others expect of them.  Where ours is
  * another result, the sentence of the RFC that makes it so stands beside it.
  */
+#include <dirent.h>
+#include <sys/wait.h>
+
 #include "message_fixture.h"
 
-#define TRIPLES "dkim/chasquid/internal/dkim/testdata"
+#define SINGLE_DKIM "dkim/mail-auth/resources/dkim"
+#define SINGLE_ARC  "dkim/mail-auth/resources/arc"
+#define DKIMPY	    "dkim/dkimpy-mirror/dkim/tests/data"
+#define COLLECTION  "dkim/mail-dkim/t/corpus"
+#define TRIPLES	    "dkim/chasquid/internal/dkim/testdata"
 
 static struct fixture
 begin(struct str zone, struct str message)
@@ -22,6 +29,27 @@ end(struct fixture *f)
 {
 	fixture_end(f);
 	resolver_free(&f->services.resolver);
+}
+
+/* A set is used whole: its folder has `want' files with this end. */
+static void
+assert_files(const char *folder, const char *end, size_t want)
+{
+	char path[512];
+	struct dirent *entry;
+	size_t n = 0;
+	DIR *dir;
+
+	assert_non_null(fixture_data(folder, path, sizeof(path)));
+	dir = opendir(path);
+	assert_non_null(dir);
+	while ((entry = readdir(dir)) != NULL)
+		n += entry->d_name[0] != '.' &&
+		    strlen(entry->d_name) >= strlen(end) &&
+		    strcmp(strchr(entry->d_name, '\0') - strlen(end), end) == 0;
+	closedir(dir);
+	print_message("%s: %zu of %zu files\n", folder, want, n);
+	assert_int_equal(n, want);
 }
 
 /* "name: text" with "\" at the ends of lines, as zone lines. */
@@ -73,63 +101,106 @@ next_state(struct str *rest)
 	return "unknown";
 }
 
-static void
-triple(const char *dns, const char *msg, const char *result)
+static struct buf
+triple_read(const char *name, const char *kind)
 {
-	char path[512], name[200];
-	struct buf zone = BUF_INIT(65536), text, want;
-	const struct dkim_signature *s;
-	const char *have, *expected;
-	struct fixture f;
-	struct str rest;
+	char file[200], path[512];
 
-	snprintf(name, sizeof(name), "%s/%s.dns", TRIPLES, dns);
-	if (!fixture_data(name, path, sizeof(path)))
-		skip();
-	triples_zone(path, &zone);
-	snprintf(name, sizeof(name), "%s/%s.msg", TRIPLES, msg);
-	assert_non_null(fixture_data(name, path, sizeof(path)));
-	text = fixture_read(path);
-	snprintf(name, sizeof(name), "%s/%s.result", TRIPLES, result);
-	assert_non_null(fixture_data(name, path, sizeof(path)));
-	want = fixture_read(path);
-	f = begin(buf_str(&zone), buf_str(&text));
-	assert_non_null(dkim_check(f.txn));
-	rest = buf_str(&want);
-	s = f.txn->checks->dkim->signatures;
-	for (; (expected = next_state(&rest)) != NULL; s = s->next) {
+	snprintf(file, sizeof(file), "%s/%s.%s", TRIPLES, name, kind);
+	assert_non_null(fixture_data(file, path, sizeof(path)));
+	return fixture_read(path);
+}
+
+/*
+ * RFC 6376 section 8.2 warns of l= and leaves it to whom the result serves to
+ * ignore such a signature: what is unsigned can be anyone's.
+ */
+static const char unsigned_body[] = "l= leaves content unsigned";
+
+static const struct triple {
+	const char *message, *dns, *result; /* result NULL: an .error alone */
+	const char *first; /* problem of the first, where ours differs */
+} triples[] = {
+	{ "01-rfc8463", "01-rfc8463", "01-rfc8463", NULL },
+	{ "02-too_many_headers", "01-rfc8463", "02-too_many_headers", NULL },
+	/* No header at all: there is nothing that could be signed. */
+	{ "03-bad_message", "01-rfc8463", NULL, NULL },
+	{ "04-bad_dkim_signature_header", "01-rfc8463",
+	    "04-bad_dkim_signature_header", NULL },
+	{ "05-dns_temp_error", "05-dns_temp_error", "05-dns_temp_error", NULL },
+	{ "06-dns_perm_error", "06-dns_perm_error", "06-dns_perm_error", NULL },
+	{ "01-rfc8463", "07-algo_mismatch", "01-rfc8463", NULL },
+	{ "08-our_signature", "08-our_signature", "08-our_signature", NULL },
+	{ "09-limited_body", "08-our_signature", "09-limited_body",
+	    unsigned_body },
+	{ "01-rfc8463", "10-strict_domain_check_pass",
+	    "10-strict_domain_check_pass", NULL },
+	{ "11-strict_domain_check_fail", "11-strict_domain_check_fail",
+	    "11-strict_domain_check_fail", NULL },
+};
+#define TRIPLES_MAX (sizeof(triples) / sizeof(triples[0]))
+
+static void
+triple_compare(const struct triple *t, const struct dkim_signature *s,
+    struct str want)
+{
+	const char *have, *expected, *first = t->first;
+
+	for (; (expected = next_state(&want)) != NULL; s = s->next) {
 		assert_non_null(s);
 		have = s->result == AUTH_PASS	? "pass" :
 		    s->result == AUTH_TEMPERROR ? "temperror" :
 						  "other";
-		if (strcmp(have, expected) != 0)
-			fail_msg("%s: s=%.*s %s (%.*s), want %s", result,
+		if (first != NULL ? s->result != AUTH_POLICY ||
+			    !str_eq(s->problem, str_of(first)) :
+				    strcmp(have, expected) != 0)
+			fail_msg("%s: s=%.*s %s (%.*s), want %s", t->message,
 			    STR_FMT(s->selector), auth_result_word(s->result),
-			    STR_FMT(s->problem), expected);
+			    STR_FMT(s->problem), first ? first : expected);
+		first = NULL;
 	}
+	if (t->result == NULL)
+		assert_null(s);
+}
+
+static void
+triple(const struct triple *t)
+{
+	struct buf zone = BUF_INIT(65536), text, want = BUF_INIT(100);
+	struct fixture f;
+	char name[200], path[512];
+
+	snprintf(name, sizeof(name), "%s/%s.dns", TRIPLES, t->dns);
+	assert_non_null(fixture_data(name, path, sizeof(path)));
+	triples_zone(path, &zone);
+	text = triple_read(t->message, "msg");
+	buf_free(&want);
+	want = triple_read(t->result ? t->result : t->message,
+	    t->result ? "result" : "error");
+	f = begin(buf_str(&zone), buf_str(&text));
+	assert_non_null(dkim_check(f.txn));
+	triple_compare(t, f.txn->checks->dkim->signatures, buf_str(&want));
 	end(&f);
 	buf_free(&zone);
 	buf_free(&text);
 	buf_free(&want);
 }
 
-/* 01 has the messages of RFC 8463; 09 (l=) is our policy's to refuse. */
+/* Messages that are missing are those of RFC 8463 (01), with other keys. */
 static void
 test_triples(void **state)
 {
+	char path[512];
+	size_t i;
+
 	(void)state;
-	triple("01-rfc8463", "01-rfc8463", "01-rfc8463");
-	triple("01-rfc8463", "02-too_many_headers", "02-too_many_headers");
-	triple("01-rfc8463", "04-bad_dkim_signature_header",
-	    "04-bad_dkim_signature_header");
-	triple("05-dns_temp_error", "05-dns_temp_error", "05-dns_temp_error");
-	triple("06-dns_perm_error", "06-dns_perm_error", "06-dns_perm_error");
-	triple("07-algo_mismatch", "01-rfc8463", "01-rfc8463");
-	triple("08-our_signature", "08-our_signature", "08-our_signature");
-	triple("10-strict_domain_check_pass", "01-rfc8463",
-	    "10-strict_domain_check_pass");
-	triple("11-strict_domain_check_fail", "11-strict_domain_check_fail",
-	    "11-strict_domain_check_fail");
+	if (!fixture_data(TRIPLES, path, sizeof(path)))
+		skip();
+	for (i = 0; i < TRIPLES_MAX; i++)
+		triple(&triples[i]);
+	assert_int_equal(TRIPLES_MAX, 11);
+	assert_files(TRIPLES, ".msg", 9);
+	assert_files(TRIPLES, ".dns", 7);
 }
 
 /* The zone of another collection: "NAME<tab>TEXT" a line. */
@@ -220,8 +291,7 @@ collection_row(struct services *services, struct str name, struct str want)
 	struct buf text;
 	bool good;
 
-	snprintf(file, sizeof(file), "dkim/mail-dkim/t/corpus/%.*s",
-	    STR_FMT(name));
+	snprintf(file, sizeof(file), COLLECTION "/%.*s", STR_FMT(name));
 	assert_non_null(fixture_data(file, path, sizeof(path)));
 	text = fixture_read(path);
 	fixture_begin(&f, 100);
@@ -268,6 +338,7 @@ test_collection(void **state)
 		collection_row(&services, name, want);
 		n++;
 	}
+	assert_files(COLLECTION, "", n);
 	assert_int_equal(n, 79);
 	resolver_free(&services.resolver);
 	buf_free(&zone);
@@ -275,33 +346,65 @@ test_collection(void **state)
 }
 
 /* A record a line, an empty line, the message. */
-static void
-one_file(const char *name, const char *want)
-{
-	struct buf zone = BUF_INIT(65536), text, have = BUF_INIT(1000);
-	const struct dkim_signature *s;
-	struct str line, key, rest;
-	struct fixture f;
-	char path[512];
+static const struct single {
+	const char *folder, *file;
+	int64_t now_ms; /* 0: as it is */
+	const char *want, *chain;
+} singles[] = {
+	{ SINGLE_DKIM, "001.txt", 0, "pass pass", "none" },
+	{ SINGLE_DKIM, "002.txt", 0, "pass", "none" },
+	{ SINGLE_DKIM, "003.txt", 0, "pass pass", "none" },
+	{ SINGLE_DKIM, "004.txt", 0, "pass", "none" },
+	/* x= was in 2022. */
+	{ SINGLE_DKIM, "005.txt", 0, "fail", "none" },
+	{ SINGLE_DKIM, "005.txt", 1667843665000, "pass", "none" },
+	{ SINGLE_DKIM, "006.txt", 0, "pass", "none" },
+	/* One that passes is wanted; the list changed what the third signed. */
+	{ SINGLE_ARC, "001.txt", 0, "pass pass fail", "pass" },
+	{ SINGLE_ARC, "002.txt", 0, "pass", "pass" },
+};
 
-	if (!fixture_data(name, path, sizeof(path)))
-		skip();
-	text = fixture_read(path);
-	rest = buf_str(&text);
-	while ((line = str_trim(str_cut(rest, '\n', &rest))).n > 0) {
+static struct str
+single_zone(struct str text, struct buf *zone)
+{
+	struct str line, key;
+
+	while ((line = str_trim(str_cut(text, '\n', &text))).n > 0) {
 		line = str_cut(line, ' ', &key);
-		buf_printf(&zone, "%.*s TXT \"%.*s\"\n", STR_FMT(line),
+		buf_printf(zone, "%.*s TXT \"%.*s\"\n", STR_FMT(line),
 		    STR_FMT(key));
 	}
-	f = begin(buf_str(&zone), rest);
+	return text;
+}
+
+static void
+single(const struct single *row)
+{
+	struct buf zone = BUF_INIT(65536), text, have = BUF_INIT(1000);
+	struct fixture f = { .services.hostname = STR("mx.example.net") };
+	const struct dkim_signature *s;
+	char name[100], path[512];
+	struct str message;
+
+	snprintf(name, sizeof(name), "%s/%s", row->folder, row->file);
+	assert_non_null(fixture_data(name, path, sizeof(path)));
+	text = fixture_read(path);
+	message = single_zone(buf_str(&text), &zone);
+	clock_fake(row->now_ms ? row->now_ms : -1);
+	f.services.resolver = fixture_resolver(buf_str(&zone));
+	fixture_begin(&f, 100);
+	fixture_arc_message(&f, message);
 	assert_non_null(dkim_check(f.txn));
+	assert_non_null(arc_check(f.txn));
 	for (s = f.txn->checks->dkim->signatures; s; s = s->next)
 		buf_printf(&have, "%s%s", have.n ? " " : "",
 		    auth_result_word(s->result));
-	if (!str_eq(buf_str(&have), str_of(want)))
-		fail_msg("%s: %.*s (%.*s), want %s", name,
-		    STR_FMT(buf_str(&have)),
-		    STR_FMT(f.txn->checks->dkim->signatures->problem), want);
+	if (!str_eq(buf_str(&have), str_of(row->want)))
+		fail_msg("%s: %.*s, want %s", name, STR_FMT(buf_str(&have)),
+		    row->want);
+	assert_string_equal(auth_result_word(f.txn->checks->arc->result),
+	    row->chain);
+	clock_fake(-1);
 	end(&f);
 	buf_free(&zone);
 	buf_free(&text);
@@ -311,17 +414,181 @@ one_file(const char *name, const char *want)
 static void
 test_single_files(void **state)
 {
+	char path[512];
+	size_t i;
+
 	(void)state;
-	one_file("dkim/mail-auth/resources/dkim/001.txt", "pass pass");
-	one_file("dkim/mail-auth/resources/dkim/002.txt", "pass");
-	one_file("dkim/mail-auth/resources/dkim/003.txt", "pass pass");
-	one_file("dkim/mail-auth/resources/dkim/004.txt", "pass");
-	/* x= was in 2022. */
-	one_file("dkim/mail-auth/resources/dkim/005.txt", "fail");
-	clock_fake(1667843665000);
-	one_file("dkim/mail-auth/resources/dkim/005.txt", "pass");
-	clock_fake(-1);
-	one_file("dkim/mail-auth/resources/dkim/006.txt", "pass");
+	if (!fixture_data(SINGLE_DKIM, path, sizeof(path)))
+		skip();
+	for (i = 0; i < sizeof(singles) / sizeof(singles[0]); i++)
+		single(&singles[i]);
+	assert_files(SINGLE_DKIM, "", 6);
+	assert_files(SINGLE_ARC, "", 2);
+}
+
+/*
+ * dkimpy's own tests, from dkimpy_tests.py.  Of its message files one is for
+ * signers alone (no From), another is in no test.
+ */
+
+/* Where ours is another result than the test wants. */
+static const struct difference {
+	const char *test, *problem; /* "": ours passes */
+} differences[] = {
+	{ "test_dkim.test_l_verify", unsigned_body },
+	/* 512 bits: RFC 8301 section 3.2, "MUST NOT consider signatures using
+	 * RSA keys of less than 1024 bits as valid" */
+	{ "test_dkim.test_dkim_signature_canonicalization",
+	    "the key is too short" },
+	/* Verifiers of TLS reports (RFC 8460); this one is for mail.  RFC 6376
+	 * section 3.6.1, s=: "MUST ignore this record if the appropriate type
+	 * is not listed" */
+	{ "test_dkim_tlsrpt.test_tlsrpt_with_tlsrptsvc",
+	    "the key is not for mail" },
+	{ "test_dkim_tlsrpt.test_tlsrpt_with_strict_tlsrptsvc",
+	    "the key is not for mail" },
+	{ "test_dkim_tlsrpt.test_tlsrpt_with_strict_no_tlsrptsvc", "" },
+};
+#define DIFFERENCES (sizeof(differences) / sizeof(differences[0]))
+
+struct own {
+	unsigned int rows, bad, differ[DIFFERENCES];
+};
+
+static unsigned int
+from_digit(char c)
+{
+	return c <= '9' ? (unsigned int)(c - '0') :
+			  (unsigned int)(c - 'a' + 10);
+}
+
+/* In place. */
+static struct str
+from_hex(struct str hex)
+{
+	char *p = (char *)(uintptr_t)hex.p;
+	size_t i;
+
+	for (i = 0; i < hex.n / 2; i++)
+		p[i] = (char)(from_digit(p[2 * i]) << 4 |
+		    from_digit(p[2 * i + 1]));
+	return str_sub(hex, 0, i);
+}
+
+static void
+own_zone(struct str keys, struct buf *zone)
+{
+	struct str name, text;
+	size_t i;
+
+	while (keys.p) {
+		name = str_cut(str_cut(keys, '\t', &keys), '=', &text);
+		text = from_hex(text);
+		buf_printf(zone, "%.*s TXT \"", STR_FMT(name));
+		for (i = 0; i < text.n; i++)
+			buf_printf(zone, "\\%03d", (unsigned char)text.p[i]);
+		buf_adds(zone, "\"\n");
+	}
+}
+
+static const struct difference *
+own_difference(struct own *own, struct str test)
+{
+	size_t i;
+
+	for (i = 0; i < DIFFERENCES; i++)
+		if (str_eq(test, str_of(differences[i].test))) {
+			own->differ[i]++;
+			return &differences[i];
+		}
+	return NULL;
+}
+
+/* What dkimpy looks at: the first signature, or the chain. */
+static bool
+own_judge(struct fixture *f, struct str method, struct str *problem)
+{
+	const struct dkim_result *dkim = dkim_check(f->txn);
+	const struct arc_result *arc = arc_check(f->txn);
+
+	assert_non_null(dkim);
+	assert_non_null(arc);
+	if (str_eq(method, STR("arc"))) {
+		*problem = arc->problem;
+		return arc->result == AUTH_PASS;
+	}
+	*problem = dkim->signatures ? dkim->signatures->problem : STR("none");
+	return dkim->signatures && dkim->signatures->result == AUTH_PASS;
+}
+
+static void
+own_row(struct own *own, struct str line)
+{
+	struct str keys, test = str_cut(line, '\t', &line), problem;
+	struct str method = str_cut(line, '\t', &line);
+	bool want = str_eq(str_cut(line, '\t', &line), STR("pass")), have, ok;
+	struct str message = from_hex(str_cut(line, '\t', &keys));
+	const struct difference *differs = own_difference(own, test);
+	struct buf zone = BUF_INIT(65536);
+	struct fixture f = { .services.hostname = STR("mx.example.net") };
+
+	own_zone(keys, &zone);
+	f.services.resolver = fixture_resolver(buf_str(&zone));
+	fixture_begin(&f, 1000);
+	fixture_arc_message(&f, message);
+	have = own_judge(&f, method, &problem);
+	ok = differs == NULL ?
+	    have == want :
+	    have != want && str_eq(problem, str_of(differs->problem));
+	if (!ok)
+		print_error("%.*s: %s (%.*s), want %s\n", STR_FMT(test),
+		    have ? "pass" : "fail", STR_FMT(problem),
+		    want ? "pass" : "fail");
+	own->bad += !ok;
+	own->rows++;
+	end(&f);
+	buf_free(&zone);
+}
+
+static const char own_files[] =
+    "files\t7\ttest_extra.message\ttest_nofrom.message";
+
+static void
+test_own_tests(void **state)
+{
+	static char line[65536];
+	char path[512], command[700];
+	struct own own = { 0 };
+	bool whole = false;
+	struct str rest;
+	size_t i;
+	FILE *in;
+	int status;
+
+	(void)state;
+	if (!fixture_data(DKIMPY, path, sizeof(path)))
+		skip();
+	snprintf(command, sizeof(command),
+	    "/usr/bin/python3 tests/unit/dkimpy_tests.py '%s'", path);
+	in = popen(command, "r");
+	assert_non_null(in);
+	while (fgets(line, sizeof(line), in)) {
+		rest = str_trim(str_of(line));
+		if (str_starts(rest, STR("files\t")))
+			whole = str_eq(rest, str_of(own_files));
+		else
+			own_row(&own, rest);
+	}
+	status = pclose(in);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(status, 0);
+	print_message("dkimpy: %u messages of its tests\n%s", own.rows, line);
+	assert_int_equal(own.bad, 0);
+	assert_int_equal(own.rows, 168);
+	assert_true(whole);
+	for (i = 0; i < DIFFERENCES; i++)
+		assert_true(own.differ[i] > 0);
 }
 
 int
@@ -331,6 +598,7 @@ main(void)
 		cmocka_unit_test(test_triples),
 		cmocka_unit_test(test_collection),
 		cmocka_unit_test(test_single_files),
+		cmocka_unit_test(test_own_tests),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
