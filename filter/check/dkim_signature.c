@@ -259,6 +259,24 @@ dkim_value_place(struct str field, struct str value, size_t *from, size_t *to)
 		++*to;
 }
 
+/* What a value may have is VALCHAR (section 3.2); i= may have UTF-8 as well
+ * (RFC 8616 section 5), d= and s= are looked at closer. */
+static bool
+chars_valid(struct str name, struct str value)
+{
+	bool utf8 = str_eq(name, STR("i"));
+	size_t i;
+
+	for (i = 0; i < value.n; i++) {
+		unsigned char c = (unsigned char)value.p[i];
+
+		if (chr_space(c) || (c > ' ' && c < 0x7f) || (utf8 && c > 0x7f))
+			continue;
+		return false;
+	}
+	return true;
+}
+
 static const char *
 take_tag(struct arena *a, struct dkim_tags *t, struct str name,
     struct str value, unsigned int *seen)
@@ -307,7 +325,10 @@ dkim_tags_parse(struct arena *a, struct str value, struct dkim_tags *t,
 	while (taglist_next(&l, &name, &v)) {
 		if (str_eq(name, STR("b")))
 			dkim_value_place(value, v, &t->b_from, &t->b_to);
-		if ((w = take_tag(a, t, name, v, &seen)) != NULL && !first)
+		w = take_tag(a, t, name, v, &seen);
+		if (w == NULL && !chars_valid(name, v))
+			w = "a tag has bytes that it may not have";
+		if (w != NULL && !first)
 			first = w;
 	}
 	if (l.broken && !first)
