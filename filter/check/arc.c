@@ -128,7 +128,8 @@ arc_feed_eoh(struct txn *txn)
 	struct arc_result *r;
 	struct arc_state *state;
 
-	if (txn->checks->arc != NULL)
+	/* What had no room once is not begun again with each chunk. */
+	if (txn->checks->arc != NULL || arena_overflowed(txn->arena))
 		return;
 	r = arena_alloc(txn->arena, sizeof(*r));
 	state = arena_alloc(txn->arena, sizeof(*state));

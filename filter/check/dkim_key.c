@@ -1,5 +1,7 @@
 #include "check/dkim_key.h"
 
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
@@ -166,6 +168,19 @@ dkim_record_fits(const struct dkim_record *r, struct str a)
 
 /* --- keys --------------------------------------------------------------- */
 
+/* OpenSSL bounds the exponent of large keys alone, and one as long as the
+ * modulus makes each verification a hundred times as dear. */
+static bool
+exponent_fits(const EVP_PKEY *key)
+{
+	BIGNUM *e = NULL;
+	bool ok = EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) == 1 &&
+	    BN_num_bits(e) <= DKIM_KEY_EXPONENT_MAX;
+
+	BN_free(e);
+	return ok;
+}
+
 /* SubjectPublicKeyInfo is what everybody publishes, a bare RSAPublicKey what
  * the RFC's text says. */
 static EVP_PKEY *
@@ -180,7 +195,7 @@ parse_rsa(const unsigned char *der, size_t n)
 	}
 	if (key != NULL && p == der + n &&
 	    EVP_PKEY_base_id(key) == EVP_PKEY_RSA &&
-	    EVP_PKEY_bits(key) <= DKIM_KEY_BITS_MAX)
+	    EVP_PKEY_bits(key) <= DKIM_KEY_BITS_MAX && exponent_fits(key))
 		return key;
 	EVP_PKEY_free(key);
 	return NULL;

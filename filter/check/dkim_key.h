@@ -17,6 +17,7 @@
 
 #define DKIM_KEY_BITS_MIN 1024	/* of RSA: RFC 8301 section 3.2 */
 #define DKIM_KEY_BITS_MAX 8192	/* more would only cost time */
+#define DKIM_KEY_EXPONENT_MAX 64 /* bits, of RSA; all in use have 17 or less */
 #define DKIM_KEY_TEXT_MAX 4096	/* of p=; more is no key */
 
 struct evp_pkey_st;

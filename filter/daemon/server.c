@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "check/dkim.h"
+#include "check/dkim_signer.h"
 #include "check/dmarc.h"
 #include "daemon/control.h"
 #include "daemon/server.h"
@@ -192,6 +193,25 @@ warn_fixed(const struct policy *old, const struct policy *new)
 			    STR_FMT(new->settings.text[fixed[i]]));
 }
 
+/*
+ * A policy that was loaded, with all its keys.  Whoever only checks one may
+ * lack the right to read them; in the daemon mail would leave unsigned.
+ * Loading has named the file.
+ */
+static bool
+is_usable(const struct policy *p)
+{
+	const struct dkim_signer *signer;
+	size_t n = 0;
+
+	if (p == NULL || p->signers == NULL)
+		return p != NULL;
+	while ((signer = dkim_signers_nth(p->signers, n++)) != NULL)
+		if (signer->key == NULL)
+			return false;
+	return true;
+}
+
 /* false: mistakes, told in *out; the running policy stays. */
 static bool
 reload(struct buf *out)
@@ -205,8 +225,9 @@ reload(struct buf *out)
 	new = policy_load(server.options->conf, server.options->shadow, diag);
 	diag_print(diag, out);
 	first = str_cut(buf_str(out), '\n', &rest);
-	ok = new != NULL;
+	ok = is_usable(new);
 	if (!ok) {
+		policy_release(&new);
 		metric_inc(METRIC_RELOADS_FAILED);
 		log_event(LOG_EV_RELOAD_FAILED,
 		    "conf=%s mistakes=%zu first=%.*s", server.options->conf,
@@ -529,6 +550,8 @@ server_run(const struct server_options *options)
 		fwrite(out.p, 1, out.n, stderr);
 	buf_free(&out);
 	diag_free(&diag);
+	if (!is_usable(p))
+		policy_release(&p);
 	if (p == NULL)
 		return 3;
 	open_log(p);

@@ -69,15 +69,19 @@ apply_reply(SMFICTX *ctx, enum action action, const struct reply *reply)
 	return action == ACTION_REJECT ? SMFIS_REJECT : SMFIS_TEMPFAIL;
 }
 
-/* With SMFIP_HDR_LEADSPC the space after the colon is ours to give. */
+/* With SMFIP_HDR_LEADSPC the space after the colon is ours to give, else the
+ * MTA puts one there. */
 static char *
 edit_value(struct arena *a, const struct offer *offer, struct str value)
 {
 	bool space = (offer->protocol & SMFIP_HDR_LEADSPC) != 0 &&
 	    value.n > 0 && value.p[0] != ' ' && value.p[0] != '\t';
-	struct str text =
-	    arena_printf(a, "%s%.*s", space ? " " : "", STR_FMT(value));
+	struct str text;
 
+	if ((offer->protocol & SMFIP_HDR_LEADSPC) == 0 &&
+	    str_starts(value, STR(" ")))
+		value = str_sub(value, 1, value.n);
+	text = arena_printf(a, "%s%.*s", space ? " " : "", STR_FMT(value));
 	return (char *)text.p;
 }
 

@@ -335,6 +335,17 @@ on_rcpt(SMFICTX *ctx, char **argv)
 	return leave_step(c, SMFIP_NR_RCPT, answer(ctx, &d));
 }
 
+/* As it stands in the message: an MTA without SMFIP_HDR_LEADSPC keeps the
+ * space behind the colon to itself. */
+static struct str
+field_value(const struct conn *c, const char *value)
+{
+	if ((c->offer.protocol & SMFIP_HDR_LEADSPC) != 0 ||
+	    c->session->txn == NULL || value == NULL)
+		return str_of(value);
+	return arena_printf(c->session->txn->arena, " %s", value);
+}
+
 static sfsistat
 on_header(SMFICTX *ctx, char *name, char *value)
 {
@@ -345,7 +356,7 @@ on_header(SMFICTX *ctx, char *name, char *value)
 	if (c == NULL || c->session == NULL)
 		return no_session("header");
 	/* A full arena is answered at the end of the message. */
-	(void)road_header(c->session, str_of(name), str_of(value));
+	(void)road_header(c->session, str_of(name), field_value(c, value));
 	return leave_step(c, SMFIP_NR_HDR, SMFIS_CONTINUE);
 }
 

@@ -17,7 +17,7 @@
 #include "policy/override.h"
 #include "policy/trace.h"
 
-#define NEEDS_SPF (NEED_SPF | NEED_SPF_HELO)
+#define NEEDS_SPF     (NEED_SPF | NEED_SPF_HELO)
 #define NEEDS_RESULTS (NEEDS_SPF | NEED_DKIM | NEED_DMARC | NEED_ARC)
 
 /* --- time -------------------------------------------------------------- */
@@ -565,12 +565,44 @@ count_discarded(const struct txn *txn)
 	return n;
 }
 
+/* New fields of one kind; false: the arena is full. */
+static bool
+add_new(struct txn *txn, const struct edit *e, enum edit_op op,
+    struct headers *result)
+{
+	for (; e != NULL; e = e->next)
+		if (e->op == op &&
+		    !header_add(txn->arena, result, e->name,
+			spaced(txn->arena, e->value)))
+			return false;
+	return true;
+}
+
+/* The last one is topmost: a list turned round. */
+static const struct edit *
+inserts_reversed(struct txn *txn)
+{
+	struct edit *first = NULL, *e;
+
+	for (const struct edit *from = txn->verdict.edits; from != NULL;
+	     from = from->next) {
+		if (from->op != EDIT_INSERT)
+			continue;
+		if ((e = edit_copy(txn->arena, from, first)) == NULL)
+			break;
+		first = e;
+	}
+	return first;
+}
+
 /* The header as it will be delivered; false: the arena is full. */
 static bool
 header_after(struct txn *txn, struct headers *result)
 {
 	const struct edit *e;
 
+	if (!add_new(txn, inserts_reversed(txn), EDIT_INSERT, result))
+		return false;
 	for (const struct header *h = txn->headers.first; h != NULL;
 	     h = h->next) {
 		struct str value = h->value;
@@ -584,15 +616,10 @@ header_after(struct txn *txn, struct headers *result)
 		if (!header_add(txn->arena, result, h->name, value))
 			return false;
 	}
-	for (e = txn->verdict.edits; e != NULL; e = e->next)
-		if (e->op == EDIT_ADD &&
-		    !header_add(txn->arena, result, e->name,
-			spaced(txn->arena, e->value)))
-			return false;
-	return true;
+	return add_new(txn, txn->verdict.edits, EDIT_ADD, result);
 }
 
-/* Fields on top are ours, and none of those that are signed. */
+/* The fields of signatures go on top, and are none of those that are signed. */
 static void
 sign(struct session *s)
 {

@@ -694,6 +694,7 @@ test_full_arena(void **state)
 	const struct hop plain = { 0 };
 	struct fixture f = { .services.resolver = keys };
 	struct chain c;
+	size_t used;
 
 	(void)state;
 	chain_begin(&c);
@@ -705,6 +706,11 @@ test_full_arena(void **state)
 	arc_feed_eoh(f.txn);
 	arc_feed_body(f.txn, "x", 1);
 	assert_null(arc_check(f.txn));
+	/* Nor is it tried again with what little is left. */
+	used = arena_used(f.txn->arena);
+	for (int i = 0; i < 10; i++)
+		arc_feed_body(f.txn, "x", 1);
+	assert_int_equal(arena_used(f.txn->arena), used);
 	fixture_end(&f);
 	buf_free(&c.text);
 }

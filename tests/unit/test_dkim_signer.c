@@ -1,5 +1,9 @@
 #include "auth_fixture.h"
 
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/param_build.h>
 #include <sys/stat.h>
 
 #include "check/dkim_signer.h"
@@ -56,6 +60,59 @@ test_files(void **state)
 	expect("write", ed_key, 0660, DKIM_LOAD_BAD, "may write");
 	expect("none", "no key\n", 0600, DKIM_LOAD_BAD, "no private RSA key");
 	expect("empty", "", 0600, DKIM_LOAD_BAD, "no private RSA key");
+}
+
+/* An RSA key of 2,048 bits with an exponent of so many, out of DNS. */
+static struct evp_pkey_st *
+key_of_exponent(int bits)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+	OSSL_PARAM_BLD *bld = OSSL_PARAM_BLD_new();
+	BIGNUM *n = BN_new(), *e = BN_new();
+	struct dkim_record record = { .k = STR("rsa") };
+	struct buf text = BUF_INIT(4096);
+	struct evp_pkey_st *got;
+	EVP_PKEY *key = NULL;
+	OSSL_PARAM *params;
+
+	BN_set_bit(n, 2047);
+	BN_set_bit(n, 0);
+	BN_set_bit(e, bits - 1);
+	BN_set_bit(e, 0);
+	OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_N, n);
+	OSSL_PARAM_BLD_push_BN(bld, OSSL_PKEY_PARAM_RSA_E, e);
+	params = OSSL_PARAM_BLD_to_param(bld);
+	assert_int_equal(EVP_PKEY_fromdata_init(ctx), 1);
+	assert_int_equal(EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_PUBLIC_KEY,
+			     params),
+	    1);
+	assert_true(dkim_key_text(key, &text));
+	record.p = buf_str(&text);
+	got = dkim_key_get(&record);
+	EVP_PKEY_free(key);
+	OSSL_PARAM_free(params);
+	OSSL_PARAM_BLD_free(bld);
+	EVP_PKEY_CTX_free(ctx);
+	BN_free(n);
+	BN_free(e);
+	buf_free(&text);
+	return got;
+}
+
+/* What a stranger publishes does not say how long a verification takes. */
+static void
+test_exponent(void **state)
+{
+	struct evp_pkey_st *key;
+
+	(void)state;
+	assert_non_null(key = key_of_exponent(17));
+	dkim_key_free(key);
+	assert_non_null(key = key_of_exponent(DKIM_KEY_EXPONENT_MAX));
+	dkim_key_free(key);
+	assert_null(key_of_exponent(DKIM_KEY_EXPONENT_MAX + 1));
+	assert_null(key_of_exponent(2046));
+	dkim_keys_forget();
 }
 
 /* A file is read once for all that name it. */
@@ -211,6 +268,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_exponent),
 		cmocka_unit_test(test_shared),
 		cmocka_unit_test(test_missing),
 		cmocka_unit_test(test_find),

@@ -61,6 +61,43 @@ test_edit_order(void **state)
 	world_end(&w);
 }
 
+/* A field that a rule puts on top is signed with the others, and named once
+ * more, so that none can be added. */
+static void
+test_sign_inserted(void **state)
+{
+	char path[32], policy[300];
+	const struct edit *e;
+	struct world w;
+
+	(void)state;
+	write_temp(path,
+	    "-----BEGIN PRIVATE KEY-----\n"
+	    "MC4CAQAwBQYDK2VwBCIEIMXFRmmMrFzVeJLxAm4ApKxDmh9doJvI+tbMoxNretfD\n"
+	    "-----END PRIVATE KEY-----\n");
+	snprintf(policy, sizeof(policy),
+	    "on message {\n"
+	    "	insert header \"To\" \"b@example.net\"\n"
+	    "	sign \"example.org\" selector \"s\" key \"%s\"\n"
+	    "}\n",
+	    path);
+	w = world_begin(policy, "", false);
+	unlink(path);
+	world_connect(&w, "192.0.2.1");
+	world_mail(&w, "<a@example.org>", NULL);
+	say_header(&w, "From", " a@example.org");
+	finish(&w);
+	assert_int_equal(w.out.action, ACTION_ACCEPT);
+	e = w.out.edits;
+	assert_int_equal(e->op, EDIT_INSERT);
+	assert_true(str_eq(e->name, STR("To")));
+	e = e->next;
+	assert_true(str_eq(e->name, STR("DKIM-Signature")));
+	assert_true(str_find(e->value, STR("h=From:From:Subject:To:To;")) > 0);
+	assert_null(e->next);
+	world_end(&w);
+}
+
 /* Fields that are too many to keep may hide a forged result. */
 static void
 test_too_many_fields(void **state)
@@ -417,6 +454,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_edit_order),
+		cmocka_unit_test(test_sign_inserted),
 		cmocka_unit_test(test_too_many_fields),
 		cmocka_unit_test(test_deadlines),
 		cmocka_unit_test(test_overflow),

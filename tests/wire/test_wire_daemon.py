@@ -546,6 +546,23 @@ def test_becomes_a_user(postern, lab, milter):
     daemon.stop()
 
 
+def test_a_key_that_only_root_may_read(postern, lab):
+    """A reload that could not sign any more is none."""
+    key = f"{lab}/root.pem"
+    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519",
+                    "-out", key], check=True, capture_output=True)
+    os.chmod(key, 0o600)
+    daemon = postern(f'on message {{\n\tsign "example.org" selector "s" '
+                     f'key "{key}"\n}}\n', settings="user nobody")
+    daemon.hup()
+    daemon.wait_log("event=reload-failed", "root.pem", "Permission denied")
+    assert daemon.metric("reloads") == 0
+    os.chown(key, 65534, -1)
+    daemon.hup()
+    daemon.wait_log("event=reload ")
+    daemon.stop()
+
+
 def test_file_table_is_reread(postern, milter, lab):
     table = f"{lab}/bad-senders"
     with open(table, "w", encoding="ascii") as out:

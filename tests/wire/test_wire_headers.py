@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from milterclient import FIELDS, LEADING_SPACE, MilterClient
 from smtpclient import message, token
 
 try:
@@ -322,12 +323,52 @@ def test_own_signature(mta, postern, sink, lab, key):
     with open(f"{lab}/sign.pem", "wb") as out:
         out.write(private)
     os.chmod(f"{lab}/sign.pem", 0o600)
-    postern(f'on message {{\n\tsign "example.org" selector "sel" '
+    postern(f'on message {{\n\tinsert header "To" "more@example.net"\n'
+            f'\tsign "example.org" selector "sel" '
             f'key "{lab}/sign.pem"\n}}\n')
     mark = token()
     with mta.connect() as c:
         assert c.post(message(mark)).code == 250
     got = sink.one(mark)
     assert len(got.field("DKIM-Signature")) == 1
+    assert got.field("To")[0] == b" more@example.net"
     record = f"v=DKIM1; k=rsa; p={public}".encode()
     assert dkim.verify(got.data, dnsfunc=lambda *_, **__: record)
+
+
+def test_mta_keeps_the_leading_space(postern, milter, lab, key):
+    """One that does not tell it: what is hashed has it all the same."""
+    private, public = key
+    zone = f"{lab}/space.zone"
+    with open(zone, "w", encoding="ascii") as out:
+        out.write('sel._domainkey.example.org TXT '
+                  f'"v=DKIM1; k=rsa; p={public}"\n')
+    with open(f"{lab}/space.pem", "wb") as out:
+        out.write(private)
+    os.chmod(f"{lab}/space.pem", 0o600)
+    postern(f"""
+on message {{
+	header "X-Dkim" "{{dkim}}"
+	sign "example.org" selector "sel" key "{lab}/space.pem" canon simple
+}}
+""", resolver=f"file:{zone}")
+    text = "".join(f"{name}: {value}\r\n" for name, value in FIELDS).encode()
+    text = signed(text + b"\r\nhello\r\n", private, "simple/simple")
+    name, value = text.split(b"\r\nFrom:")[0].decode().split(": ", 1)
+    with MilterClient(milter) as m:
+        m.negotiate(steps=0x1fffff & ~LEADING_SPACE)
+        m.connect()
+        m.helo()
+        m.mail()
+        m.rcpt()
+        m.data()
+        m.content([(name, value.replace("\r\n", "\n"))] + FIELDS)
+        assert m.end() in ("a", "c")
+    assert m.added()["X-Dkim"] == "pass"
+    field, = (data[4:].rstrip(b"\0").split(b"\0") for letter, data in m.edits
+              if letter == "i" and b"DKIM-Signature" in data)
+    assert not field[1].startswith(b" ")
+    mail = field[0] + b": " + field[1].replace(b"\n", b"\r\n") + b"\r\n" \
+        + text[text.index(b"From:"):]
+    record = f"v=DKIM1; k=rsa; p={public}".encode()
+    assert dkim.verify(mail, dnsfunc=lambda *_, **__: record)
