@@ -16,7 +16,8 @@ test)
 	    clang clang-format libclang-rt-dev universal-ctags mandoc
 	    libcmocka-dev libopendkim-dev python3-pytest python3-dnslib python3-dkim
 	    python3-spf python3-yaml python3-nacl python3-authres postfix
-	    swaks sasl2-bin libsasl2-modules libsasl2-modules-db m4 curl openssl"
+	    libmail-dkim-perl swaks sasl2-bin libsasl2-modules libsasl2-modules-db m4 curl
+	    openssl"
 	;;
 *)
 	echo "usage: deps.sh build|test" >&2

@@ -6,6 +6,7 @@ directory that later runs use again.
 
 import glob
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -75,6 +76,24 @@ R$* < @ closed.example . > $*	$#error $@ 5.1.1 $: "550 User unknown"
 R$* < @ closed.example > $*	$#error $@ 5.1.1 $: "550 User unknown"
 """
 
+# What sendmail(1) hands mail to the daemon with.
+SUBMIT = """\
+divert(-1)
+divert(0)dnl
+define(`confCF_VERSION', `Submit')dnl
+define(`__OSTYPE__', `')dnl
+define(`confDOMAIN_NAME', `sm.example')dnl
+define(`confTIME_ZONE', `USE_TZ')dnl
+define(`confDONT_INIT_GROUPS', `True')dnl
+define(`confRUN_AS_USER', `nobody')dnl
+define(`MSP_QUEUE_DIR', `{dir}/submit')dnl
+define(`STATUS_FILE', `')dnl
+define(`confSERVICE_SWITCH_FILE', `{dir}/switch')dnl
+define(`confTO_IDENT', `0')dnl
+define(`RELAY_MAILER_ARGS', `TCP $h {port}')dnl
+FEATURE(`msp', `[127.0.0.1]')dnl
+"""
+
 
 class Sendmail:
     """One daemon for all tests; the filter behind it comes and goes."""
@@ -117,28 +136,36 @@ class Sendmail:
         os.mkdir(self.dir, 0o755)
         os.mkdir(f"{self.dir}/queue", 0o700)
         self._write("switch", "hosts files\naliases files\n")
-        self._write("sendmail.mc", MC.format(
-            dir=self.dir, sink=self.sink.port, port=self.port,
-            milter=self.milter))
+        os.mkdir(f"{self.dir}/submit", 0o700)
+        nobody = pwd.getpwnam("nobody")
+        os.chown(f"{self.dir}/submit", nobody.pw_uid, nobody.pw_gid)
+        self._configure("sendmail", MC)
+        self._configure("submit", SUBMIT)
         # Not setgid, or the loader would ignore LD_LIBRARY_PATH.
         shutil.copyfile(binary(self.cache), f"{self.dir}/sendmail")
         os.chmod(f"{self.dir}/sendmail", 0o755)
-        cf = f"{self.cache}/root/usr/share/sendmail/cf"
-        with open(f"{self.dir}/sendmail.cf", "wb") as out:
-            subprocess.run(["m4", f"-D_CF_DIR_={cf}/", f"{cf}/m4/cf.m4",
-                            f"{self.dir}/sendmail.mc"], stdout=out,
-                           stderr=subprocess.DEVNULL, check=True)
-        os.chmod(f"{self.dir}/sendmail.cf", 0o644)
+        self.env = self._environment()
         with open(f"{self.dir}/output", "wb") as out:
             # -bD stays in front, so that it ends with us.
             self.child = subprocess.Popen(
                 [f"{self.dir}/sendmail", "-C", f"{self.dir}/sendmail.cf",
                  "-X", f"{self.dir}/traffic", "-bD"],
-                env=self._environment(), stdin=subprocess.DEVNULL,
+                env=self.env, stdin=subprocess.DEVNULL,
                 stdout=out, stderr=out, start_new_session=True)
         wait_for(lambda: answers(self.port) or self.child.poll() is not None,
                  90, "Sendmail to listen")
         assert self.child.poll() is None, self.log()
+
+    def _configure(self, name, text):
+        self._write(f"{name}.mc", text.format(
+            dir=self.dir, sink=self.sink.port, port=self.port,
+            milter=self.milter))
+        cf = f"{self.cache}/root/usr/share/sendmail/cf"
+        with open(f"{self.dir}/{name}.cf", "wb") as out:
+            subprocess.run(["m4", f"-D_CF_DIR_={cf}/", f"{cf}/m4/cf.m4",
+                            f"{self.dir}/{name}.mc"], stdout=out,
+                           stderr=subprocess.DEVNULL, check=True)
+        os.chmod(f"{self.dir}/{name}.cf", 0o644)
 
     def _environment(self):
         env = environment(self.cache)
@@ -185,6 +212,12 @@ class Sendmail:
             reply = c.ehlo(ehlo)
             assert reply.code == 250, reply
         return c
+
+    def sendmail(self, message, *args):
+        """sendmail(1): mail that comes without SMTP, on to the daemon."""
+        return subprocess.run(
+            [f"{self.dir}/sendmail", "-C", f"{self.dir}/submit.cf", *args],
+            input=message, capture_output=True, timeout=60, env=self.env)
 
     def _queue(self, pattern):
         return glob.glob(f"{self.dir}/queue/{pattern}")
