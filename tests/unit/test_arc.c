@@ -706,7 +706,14 @@ test_full_arena(void **state)
 	arc_feed_eoh(f.txn);
 	arc_feed_body(f.txn, "x", 1);
 	assert_null(arc_check(f.txn));
-	/* Nor is it tried again with what little is left. */
+	fixture_end(&f);
+	/* Nor is one begun in what is left, with each chunk. */
+	fixture_begin(&f, 50);
+	while (arena_alloc(f.txn->arena, 64 * 1024 * 1024) != NULL)
+		;
+	assert_true(arena_overflowed(f.txn->arena));
+	assert_true(header_add(f.txn->arena, &f.txn->headers, STR("ARC-Seal"),
+	    STR(" i=1")));
 	used = arena_used(f.txn->arena);
 	for (int i = 0; i < 10; i++)
 		arc_feed_body(f.txn, "x", 1);
