@@ -231,6 +231,9 @@ store_cell_get(struct store_memory *m, const struct store_name *name)
 	shard_sweep(m, s, s->ncells < SHARD_MAX ? 2 : s->nbuckets);
 	if (s->ncells >= SHARD_MAX)
 		return NULL;
+	/* The hand above makes room as it moves on. */
+	if (name->kind == STORE_NOTE && atomic_load(&m->notes) >= m->notes_max)
+		return NULL;
 	if (s->ncells >= s->nbuckets)
 		shard_grow(s);
 	c = cell_new(m, name);
@@ -266,6 +269,7 @@ store_memory_new(const struct store_journal *journal)
 	if (journal)
 		m->journal = *journal;
 	m->ahead = clock_wall_ms() - clock_mono_ms();
+	m->notes_max = STORE_NOTES_MAX;
 	for (size_t i = 0; i < STORE_SHARDS; i++) {
 		struct store_shard *s = &m->shards[i];
 

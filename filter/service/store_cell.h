@@ -54,6 +54,7 @@ struct store_memory {
 	struct store_journal journal;
 	atomic_int_least64_t ahead;	/* wall - monotonic, the most seen */
 	atomic_uint_least64_t counters, notes;
+	uint64_t	 notes_max;
 };
 
 /* What a cell is found by. */
@@ -76,7 +77,7 @@ struct str	 store_cell_space(struct store_cell *);
 struct str	 store_cell_key(struct store_cell *);
 struct store_cell *store_cell_find(struct store_shard *,
 		    const struct store_name *);
-/* Finds or makes; NULL when there is no place for more. */
+/* Finds or makes; NULL when there is no place for more of its kind. */
 struct store_cell *store_cell_get(struct store_memory *,
 		    const struct store_name *);
 void		 store_cell_set_note(struct store_note *, struct str value,

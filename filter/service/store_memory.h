@@ -17,6 +17,8 @@
 #include "service/store.h"
 
 #define STORE_CELLS_MAX	(4 * 1024 * 1024)
+/* Strangers make notes (greylist): they never take the room of counters. */
+#define STORE_NOTES_MAX	(STORE_CELLS_MAX / 2)
 
 struct store_cell;
 struct store_memory;
