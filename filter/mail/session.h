@@ -57,6 +57,7 @@ struct txn {
 	struct trace	*trace;
 	int64_t		 deadline;	/* mono ms, of the whole message */
 	int64_t		 waited_ms;	/* time its rules have taken so far */
+	unsigned int	 needs;		/* of its policy: enum need */
 	bool		 judged;	/* it came to its end */
 	bool		 non_smtp;	/* sendmail(1), non_smtpd_milters */
 };

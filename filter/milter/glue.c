@@ -283,8 +283,11 @@ policy_for_message(const struct conn *c)
 	struct policy *p = glue_policy();
 	unsigned long left_out = SMFIP_NOHDRS | SMFIP_NOBODY | SMFIP_NR_CONN |
 	    SMFIP_NR_HELO | SMFIP_NR_MAIL | SMFIP_NR_RCPT;
-	unsigned long steps = steps_for(p);
+	unsigned long steps;
 
+	if (p == c->policy)
+		return p;
+	steps = steps_for(p);
 	if ((c->offer.protocol & left_out & ~steps) != 0 ||
 	    (steps & SMFIP_RCPT_REJ & ~c->offer.protocol) != 0)
 		policy_release(&p);

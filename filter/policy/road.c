@@ -238,9 +238,10 @@ road_mail(struct session *s, struct policy *policy,
 	if (refused_before(s, d))
 		return;
 	take_policy(s, policy);
-	needs = road_needs(s->policy);
+	needs = road_needs(s->policy);	/* of all rules: once a message */
 	txn = txn_begin(s,
 	    needs & NEED_CONTENT ? s->policy->settings.body_max : 0);
+	txn->needs = needs;
 	txn->checks = check_attach_txn(txn, s->checks->services);
 	if (txn->checks != NULL && s->policy->dmarc_override != NULL)
 		txn->checks->dmarc_override = override_find;
@@ -332,7 +333,7 @@ road_body(struct session *s, const void *data, size_t n)
 
 	if (txn == NULL)
 		return false;
-	needs = road_needs(s->policy);
+	needs = txn->needs;
 	if (!undecided(s))
 		needs &= NEED_BODY_SIZE;
 	if (needs & (NEED_BODY_SIZE | NEED_CONTENT))
@@ -795,12 +796,4 @@ road_needs(const struct policy *p)
 	if ((needs & NEED_SCORE) && p->ruleset != NULL)
 		needs |= NEED_HEADERS | NEED_CONTENT | NEED_BODY_SIZE;
 	return needs;
-}
-
-bool
-road_wants_stage(const struct policy *p, enum stage stage)
-{
-	/* The others also bring what the log and the limits are about. */
-	return stage != STAGE_HELO || p->rules[stage] != NULL ||
-	    (road_needs(p) & NEED_HELO);
 }

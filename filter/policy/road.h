@@ -99,7 +99,5 @@ void road_abort(struct session *);
  * follows from it (score rules want headers and content, DKIM the body, ...).
  */
 unsigned int road_needs(const struct policy *);
-/* Whether any rule or check wants this stage to be told. */
-bool road_wants_stage(const struct policy *, enum stage);
 
 #endif
