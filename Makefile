@@ -12,13 +12,16 @@ FUZZ_SECONDS ?= 60
 BASE := mem arena str map addr clock log metric
 SERVICE := resolver dns_answer resolver_file resolver_unbound store \
 	slots store_cell store_memory store_row store_writer store_file \
-	store_sqlite
-MAIL := stage session envelope charset header header_mailbox body link \
-	mime_cut mime html verdict
+	store_sqlite store_redis
+MAIL := stage session envelope charset header header_mailbox field relay \
+	body link mime_cut mime html view view_part view_html view_body uri \
+	filetype archive ole verdict
 CHECK := check key taglist spf spf_received spf_eval spf_record spf_macro \
 	dkim_canon dkim_key dkim_signature dkim dkim_signer dkim_sign dmarc \
 	dmarc_record arc_set arc dnsbl greylist limit notify authres
-SCORE := regex meta rule ruleset score
+SCORE := regex perl_regex meta rule rule_text condition ruleset literal \
+	prefilter prefilter_cache match eval eval_header eval_mime eval_body \
+	eval_html eval_uri eval_relay auth_rule score report
 POLICY := diag lex parse parse_define parse_rule parse_condition \
 	parse_signing setting table override resolve fact_table fact \
 	fact_auth text trace cond act act_call eval policy journal road

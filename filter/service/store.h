@@ -48,6 +48,10 @@ struct store_window {
 	uint64_t	 cost;		/* units this event would use */
 	/* units that must fit besides, but are not reserved */
 	uint64_t	 room;
+	/* Not STR_NONE: different members are counted, each once for as long
+	 * as the window remembers it; cost is 1, and nothing where the member
+	 * is there already. */
+	struct str	 member;
 };
 
 struct store_usage {
