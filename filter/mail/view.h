@@ -45,7 +45,7 @@ struct view {
 	struct str	 visible_html;	/* rendered text of HTML parts */
 	struct str	 invisible_html;
 	bool		 truncated;	/* a cap was met */
-	bool		 broken;	/* it is no MIME that anybody should send */
+	bool		 broken;	/* MIME that nobody should send */
 };
 
 /* NULL only when the arena is full.  body: raw, CR LF or LF. */

@@ -20,6 +20,8 @@
 #define RULE_KINDS(X)							\
 	X(HEADER,	"header")					\
 	X(BODY,		"body")						\
+	X(RAWBODY,	"rawbody")					\
+	X(MIMEHEADER,	"mimeheader")					\
 	X(FULL,		"full")						\
 	X(URI,		"uri")						\
 	X(META,		"meta")
@@ -49,6 +51,13 @@ struct score_rule {
 	bool		 negate;	/* !~ */
 	struct str	 if_unset;
 	struct regex	*regex;
+	unsigned int	 flags;		/* header: enum field_flag */
+	unsigned int	 most;		/* tflags multiple maxhits=N; else 1 */
+	bool		 net, nice;	/* tflags */
+	/* eval:NAME(args), of any kind but meta and uri */
+	struct str	 eval;		/* STR_NONE: a regex */
+	struct str	*args;
+	size_t		 nargs;
 	/* meta */
 	struct meta	*meta;
 };
