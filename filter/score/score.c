@@ -263,7 +263,7 @@ rule_hits(struct run *run, const struct score_rule *r)
 	if (run->state[r->index] != STATE_OPEN)
 		return run->state[r->index] == STATE_HIT;
 	run->state[r->index] = STATE_RUNNING;
-	hit = kinds[r->kind](run, r);
+	hit = kinds[r->kind] != NULL && !r->eval.p && kinds[r->kind](run, r);
 	run->state[r->index] = hit ? STATE_HIT : STATE_MISS;
 	return hit;
 }
