@@ -11,7 +11,7 @@ FUZZ_SECONDS ?= 60
 
 BASE := mem arena str map addr clock log metric
 SERVICE := resolver dns_answer resolver_file resolver_unbound store \
-	slots store_cell store_memory store_row store_writer store_file \
+	slots members store_cell store_memory store_row store_writer store_file \
 	store_sqlite store_redis
 MAIL := stage session envelope charset header header_mailbox field relay \
 	body link mime_cut mime html view view_part view_html view_body uri \

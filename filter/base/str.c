@@ -289,6 +289,12 @@ str_hash(struct str s)
 }
 
 uint64_t
+str_hash_keyed(struct str s, const uint64_t key[2])
+{
+	return sip_hash(s, false, key);
+}
+
+uint64_t
 str_ihash(struct str s)
 {
 	pthread_once(&hash_once, hash_seed);

@@ -45,6 +45,8 @@ ptrdiff_t	str_ifind(struct str hay, struct str needle);
 bool		str_u64(struct str, uint64_t *);	/* decimal, all of it */
 uint64_t	str_hash(struct str);			/* seeded per process */
 uint64_t	str_ihash(struct str);			/* equal for str_ieq */
+/* The same in every process that has the key. */
+uint64_t	str_hash_keyed(struct str, const uint64_t key[2]);
 int		chr_lower(int c);
 bool		chr_space(int c);			/* SP HT CR LF */
 bool		chr_digit(int c);

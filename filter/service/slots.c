@@ -130,24 +130,36 @@ slots_grow(struct slots *s)
 }
 
 void
-slots_add(struct slots *s, uint64_t count)
+slots_put(struct slots *s, int64_t index, uint64_t count)
 {
 	uint64_t *w = slots_edit(s);
+	size_t at = s->n;
+	unsigned int age;
 
-	if (count == 0)
+	if (count == 0 || index > s->head || s->head - index > SLOTS_PER_WINDOW)
 		return;
+	age = s->head - index;
 	if (count > SLOTS_COUNT_MAX)
 		count = SLOTS_COUNT_MAX;
-	if (s->n && word_age(s, w[s->n - 1]) == 0) {
-		w[s->n - 1] =
-		    word_make(s->head, word_count(w[s->n - 1]) + count);
+	while (at > 0 && word_age(s, w[at - 1]) < age)
+		at--;
+	if (at > 0 && word_age(s, w[at - 1]) == age) {
+		w[at - 1] = word_make(index, word_count(w[at - 1]) + count);
 		return;
 	}
 	if (s->n && s->n == (s->cap ? s->cap : 1)) {
 		slots_grow(s);
 		w = slots_edit(s);
 	}
-	w[s->n++] = word_make(s->head, count);
+	memmove(w + at + 1, w + at, (s->n - at) * sizeof(*w));
+	w[at] = word_make(index, count);
+	s->n++;
+}
+
+void
+slots_add(struct slots *s, uint64_t count)
+{
+	slots_put(s, s->head, count);
 }
 
 void

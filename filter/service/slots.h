@@ -35,6 +35,8 @@ void		 slots_free(struct slots *);	/* empty again */
 void		 slots_advance(struct slots *, int64_t index);
 uint64_t	 slots_sum(const struct slots *);
 void		 slots_add(struct slots *, uint64_t count);	/* newest */
+/* Adds to slot `index', unless that has left the window. */
+void		 slots_put(struct slots *, int64_t index, uint64_t count);
 /* Takes from slot `index', as far as it is still there. */
 void		 slots_take(struct slots *, int64_t index, uint64_t count);
 /* Wall time from which on `count' units of those now held have left. */

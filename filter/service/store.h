@@ -8,6 +8,14 @@
  * comes back at most 1/60 late.  A reservation counts as used until it is
  * committed or refunded.
  *
+ * A counter may count different members instead (store_window.member): of N
+ * per window, no interval of the window's length sees more than N different
+ * ones.  A member is in from its reservation until the window, and at most
+ * 1/60 of it more, has passed since it was last counted; while it is in it
+ * may come again for nothing.  Members are told apart by 64-bit hashes under
+ * a secret of the store; one counter knows MEMBERS_MAX (65,536) at most, and
+ * a higher maximum means that.  A counter counts units or members, not both.
+ *
  * store_commit() returns when the charge survives a kill of this process
  * (a power cut may lose the last second).  Reservations live in memory: a
  * process that dies had not accepted what they stood for.
@@ -48,9 +56,9 @@ struct store_window {
 	uint64_t	 cost;		/* units this event would use */
 	/* units that must fit besides, but are not reserved */
 	uint64_t	 room;
-	/* Not STR_NONE: different members are counted, each once for as long
-	 * as the window remembers it; cost is 1, and nothing where the member
-	 * is there already. */
+	/* Not STR_NONE: different members are counted; the cost is one, or
+	 * nothing where the member is there already.  A window without it
+	 * (cost 0) asks the same counter about anybody. */
 	struct str	 member;
 };
 
@@ -74,7 +82,7 @@ enum store_result store_reserve(struct store *, const struct store_window *,
 		    size_t n, struct store_held **held,
 		    struct store_usage *usage);
 /* Changes the cost of a reservation's window (by its index in the call),
- * once the real size is known.  Not checked against max. */
+ * once the real size is known.  Not checked against max.  Not for members. */
 void		 store_change(struct store *, struct store_held *,
 		    size_t index, uint64_t cost);
 /*

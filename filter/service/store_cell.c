@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -59,6 +60,12 @@ store_cell_note(struct store_cell *c)
 	return (struct store_note *)c;
 }
 
+struct members_of
+store_cell_members(struct store_counter *k)
+{
+	return (struct members_of){ &k->members, &k->slots, &k->reserved };
+}
+
 struct str
 store_cell_space(struct store_cell *c)
 {
@@ -109,6 +116,7 @@ cell_free(struct store_memory *m, struct store_cell *c)
 {
 	if (c->kind == STORE_COUNTER) {
 		slots_free(&store_cell_counter(c)->slots);
+		members_free(&store_cell_counter(c)->members);
 		atomic_fetch_sub(&m->counters, 1);
 	} else {
 		free(store_cell_note(c)->value);
@@ -270,6 +278,8 @@ store_memory_new(const struct store_journal *journal)
 		m->journal = *journal;
 	m->ahead = clock_wall_ms() - clock_mono_ms();
 	m->notes_max = STORE_NOTES_MAX;
+	if (getrandom(m->secret, sizeof(m->secret), 0) < 0)
+		m->secret[0] = str_hash(STR("secret"));
 	for (size_t i = 0; i < STORE_SHARDS; i++) {
 		struct store_shard *s = &m->shards[i];
 

@@ -11,8 +11,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "service/store_memory.h"
+#include "service/members.h"
 #include "service/slots.h"
+#include "service/store_memory.h"
 
 #define STORE_SHARDS	64
 
@@ -31,6 +32,7 @@ struct store_counter {
 	struct slots	 slots;
 	int64_t		 window_ms;
 	uint64_t	 reserved;
+	struct members	*members;	/* NULL: plain units */
 	char		 text[];	/* space, then key */
 };
 
@@ -55,6 +57,7 @@ struct store_memory {
 	atomic_int_least64_t ahead;	/* wall - monotonic, the most seen */
 	atomic_uint_least64_t counters, notes;
 	uint64_t	 notes_max;
+	uint64_t	 secret[2];	/* what members are hashed with */
 };
 
 /* What a cell is found by. */
@@ -73,6 +76,7 @@ struct store_name store_cell_name(enum store_kind, struct str space,
 struct store_shard *store_cell_shard(struct store_memory *, uint32_t hash);
 struct store_counter *store_cell_counter(struct store_cell *);
 struct store_note *store_cell_note(struct store_cell *);
+struct members_of store_cell_members(struct store_counter *);
 struct str	 store_cell_space(struct store_cell *);
 struct str	 store_cell_key(struct store_cell *);
 struct store_cell *store_cell_find(struct store_shard *,

@@ -65,6 +65,33 @@ static const char *const schema[] = {
 	"CREATE TABLE note (id INTEGER PRIMARY KEY, space TEXT NOT NULL,"
 	" key BLOB NOT NULL, expires_ms INTEGER NOT NULL,"
 	" value BLOB NOT NULL)",
+	"CREATE TABLE member (counter INTEGER NOT NULL, hash INTEGER NOT NULL,"
+	" last INTEGER NOT NULL, PRIMARY KEY (counter, hash)) WITHOUT ROWID;"
+	"CREATE TABLE secret (half INTEGER PRIMARY KEY,"
+	" value INTEGER NOT NULL)",
+};
+
+/* The different members of counters whose slots are NULL. */
+enum member_statement {
+	MEMBER_PUT,
+	MEMBER_DELETE,
+	MEMBER_CLEAR,
+	MEMBER_SWEEP,
+	MEMBER_GET,
+	MEMBER_STATEMENTS
+};
+
+static const char *const member_sql[MEMBER_STATEMENTS] = {
+	[MEMBER_PUT] = "INSERT OR REPLACE INTO member(counter, hash, last)"
+		       " VALUES (?1, ?2, ?3)",
+	[MEMBER_DELETE] = "DELETE FROM member WHERE counter = ?1 AND hash = ?2",
+	[MEMBER_CLEAR] = "DELETE FROM member WHERE counter = ?1",
+	/* those of counters that are gone as well */
+	[MEMBER_SWEEP] = "DELETE FROM member WHERE counter > ?1"
+			 " AND counter <= ?2 AND last + 60 < coalesce((SELECT"
+			 " head FROM counter WHERE id = member.counter),"
+			 " 9223372036854775807)",
+	[MEMBER_GET] = "SELECT hash, last FROM member WHERE counter = ?1",
 };
 
 #define SCHEMA_VERSION ((int64_t)(sizeof(schema) / sizeof(schema[0])))
@@ -80,6 +107,7 @@ struct store_file {
 	bool fresh; /* was empty when opened */
 	sqlite3_stmt *begin, *commit, *rollback;
 	sqlite3_stmt *put[2], *delete[2], *sweep[2], *span[2];
+	sqlite3_stmt *member[MEMBER_STATEMENTS];
 };
 
 static bool
@@ -199,6 +227,9 @@ file_prepare_all(struct store_file *f, struct buf *err)
 		    !file_prepare(f, table_sweep[i], &f->sweep[i], err) ||
 		    !file_prepare(f, table_span[i], &f->span[i], err))
 			return false;
+	for (int i = 0; i < MEMBER_STATEMENTS; i++)
+		if (!file_prepare(f, member_sql[i], &f->member[i], err))
+			return false;
 	return file_prepare(f, "BEGIN IMMEDIATE", &f->begin, err) &&
 	    file_prepare(f, "COMMIT", &f->commit, err) &&
 	    file_prepare(f, "ROLLBACK", &f->rollback, err);
@@ -222,7 +253,7 @@ on_log_grown(void *arg, sqlite3 *db, const char *name, int pages)
 static bool
 file_setup(struct store_file *f, struct buf *err)
 {
-	int64_t version;
+	int64_t version, rows;
 	char said[200];
 
 	sqlite3_extended_result_codes(f->db, 0);
@@ -239,9 +270,15 @@ file_setup(struct store_file *f, struct buf *err)
 	}
 	sqlite3_db_config(f->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
 	sqlite3_wal_hook(f->db, on_log_grown, f);
-	f->fresh = version == 0;
-	return file_exec(f, "PRAGMA synchronous = NORMAL", err) &&
-	    file_migrate(f, version, err) && file_prepare_all(f, err);
+	if (!file_exec(f, "PRAGMA synchronous = NORMAL", err) ||
+	    !file_migrate(f, version, err) || !file_prepare_all(f, err) ||
+	    !file_ask_int(f,
+		"SELECT EXISTS (SELECT 1 FROM counter)"
+		" + EXISTS (SELECT 1 FROM note)",
+		&rows, err))
+		return false;
+	f->fresh = rows == 0;
+	return true;
 }
 
 /* The log of a file that is gone would be taken for the new one's. */
@@ -336,6 +373,8 @@ store_file_close(struct store_file **fp)
 		sqlite3_finalize(f->sweep[i]);
 		sqlite3_finalize(f->span[i]);
 	}
+	for (int i = 0; i < MEMBER_STATEMENTS; i++)
+		sqlite3_finalize(f->member[i]);
 	sqlite3_close(f->db);
 	free(f->path);
 	free(f);
@@ -388,6 +427,9 @@ row_of(sqlite3_stmt *st, enum store_kind kind, struct store_row *row)
 	struct str blob = column_str(st, 4);
 
 	row->kind = kind;
+	row->distinct = false;
+	row->nmembers = 0;
+	row->members = NULL;
 	row->id = sqlite3_column_int64(st, 0);
 	row->space = column_str(st, 1);
 	row->key = column_str(st, 2);
@@ -405,11 +447,78 @@ row_of(sqlite3_stmt *st, enum store_kind kind, struct store_row *row)
 	row->window_ms = sqlite3_column_int64(st, 5);
 	row->head = sqlite3_column_int64(st, 6);
 	row->nslots = blob.n / sizeof(row->slots[0]);
+	row->distinct = blob.n == 0;
 	if (blob.n > sizeof(row->slots) || blob.n % sizeof(row->slots[0]) != 0)
 		return false;
 	if (blob.n)
 		memcpy(row->slots, blob.p, blob.n);
 	return true;
+}
+
+static bool
+file_run(struct store_file *f, sqlite3_stmt *st, struct buf *why)
+{
+	bool ok = sqlite3_step(st) == SQLITE_DONE;
+
+	if (!ok)
+		file_error(f, why);
+	sqlite3_reset(st);
+	return ok;
+}
+
+static bool
+file_load_members(struct store_file *f, struct store_row *row, struct buf *err)
+{
+	sqlite3_stmt *st = f->member[MEMBER_GET];
+	size_t cap = 0;
+	int rc;
+
+	sqlite3_bind_int64(st, 1, row->id);
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW &&
+	    row->nmembers < MEMBERS_MAX) {
+		if (row->nmembers == cap) {
+			cap = cap ? cap * 2 : 16;
+			row->members = mem_resize(row->members,
+			    cap * sizeof(*row->members));
+		}
+		row->members[row->nmembers++] =
+		    (struct member_row){ sqlite3_column_int64(st, 0),
+			    sqlite3_column_int64(st, 1) };
+	}
+	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
+		file_error(f, err);
+	sqlite3_reset(st);
+	return rc == SQLITE_DONE || rc == SQLITE_ROW;
+}
+
+static bool
+file_delete_id(struct store_file *f, enum store_kind kind, int64_t id,
+    struct buf *why)
+{
+	sqlite3_stmt *st = f->delete[kind], *all = f->member[MEMBER_CLEAR];
+
+	sqlite3_bind_int64(st, 1, id);
+	sqlite3_bind_int64(all, 1, id);
+	return file_run(f, st, why) &&
+	    (kind == STORE_NOTE || file_run(f, all, why));
+}
+
+static bool
+file_load_row(struct store_file *f, struct store_memory *m,
+    struct store_row *row, struct buf *err)
+{
+	bool ok, twice;
+
+	if (row->distinct && !file_load_members(f, row, err)) {
+		store_row_free(row);
+		return false;
+	}
+	ok = store_row_load(m, row, &twice);
+	store_row_free(row);
+	if (!ok)
+		buf_printf(err, "%s: damaged: row %lld makes no sense", f->path,
+		    (long long)row->id);
+	return ok && (!twice || file_delete_id(f, row->kind, row->id, err));
 }
 
 static bool
@@ -423,49 +532,69 @@ file_load_table(struct store_file *f, enum store_kind kind,
 	int64_t now = clock_wall_ms();
 	struct store_row row;
 	sqlite3_stmt *st = NULL;
-	bool ok, twice;
+	bool ok = true;
 	int rc;
 
 	if (!file_prepare(f, sql, &st, err))
 		return false;
-	for (ok = true; (rc = sqlite3_step(st)) == SQLITE_ROW && ok;) {
+	while (ok && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 		ok = row_of(st, kind, &row);
 		if (row.id >= f->next_id)
 			f->next_id = row.id + 1;
-		if (!ok || row.expires_ms <= now)
-			continue;
-		ok = store_row_load(m, &row, &twice);
-		if (ok && twice) {
-			sqlite3_bind_int64(f->delete[kind], 1, row.id);
-			sqlite3_step(f->delete[kind]);
-			sqlite3_reset(f->delete[kind]);
-		}
+		if (!ok)
+			buf_printf(err, "%s: damaged: row %lld makes no sense",
+			    f->path, (long long)row.id);
+		else if (row.expires_ms > now)
+			ok = file_load_row(f, m, &row, err);
 	}
-	if (!ok)
-		buf_printf(err, "%s: damaged: row %lld makes no sense", f->path,
-		    (long long)row.id);
-	else if (rc != SQLITE_DONE)
+	if (ok && rc != SQLITE_DONE)
 		ok = file_error(f, err);
 	sqlite3_finalize(st);
 	return ok;
 }
 
 bool
-store_file_load(struct store_file *f, struct store_memory *m, struct buf *err)
+store_file_set_secret(struct store_file *f, const uint64_t secret[2],
+    struct buf *err)
 {
-	return file_load_table(f, STORE_COUNTER, m, err) &&
-	    file_load_table(f, STORE_NOTE, m, err);
+	char sql[140];
+
+	snprintf(sql, sizeof(sql),
+	    "INSERT OR REPLACE INTO secret VALUES (0, %lld), (1, %lld)",
+	    (long long)secret[0], (long long)secret[1]);
+	return file_exec(f, sql, err);
 }
 
-static bool
-file_run(struct store_file *f, sqlite3_stmt *st, struct buf *why)
+bool
+store_file_secret(struct store_file *f, uint64_t secret[2], struct buf *err)
 {
-	bool ok = sqlite3_step(st) == SQLITE_DONE;
+	sqlite3_stmt *st = NULL;
+	uint64_t found[2];
+	int n = 0;
 
-	if (!ok)
-		file_error(f, why);
-	sqlite3_reset(st);
-	return ok;
+	if (!file_prepare(f, "SELECT value FROM secret ORDER BY half", &st,
+		err))
+		return false;
+	while (n < 2 && sqlite3_step(st) == SQLITE_ROW)
+		found[n++] = sqlite3_column_int64(st, 0);
+	sqlite3_finalize(st);
+	if (n < 2)
+		return store_file_set_secret(f, secret, err);
+	memcpy(secret, found, sizeof(found));
+	return true;
+}
+
+bool
+store_file_load(struct store_file *f, struct store_memory *m, struct buf *err)
+{
+	uint64_t secret[2];
+
+	store_row_secret(m, secret, false);
+	if (!store_file_secret(f, secret, err))
+		return false;
+	store_row_secret(m, secret, true);
+	return file_load_table(f, STORE_COUNTER, m, err) &&
+	    file_load_table(f, STORE_NOTE, m, err);
 }
 
 bool
@@ -493,13 +622,34 @@ store_file_rollback(struct store_file *f)
 static bool
 file_delete(struct store_file *f, struct store_row *row, struct buf *why)
 {
-	sqlite3_stmt *st = f->delete[row->kind];
+	int64_t id = row->id;
 
-	if (row->id == 0)
-		return true;
-	sqlite3_bind_int64(st, 1, row->id);
 	row->id = 0;
-	return file_run(f, st, why);
+	return id == 0 || file_delete_id(f, row->kind, id, why);
+}
+
+static bool
+file_put_members(struct store_file *f, const struct store_row *row,
+    struct buf *why)
+{
+	sqlite3_stmt *st = f->member[MEMBER_CLEAR];
+
+	sqlite3_bind_int64(st, 1, row->id);
+	if (row->all_members && !file_run(f, st, why))
+		return false;
+	for (size_t i = 0; i < row->nmembers; i++) {
+		const struct member_row *m = &row->members[i];
+		bool gone = m->last == MEMBERS_NEVER;
+
+		st = f->member[gone ? MEMBER_DELETE : MEMBER_PUT];
+		sqlite3_bind_int64(st, 1, row->id);
+		sqlite3_bind_int64(st, 2, m->hash);
+		if (!gone)
+			sqlite3_bind_int64(st, 3, m->last);
+		if (!file_run(f, st, why))
+			return false;
+	}
+	return true;
 }
 
 bool
@@ -521,6 +671,8 @@ store_file_put(struct store_file *f, struct store_row *row, struct buf *why)
 		sqlite3_bind_int64(st, 6, row->head);
 		sqlite3_bind_blob(st, 7, row->slots,
 		    row->nslots * sizeof(row->slots[0]), SQLITE_STATIC);
+		if (row->distinct && !file_put_members(f, row, why))
+			return false;
 	} else {
 		sqlite3_bind_blob(st, 5, row->value, row->nvalue,
 		    SQLITE_STATIC);
@@ -575,6 +727,13 @@ file_sweep_table(struct store_file *f, enum store_kind kind, int64_t now_ms)
 	sqlite3_bind_int64(sweep, 1, from);
 	sqlite3_bind_int64(sweep, 2, to);
 	sqlite3_bind_int64(sweep, 3, now_ms);
+	sqlite3_step(sweep);
+	sqlite3_reset(sweep);
+	if (kind == STORE_NOTE)
+		return;
+	sweep = f->member[MEMBER_SWEEP];
+	sqlite3_bind_int64(sweep, 1, from);
+	sqlite3_bind_int64(sweep, 2, to);
 	sqlite3_step(sweep);
 	sqlite3_reset(sweep);
 }

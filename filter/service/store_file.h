@@ -2,7 +2,8 @@
  * store_file - the SQLite file behind a "sqlite:" store.
  *
  * A table of counters and one of notes, a row a key, addressed by number:
- * memory knows which key has which row, so the file needs no index.
+ * memory knows which key has which row, so the file needs no index.  The
+ * members of a counter are rows of a third.
  * Opened in exclusive mode: a second process is refused.  A file that is not
  * ours, damaged, or of a newer version is never written to.
  *
@@ -23,6 +24,11 @@ void		 store_file_close(struct store_file **);
 /* Hands over every row that has not expired; false ends, with *err. */
 bool		 store_file_load(struct store_file *, struct store_memory *,
 		    struct buf *err);
+/* What the file says; one that says nothing gets this one. */
+bool		 store_file_secret(struct store_file *, uint64_t secret[2],
+		    struct buf *err);
+bool		 store_file_set_secret(struct store_file *,
+		    const uint64_t secret[2], struct buf *err);
 /* Had nothing in it when it was opened? */
 bool		 store_file_fresh(const struct store_file *);
 /* Still the file that stands under its path? */

@@ -14,6 +14,8 @@ struct share {
 	struct store_counter *counter;
 	uint64_t cost;
 	int64_t index; /* slot it was counted in */
+	int64_t before; /* slot its member was seen in before */
+	uint64_t member; /* its hash; 0: plain units */
 	uint32_t hash;
 };
 
@@ -44,18 +46,33 @@ window_name(const struct store_window *w)
 	return store_cell_name(STORE_COUNTER, w->limit, w->key, w->window_ms);
 }
 
+/* Never 0; 0 where plain units are counted. */
+static uint64_t
+window_member(const struct store_memory *m, const struct store_window *w)
+{
+	uint64_t hash;
+
+	if (w->member.p == NULL)
+		return 0;
+	hash = str_hash_keyed(w->member, m->secret);
+	return hash ? hash : 1;
+}
+
 /* Do cost and room fit?  What is used, and how long until they do. */
 static bool
-counter_fits(struct store_counter *k, const struct store_window *w, int64_t now,
-    struct store_usage *u)
+counter_fits(struct store_counter *k, const struct store_window *w,
+    uint64_t member, int64_t now, struct store_usage *u)
 {
-	uint64_t max = w->max < SLOTS_COUNT_MAX ? w->max : SLOTS_COUNT_MAX;
-	uint64_t want;
+	struct members_of of = store_cell_members(k);
+	uint64_t most = member ? MEMBERS_MAX : SLOTS_COUNT_MAX, want;
+	uint64_t max = w->max < most ? w->max : most, cost = w->cost;
 
 	slots_advance(&k->slots, slots_index(now, w->window_ms));
 	u->used = slots_sum(&k->slots) + k->reserved;
 	u->retry_ms = 0;
-	if (__builtin_add_overflow(w->cost, w->room, &want) || want > max) {
+	if (member)
+		cost = !members_there(&of, member);
+	if (__builtin_add_overflow(cost, w->room, &want) || want > max) {
 		u->retry_ms = w->window_ms;
 		return false;
 	}
@@ -86,15 +103,43 @@ held_new(const struct store_window *w, size_t n)
 static void
 held_end(struct store_memory *m, struct store_held *h)
 {
+	struct members_of of;
+
 	for (size_t i = 0; i < h->n; i++) {
 		struct share *sh = &h->shares[i];
 
 		if (sh->counter == NULL)
 			continue;
+		if (sh->member) {
+			of = store_cell_members(sh->counter);
+			members_let_go(&of, sh->member);
+		}
 		sh->counter->cell.refs--;
 		store_cell_drop_if_empty(m, store_cell_shard(m, sh->hash),
 		    &sh->counter->cell);
 	}
+}
+
+/* Reserves one window; its counter is held. */
+static enum store_result
+share_fill(struct store_memory *m, struct share *sh,
+    const struct store_window *w, int64_t now, struct store_usage *u)
+{
+	struct members_of of = store_cell_members(sh->counter);
+	uint64_t member = window_member(m, w);
+
+	if (!counter_fits(sh->counter, w, member, now, u))
+		return STORE_OVER;
+	if (member == 0) {
+		sh->counter->reserved += w->cost;
+		sh->cost = w->cost;
+		return STORE_OK;
+	}
+	if (!members_hold(&of, member))
+		return STORE_DOWN;
+	sh->member = member;
+	sh->cost = 1;
+	return STORE_OK;
 }
 
 /* Reserves window after window; a later one sees what an earlier took. */
@@ -102,12 +147,11 @@ static enum store_result
 held_fill(struct store_memory *m, struct store_held *h,
     const struct store_window *w, struct store_usage *usage)
 {
-	enum store_result result = STORE_OK;
+	enum store_result result = STORE_OK, one;
 	int64_t now = store_cell_now(m);
 	struct store_usage u;
 	struct store_cell *cell;
 	struct store_name name;
-	bool fits;
 
 	*usage = (struct store_usage){ .index = 0 };
 	for (size_t i = 0; i < h->n; i++) {
@@ -117,34 +161,38 @@ held_fill(struct store_memory *m, struct store_held *h,
 		cell->refs++;
 		h->shares[i].counter = store_cell_counter(cell);
 		u.index = i;
-		fits = counter_fits(store_cell_counter(cell), &w[i], now, &u);
+		one = share_fill(m, &h->shares[i], &w[i], now, &u);
+		if (one == STORE_DOWN)
+			return one;
 		if (i == 0 || u.retry_ms > usage->retry_ms)
 			*usage = u;
-		if (!fits) {
-			result = STORE_OVER;
-			continue;
-		}
-		h->shares[i].cost = w[i].cost;
-		store_cell_counter(cell)->reserved += w[i].cost;
+		if (one == STORE_OVER)
+			result = one;
 	}
 	return result;
 }
 
 static void
+share_give_back(struct store_memory *m, struct share *sh, bool counted)
+{
+	struct members_of of = store_cell_members(sh->counter);
+
+	if (counted && sh->member)
+		members_uncount(&of, sh->member, sh->index, sh->before);
+	else if (counted)
+		slots_take(&sh->counter->slots, sh->index, sh->cost);
+	else if (sh->member == 0)
+		sh->counter->reserved -= sh->cost;
+	if (counted)
+		store_cell_changed(m, &sh->counter->cell);
+}
+
+static void
 held_give_back(struct store_memory *m, struct store_held *h)
 {
-	for (size_t i = 0; i < h->n; i++) {
-		struct share *sh = &h->shares[i];
-
-		if (sh->cost == 0)
-			continue;
-		if (h->counted) {
-			slots_take(&sh->counter->slots, sh->index, sh->cost);
-			store_cell_changed(m, &sh->counter->cell);
-		} else {
-			sh->counter->reserved -= sh->cost;
-		}
-	}
+	for (size_t i = 0; i < h->n; i++)
+		if (h->shares[i].cost)
+			share_give_back(m, &h->shares[i], h->counted);
 }
 
 enum store_result
@@ -176,13 +224,30 @@ store_memory_change(struct store_memory *m, struct store_held *h, size_t index,
 	struct share *sh = &h->shares[index];
 	struct store_shard *s = store_cell_shard(m, sh->hash);
 
-	assert(index < h->n && !h->counted);
+	assert(index < h->n && !h->counted && !sh->member);
 	if (cost > SLOTS_COUNT_MAX)
 		cost = SLOTS_COUNT_MAX;
 	pthread_mutex_lock(&s->lock);
 	sh->counter->reserved += cost - sh->cost;
 	sh->cost = cost;
 	pthread_mutex_unlock(&s->lock);
+}
+
+static void
+share_count(struct store_memory *m, struct share *sh, int64_t now)
+{
+	struct store_counter *k = sh->counter;
+	struct members_of of = store_cell_members(k);
+
+	slots_advance(&k->slots, slots_index(now, k->window_ms));
+	sh->index = k->slots.head;
+	if (sh->member) {
+		sh->before = members_count(&of, sh->member);
+	} else {
+		slots_add(&k->slots, sh->cost);
+		k->reserved -= sh->cost;
+	}
+	store_cell_changed(m, &k->cell);
 }
 
 void
@@ -193,18 +258,9 @@ store_memory_commit(struct store_memory *m, struct store_held *h)
 	if (h->counted)
 		return;
 	shards_lock(m, h->mask);
-	for (size_t i = 0; i < h->n; i++) {
-		struct share *sh = &h->shares[i];
-		struct store_counter *k = sh->counter;
-
-		if (sh->cost == 0)
-			continue;
-		slots_advance(&k->slots, slots_index(now, k->window_ms));
-		slots_add(&k->slots, sh->cost);
-		k->reserved -= sh->cost;
-		sh->index = k->slots.head;
-		store_cell_changed(m, &k->cell);
-	}
+	for (size_t i = 0; i < h->n; i++)
+		if (h->shares[i].cost)
+			share_count(m, &h->shares[i], now);
 	h->counted = true;
 	shards_unlock(m, h->mask);
 }
@@ -250,11 +306,30 @@ store_memory_peek(struct store_memory *m, const struct store_window *w,
 	pthread_mutex_lock(&s->lock);
 	c = store_cell_find(s, &name);
 	fits = counter_fits(c ? store_cell_counter(c) : &empty, w,
-	    store_cell_now(m), &u);
+	    window_member(m, w), store_cell_now(m), &u);
 	pthread_mutex_unlock(&s->lock);
 	if (usage)
 		*usage = u;
 	return fits ? STORE_OK : STORE_OVER;
+}
+
+/* Counts without having reserved; false: too many members. */
+static bool
+counter_count(struct store_counter *k, uint64_t member, uint64_t cost,
+    int64_t now)
+{
+	struct members_of of = store_cell_members(k);
+
+	slots_advance(&k->slots, slots_index(now, k->window_ms));
+	if (member == 0) {
+		slots_add(&k->slots, cost);
+		return true;
+	}
+	if (!members_hold(&of, member))
+		return false;
+	members_count(&of, member);
+	members_let_go(&of, member);
+	return true;
 }
 
 enum store_result
@@ -262,20 +337,21 @@ store_memory_count(struct store_memory *m, const struct store_window *w)
 {
 	struct store_name name = window_name(w);
 	struct store_shard *s = store_cell_shard(m, name.hash);
+	uint64_t member = window_member(m, w);
 	struct store_cell *c;
-	struct store_counter *k;
+	bool ok;
 
 	pthread_mutex_lock(&s->lock);
 	c = store_cell_get(m, &name);
-	if (c && w->cost) {
-		k = store_cell_counter(c);
-		slots_advance(&k->slots,
-		    slots_index(store_cell_now(m), k->window_ms));
-		slots_add(&k->slots, w->cost);
-		store_cell_changed(m, c);
+	ok = c != NULL;
+	if (ok && (w->cost || member)) {
+		ok = counter_count(store_cell_counter(c), member, w->cost,
+		    store_cell_now(m));
+		if (ok)
+			store_cell_changed(m, c);
 	}
 	pthread_mutex_unlock(&s->lock);
-	return c ? STORE_OK : STORE_DOWN;
+	return ok ? STORE_OK : STORE_DOWN;
 }
 
 enum store_result
@@ -415,6 +491,19 @@ store_memory_each(struct store_memory *m,
 	}
 }
 
+/* Empties a counter; false: there was nothing in it. */
+static bool
+counter_clear(struct store_memory *m, struct store_counter *k)
+{
+	struct members_of of = store_cell_members(k);
+
+	if (k->slots.n == 0 && k->members == NULL)
+		return false;
+	members_clear(&of);
+	store_cell_changed(m, &k->cell);
+	return true;
+}
+
 size_t
 store_memory_clear(struct store_memory *m, struct str key)
 {
@@ -428,13 +517,9 @@ store_memory_clear(struct store_memory *m, struct str key)
 		for (size_t b = 0; b < s->nbuckets; b++)
 			for (c = s->buckets[b]; c; c = c->next)
 				if (c->kind == STORE_COUNTER &&
-				    str_eq(store_cell_key(c), key) &&
-				    store_cell_counter(c)->slots.n) {
-					slots_free(
-					    &store_cell_counter(c)->slots);
-					store_cell_changed(m, c);
-					cleared++;
-				}
+				    str_eq(store_cell_key(c), key))
+					cleared += counter_clear(m,
+					    store_cell_counter(c));
 		pthread_mutex_unlock(&s->lock);
 	}
 	return cleared;

@@ -1,8 +1,48 @@
 #include "service/store_row.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "service/store_cell.h"
+
+static void
+counter_read(struct store_counter *k, struct store_row *row)
+{
+	struct members_of of = store_cell_members(k);
+
+	row->window_ms = k->window_ms;
+	row->head = k->slots.head;
+	row->nslots = 0;
+	row->expires_ms = slots_end_ms(&k->slots, k->window_ms);
+	row->distinct = k->members != NULL;
+	if (!row->distinct) {
+		row->nslots = slots_save(&k->slots, row->slots);
+		return;
+	}
+	/* Who is held now may have been seen a moment ago. */
+	if (k->reserved)
+		row->expires_ms =
+		    slots_leave_ms(&k->slots, k->window_ms, UINT64_MAX);
+	row->nmembers =
+	    members_save(&of, row->id == 0, &row->all_members, &row->members);
+}
+
+void
+store_row_free(struct store_row *row)
+{
+	free(row->members);
+	row->members = NULL;
+}
+
+void
+store_row_secret(struct store_memory *m, uint64_t secret[2], bool load)
+{
+	for (int i = 0; i < 2; i++)
+		if (load)
+			m->secret[i] = secret[i];
+		else
+			secret[i] = m->secret[i];
+}
 
 void
 store_row_read(struct store_memory *m, struct store_cell *c,
@@ -17,13 +57,10 @@ store_row_read(struct store_memory *m, struct store_cell *c,
 	c->queued = false;
 	c->refs++;
 	row->id = c->id;
+	row->members = NULL;
+	row->distinct = false;
 	if (c->kind == STORE_COUNTER) {
-		struct store_counter *k = store_cell_counter(c);
-
-		row->window_ms = k->window_ms;
-		row->head = k->slots.head;
-		row->nslots = slots_save(&k->slots, row->slots);
-		row->expires_ms = slots_end_ms(&k->slots, k->window_ms);
+		counter_read(store_cell_counter(c), row);
 	} else {
 		struct store_note *o = store_cell_note(c);
 
@@ -65,6 +102,8 @@ store_row_unsaved(struct store_memory *m, struct store_cell *c)
 
 	pthread_mutex_lock(&s->lock);
 	c->refs--;
+	if (c->kind == STORE_COUNTER)
+		members_unsaved(store_cell_counter(c)->members);
 	store_cell_changed(m, c);
 	pthread_mutex_unlock(&s->lock);
 }
@@ -87,6 +126,20 @@ store_row_resave(struct store_memory *m)
 	}
 }
 
+/* Members of a time that has not come yet were seen just now. */
+static void
+members_take(struct store_counter *k, const struct store_row *row,
+    int64_t index)
+{
+	struct members_of of = store_cell_members(k);
+	int64_t ahead = row->head > index ? row->head - index : 0;
+
+	slots_advance(&k->slots, index);
+	for (size_t i = 0; i < row->nmembers; i++)
+		members_load(&of, row->members[i].hash,
+		    row->members[i].last - ahead);
+}
+
 /* A row from a time that has not come yet counts as from now. */
 static bool
 counter_load(struct store_counter *k, const struct store_row *row, int64_t now,
@@ -95,6 +148,10 @@ counter_load(struct store_counter *k, const struct store_row *row, int64_t now,
 	int64_t index = slots_index(now, row->window_ms);
 	struct slots read;
 
+	if (row->distinct) {
+		members_take(k, row, index);
+		return true;
+	}
 	if (!slots_load(&read, row->head, row->slots, row->nslots))
 		return false;
 	if (read.head > index)

@@ -6,8 +6,9 @@
 #ifndef SERVICE_STORE_ROW_H
 #define SERVICE_STORE_ROW_H
 
-#include "service/store_memory.h"
+#include "service/members.h"
 #include "service/slots.h"
+#include "service/store_memory.h"
 
 /* A cell as it goes to disk and comes back. */
 struct store_row {
@@ -20,6 +21,11 @@ struct store_row {
 	int64_t		 head;
 	size_t		 nslots;
 	uint64_t	 slots[SLOTS_MAX];
+	/* Counters of members: what changed, or all of it.  From
+	 * store_row_read() it is the reader's to store_row_free(). */
+	bool		 distinct, all_members;
+	size_t		 nmembers;
+	struct member_row *members;
 	size_t		 nvalue;	/* notes */
 	char		 value[STORE_VALUE_MAX];
 };
@@ -31,6 +37,7 @@ struct store_row {
 void		 store_row_hold(struct store_memory *, struct store_cell *);
 void		 store_row_read(struct store_memory *, struct store_cell *,
 		    struct store_row *);	/* holds as well */
+void		 store_row_free(struct store_row *);
 /* id is what the cell shall be called on disk from now on. */
 void		 store_row_saved(struct store_memory *, struct store_cell *,
 		    int64_t id);
@@ -39,6 +46,9 @@ void		 store_row_unsaved(struct store_memory *,
 		    struct store_cell *);
 /* The journal hears of every cell, its id forgotten: for an empty file. */
 void		 store_row_resave(struct store_memory *);
+/* The same for what members are hashed with. */
+void		 store_row_secret(struct store_memory *, uint64_t secret[2],
+		    bool load);
 /* Takes a row from disk; false: it makes no sense.  *twice: the key is there
  * already; both are added up, and this row should go. */
 bool		 store_row_load(struct store_memory *,

@@ -34,6 +34,8 @@ struct store_sqlite {
 static bool
 file_again(struct store_sqlite *s, struct buf *why)
 {
+	uint64_t secret[2];
+
 	if (s->file != NULL && store_file_there(s->file))
 		return true;
 	if (s->file != NULL && !store_file_missing(s->path)) {
@@ -49,6 +51,11 @@ file_again(struct store_sqlite *s, struct buf *why)
 		buf_printf(why, "%s: replaced by another file", s->path);
 		return false;
 	}
+	store_row_secret(s->memory, secret, false);
+	if (!store_file_set_secret(s->file, secret, why)) {
+		store_file_close(&s->file);
+		return false;
+	}
 	store_row_resave(s->memory);
 	return true;
 }
@@ -59,13 +66,16 @@ group_put(struct store_sqlite *s, struct store_cell **cells, size_t n,
     int64_t *ids, size_t *read, struct buf *why)
 {
 	struct store_row row;
+	bool ok;
 
 	if (!store_file_begin(s->file, why))
 		return false;
 	for (*read = 0; *read < n;) {
 		store_row_read(s->memory, cells[*read], &row);
 		(*read)++;
-		if (!store_file_put(s->file, &row, why))
+		ok = store_file_put(s->file, &row, why);
+		store_row_free(&row);
+		if (!ok)
 			return false;
 		ids[*read - 1] = row.id;
 	}

@@ -103,6 +103,30 @@ window(const char *key, int64_t ms, uint64_t max, uint64_t cost)
 		.cost = cost };
 }
 
+/* One more member for a counter of different ones. */
+static inline struct store_window
+member(const char *key, int64_t ms, uint64_t max, const char *who)
+{
+	return (struct store_window){ .limit = STR("l/distinct recipients"),
+		.key = str_of(key),
+		.window_ms = ms,
+		.max = max,
+		.cost = 1,
+		.member = str_of(who) };
+}
+
+static inline uint64_t
+members(struct store *st, const char *key, int64_t ms)
+{
+	struct store_window w = member(key, ms, 1000000, "");
+	struct store_usage u;
+
+	w.member = STR_NONE;
+	w.cost = 0;
+	assert_int_equal(store_peek(st, &w, &u), STORE_OK);
+	return u.used;
+}
+
 static inline uint64_t
 used(struct store *st, const char *key, int64_t ms)
 {

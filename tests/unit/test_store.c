@@ -240,9 +240,87 @@ idle_keys_go(struct store *st)
 	assert_in_range(keys(st), 1, 3000);
 }
 
+static void
+different_members(struct store *st)
+{
+	struct store_window w = member("user=d", HOUR, 2, "x@a");
+	struct store_usage u;
+
+	assert_int_equal(charge(st, w), STORE_OK);
+	assert_int_equal(charge(st, w), STORE_OK);
+	assert_int_equal(members(st, "user=d", HOUR), 1);
+	clock_fake_advance(10 * 60000);
+	assert_int_equal(charge(st, member("user=d", HOUR, 2, "y@a")),
+	    STORE_OK);
+	assert_int_equal(charge(st, member("user=d", HOUR, 2, "z@a")),
+	    STORE_OVER);
+	/* who is in may come again, and stays longer for it */
+	assert_int_equal(charge(st, w), STORE_OK);
+	clock_fake_advance(52 * 60000);
+	assert_int_equal(members(st, "user=d", HOUR), 2);
+	w.member = STR("z@a");
+	assert_int_equal(store_peek(st, &w, &u), STORE_OVER);
+	assert_int_equal(u.used, 2);
+	assert_in_range(u.retry_ms, 8 * 60000, 9 * 60000);
+	clock_fake_advance(u.retry_ms - 1);
+	assert_int_equal(charge(st, w), STORE_OVER);
+	clock_fake_advance(1);
+	assert_int_equal(charge(st, w), STORE_OK);
+	/* one without a name is anybody */
+	w.member = STR_NONE;
+	w.cost = 0;
+	w.room = 1;
+	assert_int_equal(store_peek(st, &w, NULL), STORE_OK);
+	w.max = 1;
+	assert_int_equal(store_peek(st, &w, NULL), STORE_OVER);
+	assert_int_equal(store_clear(st, STR("user=d")), 1);
+	assert_int_equal(members(st, "user=d", HOUR), 0);
+	/* past the maximum, for those who only count */
+	for (int i = 0; i < 3; i++) {
+		char who[2] = { 'a' + i, 0 };
+		struct store_window c = member("user=e", HOUR, 2, who);
+
+		assert_int_equal(store_count(st, &c), STORE_OK);
+	}
+	assert_int_equal(members(st, "user=e", HOUR), 3);
+}
+
+/* Whoever is reserved is in; a refund leaves nothing behind. */
+static void
+members_reserved(struct store *st)
+{
+	struct store_window w = member("user=m", HOUR, 1, "x"),
+			    y = member("user=m", HOUR, 1, "y");
+	struct store_held *a, *b, *c;
+
+	assert_int_equal(store_reserve(st, &w, 1, &a, NULL), STORE_OK);
+	assert_int_equal(store_reserve(st, &w, 1, &b, NULL), STORE_OK);
+	assert_int_equal(store_reserve(st, &y, 1, &c, NULL), STORE_OVER);
+	assert_int_equal(members(st, "user=m", HOUR), 1);
+	store_refund(st, &a);
+	assert_int_equal(store_reserve(st, &y, 1, &c, NULL), STORE_OVER);
+	store_refund(st, &b);
+	assert_int_equal(keys(st), 0);
+	assert_int_equal(charge(st, w), STORE_OK);
+	/* x comes again just before its time, and is counted just behind */
+	clock_fake_advance(HOUR);
+	assert_int_equal(store_reserve(st, &w, 1, &a, NULL), STORE_OK);
+	clock_fake_advance(HOUR);
+	assert_int_equal(store_reserve(st, &y, 1, &c, NULL), STORE_OVER);
+	assert_int_equal(store_commit(st, &a), STORE_OK);
+	assert_int_equal(members(st, "user=m", HOUR), 1);
+	/* a refund of somebody who was in before leaves him where he was */
+	clock_fake_advance(30 * 60000);
+	assert_int_equal(store_reserve(st, &w, 1, &a, NULL), STORE_OK);
+	store_refund(st, &a);
+	clock_fake_advance(31 * 60000 + 1000);
+	assert_int_equal(charge(st, y), STORE_OK);
+}
+
 static void (*const bodies[])(struct store *) = { reserve_commit_refund,
 	retry_is_exact, several_windows, change_and_count, clock_set_back,
-	notes, hostile_keys, idle_keys_go };
+	notes, hostile_keys, different_members, members_reserved,
+	idle_keys_go };
 
 static void
 test_each_on_memory(void **state)

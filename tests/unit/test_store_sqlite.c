@@ -51,6 +51,49 @@ test_reopen_keeps(void **state)
 }
 
 static void
+test_members_come_back(void **state)
+{
+	struct store *st = open_as(spec);
+	struct store_window w;
+	struct store_held *held;
+	char who[16];
+
+	(void)state;
+	for (int i = 0; i < 300; i++) {
+		snprintf(who, sizeof(who), "%d@x", i);
+		assert_int_equal(charge(st, member("user=a", HOUR, 500, who)),
+		    STORE_OK);
+		clock_fake_advance(6000);
+	}
+	/* one that is held while it is saved was seen, too */
+	w = member("user=a", HOUR, 500, "299@x");
+	assert_int_equal(store_reserve(st, &w, 1, &held, NULL), STORE_OK);
+	charge(st, member("user=a", HOUR, 500, "298@x"));
+	store_refund(st, &held);
+	charge(st, member("user=b", HOUR, 5, "left"));
+	store_clear(st, STR("user=b"));
+	store_close(&st);
+
+	st = open_as(spec);
+	assert_int_equal(members(st, "user=a", HOUR), 300);
+	assert_int_equal(members(st, "user=b", HOUR), 0);
+	assert_int_equal(charge(st, member("user=a", HOUR, 300, "0@x")),
+	    STORE_OK);
+	assert_int_equal(charge(st, member("user=a", HOUR, 300, "0@y")),
+	    STORE_OVER);
+	clock_fake_advance(HOUR / 2 + 2 * 60000);
+	assert_int_equal(charge(st, member("user=a", HOUR, 300, "0@y")),
+	    STORE_OK);
+	store_close(&st);
+
+	/* those who left are not read again */
+	clock_fake_advance(HOUR / 2);
+	st = open_as(spec);
+	assert_int_equal(members(st, "user=a", HOUR), 1);
+	store_close(&st);
+}
+
+static void
 test_second_opener(void **state)
 {
 	struct store *st = open_as(spec);
@@ -446,6 +489,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_reopen_keeps),
+		T(test_members_come_back),
 		T(test_expired_rows_go),
 		T(test_second_opener),
 		T(test_foreign_files),
