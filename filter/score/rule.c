@@ -101,7 +101,8 @@ keep_flags(struct str flags, char kept[8], struct buf *why)
 }
 
 static bool
-parse_regex(struct score_rule *r, struct str text, struct buf *why)
+parse_regex(struct arena *a, struct score_rule *r, struct str text,
+    struct buf *why)
 {
 	struct str pattern, flags;
 	char kept[8];
@@ -111,6 +112,8 @@ parse_regex(struct score_rule *r, struct str text, struct buf *why)
 	    !keep_flags(flags, kept, why))
 		return false;
 	r->regex = regex_new(pattern, str_of(kept), why, &at);
+	r->pattern = arena_str(a, pattern);
+	r->re_flags = arena_str(a, str_of(kept));
 	return r->regex != NULL;
 }
 
@@ -164,7 +167,7 @@ parse_header(struct arena *a, struct score_rule *r, struct str rest,
 		r->if_unset = arena_str(a, r->if_unset);
 		rest = str_sub(rest, 0, (size_t)unset);
 	}
-	return parse_regex(r, rest, why);
+	return parse_regex(a, r, rest, why);
 }
 
 bool
@@ -183,6 +186,6 @@ rule_parse(struct arena *a, struct score_rule *r, struct str rest,
 		r->meta = meta_parse(a, arena_str(a, rest), why);
 		return r->meta != NULL;
 	default:
-		return parse_regex(r, rest, why);
+		return parse_regex(a, r, rest, why);
 	}
 }

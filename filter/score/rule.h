@@ -51,6 +51,7 @@ struct score_rule {
 	bool		 negate;	/* !~ */
 	struct str	 if_unset;
 	struct regex	*regex;
+	struct str	 pattern, re_flags; /* as regex_new() took them */
 	unsigned int	 flags;		/* header: enum field_flag */
 	unsigned int	 most;		/* tflags multiple maxhits=N; else 1 */
 	bool		 net, nice;	/* tflags */

@@ -1,0 +1,40 @@
+/*
+ * literal - texts that whatever a regex matches must contain.
+ *
+ * literals_of() reads a pattern in PCRE2's syntax and answers with sets of
+ * strings: a subject that the regex matches holds at least one string of every
+ * set, once both are in lower case (ASCII's).  It errs on one side alone: what
+ * it does not understand gives fewer sets or none, never a wrong one.
+ *
+ * Strings live in the arena given.  Any thread; bounded in the pattern.
+ */
+#ifndef SCORE_LITERAL_H
+#define SCORE_LITERAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "base/str.h"
+
+#define LITERAL_SETS	3	/* at most, the rarest */
+#define LITERAL_STRINGS	48	/* of one set */
+#define LITERAL_SHORTEST 3	/* bytes; shorter ones are everywhere */
+#define LITERAL_LONGEST	32
+
+struct literal_set {
+	const struct str *text;
+	size_t		 count;
+	double		 odds;		/* rough: how often it is met */
+};
+
+struct literals {
+	struct literal_set set[LITERAL_SETS];
+	size_t		 count;		/* 0: nothing is known */
+};
+
+/* flags: as regex_new() takes them.  false: nothing is known. */
+bool	literals_of(struct arena *, struct str pattern, struct str flags,
+	    struct literals *);
+
+#endif

@@ -1,0 +1,39 @@
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "score/literal.h"
+#include "score/regex.h"
+
+/* The first line is a pattern, the rest a subject: where the regex matches,
+ * each set must be met. */
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct str text = { (const char *)data, size }, pattern, subject;
+	struct arena *a = arena_new(4 << 20);
+	struct buf err = BUF_INIT(1024);
+	struct literals l;
+	struct regex *re;
+	size_t at, i, j;
+
+	pattern = str_cut(text, '\n', &subject);
+	if (literals_of(a, pattern, STR("i"), &l) &&
+	    (re = regex_new(pattern, STR("i"), &err, &at)) != NULL) {
+		if (regex_match(re, subject) == REGEX_YES) {
+			for (i = 0; i < l.count; i++) {
+				for (j = 0; j < l.set[i].count; j++)
+					if (str_ifind(subject,
+						l.set[i].text[j]) >= 0)
+						break;
+				if (j == l.set[i].count)
+					abort();
+			}
+		}
+		regex_free(&re);
+	}
+	buf_free(&err);
+	arena_free(&a);
+	return 0;
+}

@@ -1,0 +1,228 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "score/literal.h"
+#include "score/regex.h"
+
+/* The sets of a pattern as "a|b & c", in their order. */
+static void
+assert_literals(const char *pattern, const char *flags, const char *want)
+{
+	struct arena *a = arena_new(1 << 20);
+	struct buf got = BUF_INIT(65536);
+	struct literals l;
+	size_t i, j;
+
+	literals_of(a, str_of(pattern), str_of(flags), &l);
+	for (i = 0; i < l.count; i++) {
+		if (i > 0)
+			buf_adds(&got, " & ");
+		for (j = 0; j < l.set[i].count; j++) {
+			if (j > 0)
+				buf_addc(&got, '|');
+			buf_addstr(&got, l.set[i].text[j]);
+		}
+	}
+	assert_string_equal(got.n > 0 ? got.p : "", want);
+	buf_free(&got);
+	arena_free(&a);
+}
+
+static void
+test_plain(void **state)
+{
+	(void)state;
+	assert_literals("viagra", "", "viagra");
+	assert_literals("Cheap PILLS", "i", "cheap pills");
+	assert_literals("\\bfoo\\.bar$", "", "foo.bar");
+	assert_literals("a\\x62c\\x{64}e", "", "abcde");
+	assert_literals("abc.*defg", "", "abc & defg");
+	assert_literals("ab", "", "");
+	assert_literals("", "", "");
+}
+
+static void
+test_classes(void **state)
+{
+	(void)state;
+	assert_literals("v[i1]agra", "", "v1agra|viagra");
+	assert_literals("v[I1]agra", "", "v1agra|viagra");
+	assert_literals("abc[^d]efg", "", "abc & efg");
+	assert_literals("abc[a-z]efg", "", "abc & efg");
+	assert_literals("abc[]]efg", "", "abc]efg");
+	assert_literals("abc[[:alpha:]]efg", "", "abc & efg");
+	assert_literals("abc[\\d_]efg", "", "abc & efg");
+	assert_literals("abc[-x]efg", "", "abc-efg|abcxefg");
+	assert_literals("abc\\defg", "", "abc & efg");
+	assert_literals("abc\\sdef", "", "abc & def");
+}
+
+static void
+test_repeats(void **state)
+{
+	(void)state;
+	assert_literals("colou?red", "", "coloured|colored");
+	assert_literals("abc(?:def)*ghi", "", "abc & ghi");
+	assert_literals("abco+def", "", "abco & odef");
+	assert_literals("abc(?:xyz){2}q", "", "abcxyzxyzq");
+	assert_literals("abcx{2,9}def", "", "abcxx & xdef");
+	assert_literals("abc{0}def", "", "def");
+	assert_literals("abc{x}def", "", "abc{x}def");
+	assert_literals("abc.{0,5}?def", "", "abc & def");
+}
+
+static void
+test_groups(void **state)
+{
+	(void)state;
+	assert_literals("(?:cat|dog)s", "", "cats|dogs");
+	assert_literals("(?:catfish|dog).*s", "", "catfish|dog");
+	assert_literals("(?:cat.+|dog.+)s", "", "cat|dog");
+	assert_literals("(?:cat|.+)abc", "", "abc");
+	assert_literals("abc(?=xyz)def", "", "abcdef");
+	assert_literals("abc(?!xyz)def", "", "abcdef");
+	assert_literals("(?<!abc)def", "", "def");
+	assert_literals("(?i)ABC", "", "abc");
+	assert_literals("(?i:AB)CD", "", "abcd");
+	assert_literals("(?<name>abc)\\k<name>def", "", "abc & def");
+	assert_literals("(abc)\\1def", "", "abc & def");
+	assert_literals("cat|dog", "", "cat|dog");
+	assert_literals("cat|do", "", "");
+	assert_literals("a c # x\n d e", "x", "acde");
+	assert_literals("(?x) a c d", "", "acd");
+	assert_literals("(?x: a c d) e", "", "acd e");
+}
+
+/* What is not understood gives nothing. */
+static void
+test_unknown(void **state)
+{
+	(void)state;
+	assert_literals("abc(?(1)def|ghi)", "", "");
+	assert_literals("(*UTF)abc", "", "");
+	assert_literals("abc\\Qd\\E", "", "");
+	assert_literals("abc(?R)?", "", "");
+	assert_literals("abc(?#def)", "", "");
+	assert_literals("abc\\012", "", "");
+	assert_literals("abc(def", "", "");
+	assert_literals("kelvin", "iu", "");
+	assert_literals("abc[[:x]def", "", "");
+	assert_literals("abc{,3}", "", "");
+}
+
+/* --- against PCRE2 ------------------------------------------------------ */
+
+static uint32_t seed = 1;
+
+static unsigned int
+pick(unsigned int n)
+{
+	seed = seed * 1664525 + 1013904223;
+	return (seed >> 8) % n;
+}
+
+static void
+random_pattern(struct buf *out, unsigned int depth)
+{
+	static const char *const atoms[] = { "a", "b", "c", "ab", "ca", "A",
+		"[ab]", "[^a]", "[a-c]", ".", "\\w", "\\b", "^", "$", "(?=a)",
+		"(?!b)", "\\x61", "[B\\d]", "abc", "cab", "(?i)", "(?x) ", " ",
+		"\\1" };
+	static const char *const repeats[] = { "", "", "", "?", "*", "+", "{2}",
+		"{1,3}", "{0,1}", "{2,}", "*?", "++", "{0}" };
+	static const char *const open[] = { "(", "(?:", "(?>", "(?i:", "(?|" };
+	unsigned int i, n = 1 + pick(4);
+
+	for (i = 0; i < n; i++) {
+		if (depth > 0 && pick(3) == 0) {
+			buf_adds(out, open[pick(5)]);
+			random_pattern(out, depth - 1);
+			if (pick(2) == 0) {
+				buf_addc(out, '|');
+				random_pattern(out, depth - 1);
+			}
+			buf_addc(out, ')');
+		} else {
+			buf_adds(out, atoms[pick(24)]);
+		}
+		buf_adds(out, repeats[pick(13)]);
+	}
+}
+
+static bool
+met(const struct literals *l, struct str text)
+{
+	size_t i, j;
+
+	for (i = 0; i < l->count; i++) {
+		for (j = 0; j < l->set[i].count; j++)
+			if (str_ifind(text, l->set[i].text[j]) >= 0)
+				break;
+		if (j == l->set[i].count)
+			return false;
+	}
+	return true;
+}
+
+static void
+test_never_misses(void **state)
+{
+	struct arena *a = arena_new(1 << 20);
+	struct buf re = BUF_INIT(4096), err = BUF_INIT(4096);
+	unsigned int i, j, known = 0, hits = 0;
+	struct literals l;
+	struct regex *x;
+	char text[13];
+	size_t at;
+
+	(void)state;
+	for (i = 0; i < 20000; i++) {
+		buf_truncate(&re, 0);
+		buf_truncate(&err, 0);
+		random_pattern(&re, 2);
+		arena_reset(a);
+		if (!literals_of(a, buf_str(&re), STR("i"), &l) ||
+		    (x = regex_new(buf_str(&re), STR("i"), &err, &at)) == NULL)
+			continue;
+		known++;
+		for (j = 0; j < 30; j++) {
+			for (at = 0; at < sizeof(text) - 1; at++)
+				text[at] = "abcABC a"[pick(8)];
+			text[at] = '\0';
+			if (regex_match(x, str_of(text)) != REGEX_YES)
+				continue;
+			hits++;
+			if (!met(&l, str_of(text)))
+				fail_msg("/%s/ matches \"%s\"", re.p, text);
+		}
+		regex_free(&x);
+	}
+	assert_true(known > 1000);
+	assert_true(hits > 1000);
+	buf_free(&re);
+	buf_free(&err);
+	arena_free(&a);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_classes),
+		cmocka_unit_test(test_repeats),
+		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_unknown),
+		cmocka_unit_test(test_never_misses),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
