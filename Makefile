@@ -18,12 +18,13 @@ MAIL := stage session envelope charset header header_mailbox field relay \
 	filetype archive ole verdict
 CHECK := check key taglist spf spf_received spf_eval spf_record spf_macro \
 	dkim_canon dkim_key dkim_signature dkim dkim_signer dkim_sign dmarc \
-	dmarc_record arc_set arc dnsbl greylist limit notify authres
+	dmarc_record arc_set arc dnsbl greylist limit limit_book limit_ask notify authres
 SCORE := regex perl_regex meta rule rule_text condition ruleset literal \
 	prefilter prefilter_cache match eval eval_header eval_mime eval_body \
 	eval_html eval_uri eval_relay auth_rule score report
 POLICY := diag lex parse parse_define parse_rule parse_condition \
-	parse_signing setting table override resolve fact_table fact \
+	parse_signing setting table override allowance \
+	resolve fact_table fact \
 	fact_auth text trace cond act act_call eval policy journal road
 MILTER := threads glue apply
 DAEMON := socket control server message report scan cli main

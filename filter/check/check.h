@@ -71,6 +71,8 @@ struct checks {
 	bool			 (*dmarc_override)(struct txn *,
 				    struct str domain, struct dmarc_override *);
 	struct dnsbl_result	*dnsbls;	/* one for each list asked */
+	/* Two letters, or STR_NONE: where the client is said to be. */
+	struct str		 (*country)(const struct session *);
 	struct score_result	*score;
 	struct limit_book	*limits;	/* reservations and answers */
 	struct str		 ptr_name;	/* verified PTR name */

@@ -16,7 +16,8 @@
  * recipient; `recipients' one at rcpt, at message what is accepted and not
  * yet held; at mail none, but one must fit; `bytes' the declared size, at
  * message the real one; `connections' one a connection, counted when it is
- * let pass.  `rejected recipients' are only read.  A key with a recipient in
+ * let pass; each `distinct' member one where the window does not remember
+ * it.  `rejected recipients' are only read.  A key with a recipient in
  * it is asked at message for every accepted one.
  *
  * limit_commit() counts what was asked only before it was known (all
@@ -36,7 +37,11 @@
 	X(MESSAGES,	"messages",	STAGE_MAIL)			\
 	X(RECIPIENTS,	"recipients",	STAGE_MAIL)			\
 	X(BYTES,	"bytes",	STAGE_MAIL)			\
-	X(REJECTED,	"rejected recipients", STAGE_CONNECT)
+	X(REJECTED,	"rejected recipients", STAGE_CONNECT)		\
+	X(MAILBOXES,	"distinct recipients", STAGE_RCPT)		\
+	X(CLIENTS,	"distinct clients", STAGE_CONNECT)		\
+	X(SENDERS,	"distinct senders", STAGE_MAIL)			\
+	X(COUNTRIES,	"distinct countries", STAGE_CONNECT)
 
 enum limit_unit {
 #define X(id, word, stage) LIMIT_##id,
@@ -57,7 +62,15 @@ struct limit {
 	struct key	 key;
 	struct limit_window *windows;
 	size_t		 count;
+	/* Keys with maxima of their own: false where this one (its text) has
+	 * none, else max[] is set, one a window.  NULL: no key has. */
+	bool		 (*own)(const struct limit *, struct str key,
+			    uint64_t *max);
+	const void	*own_from;	/* whatever own() reads */
 };
+
+#define LIMIT_WINDOWS_MAX 16
+#define LIMIT_UNLIMITED	UINT64_MAX	/* counted all the same */
 
 enum limit_answer { LIMIT_FREE, LIMIT_OVER, LIMIT_UNKNOWN };
 
@@ -67,18 +80,29 @@ struct limit_info {
 	const struct limit *limit;
 	const struct limit_window *window;
 	struct str	 key;
+	uint64_t	 max;		/* for this key */
 	uint64_t	 used;
 	int64_t		 retry_ms;
 };
 
 const char	*limit_unit_word(enum limit_unit);
 bool		 limit_unit_parse(struct str, enum limit_unit *);
+bool		 limit_unit_distinct(enum limit_unit);
+/* The first stage it can be asked at. */
+enum stage	 limit_unit_stage(enum limit_unit);
 bool		 limit_only_read(const struct limit *);	/* REJECTED alone */
+/* What a key may use, one a window: its own maxima or the limit's. */
+void		 limit_maxima(const struct limit *, struct str key,
+		    uint64_t *max);
 void		 limit_event(struct session *, enum stage);
 /* LIMIT_FREE where the message has no such key, LIMIT_UNKNOWN when the store
  * is down or missing. */
 enum limit_answer limit_over(struct session *, const struct limit *,
 		    enum stage, struct limit_info *);
+/* Would this event bring it to that share of a maximum, 1 to 100?  Reserves
+ * nothing; what the event has reserved already is part of what is used. */
+enum limit_answer limit_near(struct session *, const struct limit *,
+		    enum stage, unsigned int percent, struct limit_info *);
 void		 limit_keep(struct session *, enum stage);
 void		 limit_drop(struct session *, enum stage);
 /* Before the MTA is told "accept".  false: the store is down; the charges are

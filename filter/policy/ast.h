@@ -61,6 +61,7 @@ struct expr {
 	struct table	*table;
 	const struct dnsbl *list;
 	const struct limit *limit;
+	unsigned int	 percent;	/* over LIMIT at N%; 0: over */
 	struct key	 key;
 };
 

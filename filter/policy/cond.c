@@ -318,13 +318,24 @@ cond_over(struct eval *e, const struct expr *x)
 {
 	int64_t start = clock_mono_us();
 	struct limit_info info = { 0 };
+	struct str name = x->limit->name;
+	enum limit_answer answer;
+	char near[128];
 	enum truth t;
 
-	t = truth_of_limit(e,
-	    limit_over(e->session, x->limit, e->stage, &info));
+	if (x->percent == 0) {
+		answer = limit_over(e->session, x->limit, e->stage, &info);
+	} else {
+		answer = limit_near(e->session, x->limit, e->stage, x->percent,
+		    &info);
+		snprintf(near, sizeof(near), "%.*s at %u%%", STR_FMT(name),
+		    x->percent);
+		name = str_of(near);
+	}
+	t = truth_of_limit(e, answer);
 	if (t == TRUTH_TRUE)
 		remember_over(e, &info);
-	return record_asked(e, "over", x->limit->name, t, start);
+	return record_asked(e, "over", name, t, start);
 }
 
 static enum truth

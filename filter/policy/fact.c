@@ -568,8 +568,8 @@ get_limit_max(struct session *s, const struct fact_ref *ref, struct value *out)
 	if (over == NULL)
 		return;
 	n = over->window->unit == LIMIT_BYTES ?
-	    amount_text(arena, over->window->max) :
-	    arena_printf(arena, "%llu", (unsigned long long)over->window->max);
+	    amount_text(arena, over->max) :
+	    arena_printf(arena, "%llu", (unsigned long long)over->max);
 	fact_set_text(out,
 	    arena_printf(arena, "%.*s %s", STR_FMT(n),
 		limit_unit_word(over->window->unit)));

@@ -128,11 +128,14 @@ is_over(const struct override *o)
 }
 
 enum table_fault
-override_judge(struct str domain, struct str value, struct buf *why)
+override_judge(const void *arg, struct str domain, struct str value,
+    struct buf *why, struct str *at)
 {
 	struct override o;
 	const char *what;
 
+	(void)arg;
+	(void)at;
 	if (!domain_normal(domain, why))
 		return TABLE_BAD_ENTRY;
 	if (!override_parse(value, &o, &what)) {

@@ -24,8 +24,7 @@ struct override {
 /* "none until 2026-12-31"; false with *why. */
 bool		 override_parse(struct str value, struct override *,
 		    const char **why);
-enum table_fault override_judge(struct str domain, struct str value,
-		    struct buf *why);
+table_judge_fn	 override_judge;
 /* What session->policy says of a From domain (A-labels); false: nothing. */
 bool		 override_find(struct txn *, struct str domain,
 		    struct dmarc_override *);

@@ -53,10 +53,26 @@ test_listed(struct parse *p, struct place place)
 	return test_name(p, EXPR_LISTED, place, "the name of a dnsbl");
 }
 
+/* over LIMIT [at N%] */
 static struct expr *
 test_over(struct parse *p, struct place place)
 {
-	return test_name(p, EXPR_OVER, place, "the name of a limit");
+	struct expr *e = test_name(p, EXPR_OVER, place, "the name of a limit");
+	struct token t;
+	uint64_t n;
+
+	if (e == NULL || !parse_is_word(lex_peek(p->lex), "at"))
+		return e;
+	lex_next(p->lex);
+	t = lex_next(p->lex);
+	if (t.kind != TOKEN_WORD || t.text.p[t.text.n - 1] != '%' ||
+	    !str_u64(str_sub(t.text, 0, t.text.n - 1), &n) || n < 1 ||
+	    n > 100) {
+		parse_expected(p, &t, "a share from 1% to 100%, such as 80%");
+		return NULL;
+	}
+	e->percent = (unsigned int)n;
+	return e;
 }
 
 static struct expr *

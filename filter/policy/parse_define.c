@@ -2,11 +2,11 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "policy/allowance.h"
 #include "policy/override.h"
 #include "policy/parse.h"
 #include "policy/setting.h"
 
-#define WINDOWS_MAX   16
 #define WINDOW_MAX_MS (53LL * 7 * 24 * 3600 * 1000)
 #define RANGES_MAX    256
 
@@ -347,11 +347,6 @@ window_unit(struct parse *p, const struct token *t, const struct token *first,
 		unit = arena_printf(p->arena, "%.*s %.*s", STR_FMT(first->text),
 		    STR_FMT(unit));
 	}
-	if (first != NULL && parse_is_word(first, "distinct")) {
-		diag_error(p->diag, place,
-		    "`%.*s' is not known in this version", STR_FMT(unit));
-		return false;
-	}
 	if (!limit_unit_parse(unit, &w->unit)) {
 		diag_error(p->diag, place, "unknown unit `%.*s'",
 		    STR_FMT(unit));
@@ -379,13 +374,7 @@ window_max(struct parse *p, const struct token *t, struct limit_window *w)
 {
 	if (t->kind == TOKEN_WORD && setting_size(t->text, &w->max))
 		return true;
-	if (parse_is_word(t, "override"))
-		diag_error(p->diag, t->place,
-		    "`override file' is not known in this version");
-	else
-		parse_expected(p, t,
-		    "a number and a unit, such as "
-		    "100 messages/1h");
+	parse_expected(p, t, "a number and a unit, such as 100 messages/1h");
 	return false;
 }
 
@@ -409,7 +398,7 @@ parse_window(struct parse *p, const struct token *max, struct limit_window *w)
 	if (two) {
 		if (lex_peek(p->lex)->kind != TOKEN_WORD) {
 			parse_expected(p, lex_peek(p->lex),
-			    "`recipients/' and a time");
+			    "what is counted, such as recipients/1h");
 			return false;
 		}
 		t = lex_next(p->lex);
@@ -454,6 +443,98 @@ window_again(struct parse *p, const struct limit *limit, const struct token *t,
 	return false;
 }
 
+/* The words up to the end of an entry, as one with single blanks. */
+static struct token
+entry_value(struct parse *p, const struct token *entry)
+{
+	struct token value = { .kind = TOKEN_WORD, .place = entry->place };
+
+	value.text = STR("");
+	while (lex_peek(p->lex)->kind == TOKEN_WORD) {
+		struct token t = lex_next(p->lex);
+
+		value.place = value.text.n == 0 ?
+		    t.place :
+		    parse_place_join(value.place, t.place);
+		value.text =
+		    arena_printf(p->arena, "%.*s%s%.*s", STR_FMT(value.text),
+			value.text.n == 0 ? "" : " ", STR_FMT(t.text));
+	}
+	return value;
+}
+
+/* WHOM N UNIT/TIME ..., or WHOM unlimited */
+static void
+allowance_add(struct parse *p, const struct limit *limit, struct table *table,
+    const struct token *whom)
+{
+	struct token value = entry_value(p, whom);
+	struct buf why = BUF_INIT(1000);
+	struct str at = STR_NONE;
+	enum table_fault fault;
+
+	fault = allowance_judge(limit, whom->text, value.text, &why, &at);
+	if (fault == TABLE_FINE)
+		table_add_value(table, whom->text, value.text, &why);
+	if (why.n > 0)
+		diag_error(p->diag,
+		    fault == TABLE_BAD_VALUE ? value.place : whom->place,
+		    "%.*s", STR_FMT(buf_str(&why)));
+	buf_free(&why);
+}
+
+/* What can't be understood, with its braces. */
+static void
+parse_skip_braces(struct parse *p)
+{
+	struct token open, t;
+
+	while (lex_peek(p->lex)->kind == TOKEN_WORD ||
+	    lex_peek(p->lex)->kind == TOKEN_STRING)
+		lex_next(p->lex);
+	if (lex_peek(p->lex)->kind != TOKEN_LBRACE || !parse_brace(p, &open))
+		return;
+	while (parse_brace_next(p, &open, &t))
+		;
+}
+
+/* `override file PATH' or `override { WHOM WINDOWS ... }'. */
+static void
+parse_allowances(struct parse *p, struct limit *limit, const struct token *word)
+{
+	struct table *table = parse_new_table(p,
+	    arena_printf(p->arena, "override of %.*s", STR_FMT(limit->name)));
+	struct token open, t;
+
+	table_set_judge(table, allowance_judge, limit);
+	if (limit->count == 0) {
+		diag_error(p->diag, word->place,
+		    "`override' stands behind the windows that it is about");
+		parse_skip_braces(p);
+		return;
+	}
+	limit->own = allowance_find;
+	limit->own_from = table;
+	if (lex_peek(p->lex)->kind != TOKEN_LBRACE) {
+		t = lex_next(p->lex);
+		if (parse_is_word(&t, "file"))
+			parse_table_file(p, table);
+		else
+			parse_expected(p, &t, "`{' or `file'");
+		return;
+	}
+	parse_brace(p, &open);
+	while (parse_brace_next(p, &open, &t)) {
+		if (t.kind == TOKEN_WORD)
+			allowance_add(p, limit, table, &t);
+		else {
+			parse_expected(p, &t, "a key or `}'");
+			parse_skip_entry(p);
+		}
+	}
+	table_seal(table);
+}
+
 static void
 parse_windows(struct parse *p, struct limit *limit)
 {
@@ -462,20 +543,28 @@ parse_windows(struct parse *p, struct limit *limit)
 
 	if (!parse_brace(p, &open))
 		return;
-	limit->windows = parse_alloc(p, WINDOWS_MAX * sizeof(*limit->windows));
+	limit->windows =
+	    parse_alloc(p, LIMIT_WINDOWS_MAX * sizeof(*limit->windows));
 	while (parse_brace_next(p, &open, &t)) {
 		struct limit_window w;
 
-		if (t.kind != TOKEN_WORD) {
+		if (limit->own != NULL) {
+			diag_error(p->diag, t.place,
+			    "`override' is the last in the braces");
+			ok = false;
+			parse_skip_entry(p);
+		} else if (parse_is_word(&t, "override")) {
+			parse_allowances(p, limit, &t);
+		} else if (t.kind != TOKEN_WORD) {
 			ok = false;
 			parse_expected(p, &t,
 			    "a number and a unit, such as 100 messages/1h");
 		} else if (!parse_window(p, &t, &w)) {
 			ok = false;
 			parse_skip_entry(p);
-		} else if (limit->count == WINDOWS_MAX) {
+		} else if (limit->count == LIMIT_WINDOWS_MAX) {
 			diag_error(p->diag, t.place, "more than %d windows",
-			    WINDOWS_MAX);
+			    LIMIT_WINDOWS_MAX);
 			parse_skip_entry(p);
 		} else if (!window_again(p, limit, &t, &w))
 			limit->windows[limit->count++] = w;
@@ -526,41 +615,22 @@ parse_limit(struct parse *p, const struct token *word)
 	parse_key(p, &limit->key);
 	if (parse_is_word(lex_peek(p->lex), "override")) {
 		diag_error(p->diag, lex_peek(p->lex)->place,
-		    "`override file' is not known in this version");
+		    "`override' stands within the braces, behind the windows");
 		return;
 	}
 	parse_windows(p, limit);
-}
-
-/* The words up to the end of an entry, as one with single blanks. */
-static struct token
-override_value(struct parse *p, const struct token *domain)
-{
-	struct token value = { .kind = TOKEN_WORD, .place = domain->place };
-
-	value.text = STR("");
-	while (lex_peek(p->lex)->kind == TOKEN_WORD) {
-		struct token t = lex_next(p->lex);
-
-		value.place = value.text.n == 0 ?
-		    t.place :
-		    parse_place_join(value.place, t.place);
-		value.text =
-		    arena_printf(p->arena, "%.*s%s%.*s", STR_FMT(value.text),
-			value.text.n == 0 ? "" : " ", STR_FMT(t.text));
-	}
-	return value;
 }
 
 /* DOMAIN POLICY [until DAY] */
 static void
 override_add(struct parse *p, struct table *table, const struct token *domain)
 {
-	struct token value = override_value(p, domain);
+	struct token value = entry_value(p, domain);
 	struct buf why = BUF_INIT(1000);
+	struct str at = STR_NONE;
 	enum table_fault fault;
 
-	fault = override_judge(domain->text, value.text, &why);
+	fault = override_judge(NULL, domain->text, value.text, &why, &at);
 	if (fault == TABLE_WARN_VALUE)
 		diag_warn(p->diag, value.place, "%.*s", STR_FMT(buf_str(&why)));
 	else if (fault != TABLE_FINE)
@@ -607,7 +677,7 @@ parse_dmarc(struct parse *p, const struct token *word)
 		    policy->override_place.line);
 	policy->override_place = parse_place_join(word->place, t.place);
 	policy->dmarc_override = parse_new_table(p, STR("dmarc override"));
-	table_set_judge(policy->dmarc_override, override_judge);
+	table_set_judge(policy->dmarc_override, override_judge, NULL);
 	if (lex_peek(p->lex)->kind == TOKEN_LBRACE) {
 		parse_overrides(p, policy->dmarc_override);
 		return;

@@ -281,18 +281,6 @@ bind_listed(struct resolve *r, struct expr *e)
 		e->list = n->object;
 }
 
-static enum stage
-unit_stage(enum limit_unit unit)
-{
-	static const enum stage stages[LIMIT_UNIT_COUNT] = {
-#define X(id, word, stage) [LIMIT_##id] = stage,
-		LIMIT_UNITS(X)
-#undef X
-	};
-
-	return stages[unit];
-}
-
 static void
 rejected_add(struct policy *policy, const struct limit *limit)
 {
@@ -321,8 +309,8 @@ bind_over(struct resolve *r, struct expr *e)
 	for (size_t i = 0; i < e->limit->count; i++) {
 		enum limit_unit unit = e->limit->windows[i].unit;
 
-		if (unit_stage(unit) > stage)
-			stage = unit_stage(unit);
+		if (limit_unit_stage(unit) > stage)
+			stage = limit_unit_stage(unit);
 		if (unit == LIMIT_REJECTED) {
 			rejected_add(policy, e->limit);
 			r->needs |= NEED_RCPT_REJ;
@@ -502,7 +490,7 @@ condition_text(const struct expr *e, struct buf *out)
 	if (e->left == NULL) {
 		buf_printf(out, " %.*s", STR_FMT(e->name));
 		buf_quoted(out, e->arg);
-		buf_printf(out, " %d%d ", e->cmp, e->negate);
+		buf_printf(out, " %d%d%u ", e->cmp, e->negate, e->percent);
 		buf_quoted(out, e->literal.text);
 		buf_quoted(out, e->pattern);
 		buf_quoted(out, e->flags);

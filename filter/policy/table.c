@@ -68,6 +68,7 @@ struct table {
 	pthread_mutex_t	 lock;
 	char		*path;		/* NULL: inline */
 	table_judge_fn	*judge;		/* NULL: any value will do */
+	const void	*judge_arg;
 	dev_t		 dev;
 	ino_t		 ino;
 	off_t		 size;
@@ -413,9 +414,10 @@ table_count(const struct table *t)
 }
 
 void
-table_set_judge(struct table *t, table_judge_fn *judge)
+table_set_judge(struct table *t, table_judge_fn *judge, const void *arg)
 {
 	t->judge = judge;
+	t->judge_arg = arg;
 }
 
 bool
@@ -465,6 +467,7 @@ entry_length(struct str line)
 struct loading {
 	struct set	*set;
 	table_judge_fn	*judge;
+	const void	*judge_arg;
 	struct source	 source;
 	struct diag	*diag;
 	unsigned int	 line;
@@ -479,11 +482,12 @@ line_judge(struct loading *l, const char *start, struct str entry,
 	struct place place = { .source = &l->source, .line = l->line };
 	struct buf why = BUF_INIT(1000);
 	enum table_fault fault = TABLE_FINE;
-	struct str at;
+	struct str at = STR_NONE;
 
 	if (l->judge != NULL)
-		fault = l->judge(entry, value, &why);
-	at = value.n == 0 || fault == TABLE_BAD_ENTRY ? entry : value;
+		fault = l->judge(l->judge_arg, entry, value, &why, &at);
+	if (at.n == 0)
+		at = value.n == 0 || fault == TABLE_BAD_ENTRY ? entry : value;
 	place.col = (unsigned int)(at.p - start) + 1;
 	place.len = (unsigned int)at.n;
 	if (fault == TABLE_WARN_VALUE)
@@ -605,6 +609,7 @@ file_load(struct table *t, struct place where, struct diag *diag)
 {
 	struct loading l = { .set = set_new(),
 		.judge = t->judge,
+		.judge_arg = t->judge_arg,
 		.diag = diag,
 		.ok = true };
 	const char *why = NULL;
@@ -804,6 +809,19 @@ table_lookup(const struct table *t, struct str key, struct arena *arena,
 
 	if (has)
 		*value = arena_str(arena, found.p ? found : STR(""));
+	set_release(s);
+	return has;
+}
+
+bool
+table_value(const struct table *t, struct str key, struct buf *value)
+{
+	struct set *s = set_take(t);
+	struct str found = STR_NONE;
+	bool has = text_lookup(s, key, &found);
+
+	if (has)
+		buf_addstr(value, found);
 	set_release(s);
 	return has;
 }

@@ -29,12 +29,14 @@ struct table;
  * than a list; a warning keeps the entry. */
 enum table_fault { TABLE_FINE, TABLE_BAD_ENTRY, TABLE_BAD_VALUE,
     TABLE_WARN_VALUE };
-typedef enum table_fault table_judge_fn(struct str entry, struct str value,
-		    struct buf *why);
+/* *at: which part is wrong, where that is not all of the entry or value. */
+typedef enum table_fault table_judge_fn(const void *arg, struct str entry,
+		    struct str value, struct buf *why, struct str *at);
 
 struct table	*table_new(struct str name);
 /* Judges every line of a file, now and when it is reread. */
-void		 table_set_judge(struct table *, table_judge_fn *);
+void		 table_set_judge(struct table *, table_judge_fn *,
+		    const void *arg);
 void		 table_free(struct table **);
 struct str	 table_name(const struct table *);
 size_t		 table_count(const struct table *);
@@ -54,5 +56,8 @@ bool		 table_has(const struct table *, const struct value *);
 /* The value that stands behind an entry in a file ("" if none). */
 bool		 table_lookup(const struct table *, struct str key,
 		    struct arena *, struct str *value);
+/* The same, added to a buffer. */
+bool		 table_value(const struct table *, struct str key,
+		    struct buf *value);
 
 #endif

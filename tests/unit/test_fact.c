@@ -295,8 +295,8 @@ test_limit(void **state)
 	struct limit limit = { .name = STR("submission"),
 		.windows = &window,
 		.count = 1 };
-	struct limit_info info = { &limit, &window, STR("user=alice"), 12345,
-		719001 };
+	struct limit_info info = { &limit, &window, STR("user=alice"),
+		window.max, 12345, 719001 };
 
 	assert_absent(w, "limit.name");
 	/* One found over at connect is told of until another one is. */
@@ -307,10 +307,10 @@ test_limit(void **state)
 	assert_text(w, "limit.used", "12345");
 	assert_text(w, "limit.retry", "12m");
 	assert_text(w, "limit.key", "user=alice");
-	window.max++;
+	info.max++;
 	assert_text(w, "limit.max", "209715201 bytes");
 	window.unit = LIMIT_MESSAGES;
-	window.max = 1024;
+	info.max = 1024;
 	assert_text(w, "limit.max", "1024 messages");
 }
 

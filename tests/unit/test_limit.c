@@ -569,6 +569,115 @@ test_words(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* --- shares and maxima of one's own ------------------------------------ */
+
+static enum limit_answer
+near(const struct limit *l, enum stage stage, unsigned int percent)
+{
+	struct limit_info info;
+
+	return limit_near(s, l, stage, percent, &info);
+}
+
+/* The 4th of 5 is the one that brings it to 80 %; looking takes nothing. */
+static void
+test_share(void **state)
+{
+	struct limit_window w[] = { { LIMIT_RECIPIENTS, 5, HOUR, STR("1h") } };
+	struct limit_info info;
+	struct limit l;
+
+	(void)state;
+	make(&l, "sub", "user", w, 1);
+	mail("alice");
+	keep(STAGE_MAIL);
+	for (int i = 1; i <= 5; i++) {
+		rcpt("<a@x.org>");
+		assert_int_equal(near(&l, STAGE_RCPT, 80),
+		    i >= 4 ? LIMIT_OVER : LIMIT_FREE);
+		assert_int_equal(used("sub/recipients", "user=alice"), i - 1);
+		assert_int_equal(over(&l, STAGE_RCPT), LIMIT_FREE);
+		/* behind the reservation it is the same */
+		assert_int_equal(near(&l, STAGE_RCPT, 80),
+		    i >= 4 ? LIMIT_OVER : LIMIT_FREE);
+		assert_int_equal(near(&l, STAGE_RCPT, 100),
+		    i == 5 ? LIMIT_OVER : LIMIT_FREE);
+		keep(STAGE_RCPT);
+	}
+	rcpt("<a@x.org>");
+	assert_int_equal(over(&l, STAGE_RCPT), LIMIT_OVER);
+	assert_int_equal(limit_near(s, &l, STAGE_RCPT, 80, &info), LIMIT_OVER);
+	assert_int_equal(info.max, 5);
+	assert_int_equal(info.used, 5);
+	assert_true(info.window == &w[0]);
+	drop(STAGE_RCPT);
+}
+
+static void
+test_share_of_rejected(void **state)
+{
+	struct limit_window w[] = { { LIMIT_REJECTED, 10, HOUR, STR("1h") } };
+	const struct limit *list[1];
+	struct limit l;
+
+	(void)state;
+	make(&l, "probe", "client", w, 1);
+	list[0] = &l;
+	for (int i = 0; i < 10; i++) {
+		limit_event(s, STAGE_CONNECT);
+		assert_int_equal(near(&l, STAGE_CONNECT, 80),
+		    i >= 8 ? LIMIT_OVER : LIMIT_FREE);
+		limit_count_rejected(s, list, 1);
+	}
+}
+
+static bool
+own_maxima(const struct limit *l, struct str key, uint64_t *max)
+{
+	assert_string_equal(l->own_from, "mine");
+	if (str_eq(key, STR("user=bulk")))
+		max[0] = LIMIT_UNLIMITED;
+	else if (str_eq(key, STR("user=small")))
+		max[0] = 1;
+	else
+		return false;
+	return true;
+}
+
+static void
+test_own_maxima(void **state)
+{
+	static const struct {
+		const char *user;
+		int fit;
+		uint64_t max;
+	} rows[] = { { "alice", 3, 3 }, { "small", 1, 1 }, { "bulk", 50, 0 } };
+	struct limit_window w[] = { { LIMIT_MESSAGES, 3, HOUR, STR("1h") } };
+	struct limit_info info;
+	struct limit l;
+
+	(void)state;
+	make(&l, "sub", "user", w, 1);
+	l.own = own_maxima;
+	l.own_from = "mine";
+	for (size_t r = 0; r < sizeof(rows) / sizeof(*rows); r++) {
+		for (int i = 0; i < rows[r].fit; i++) {
+			mail(rows[r].user);
+			assert_int_equal(over(&l, STAGE_MAIL), LIMIT_FREE);
+			keep(STAGE_MAIL);
+			message();
+		}
+		mail(rows[r].user);
+		assert_int_equal(limit_over(s, &l, STAGE_MAIL, &info),
+		    rows[r].max ? LIMIT_OVER : LIMIT_FREE);
+		if (rows[r].max)
+			assert_int_equal(info.max, rows[r].max);
+		txn_end(s);
+	}
+	/* without a limit it is counted all the same */
+	assert_int_equal(used("sub/messages", "user=bulk"), 50);
+}
+
 int
 main(void)
 {
@@ -587,6 +696,9 @@ main(void)
 		T(test_store_goes_down),
 		T(test_blocks),
 		T(test_words),
+		T(test_share),
+		T(test_share_of_rejected),
+		T(test_own_maxima),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

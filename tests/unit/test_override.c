@@ -66,7 +66,10 @@ judged(const char *domain, const char *value, enum table_fault want)
 {
 	struct buf why = BUF_INIT(1000);
 
-	assert_int_equal(override_judge(str_of(domain), str_of(value), &why),
+	struct str at = STR_NONE;
+
+	assert_int_equal(override_judge(NULL, str_of(domain), str_of(value),
+			     &why, &at),
 	    want);
 	assert_int_equal(why.n == 0, want == TABLE_FINE);
 	buf_free(&why);
