@@ -27,7 +27,8 @@ POLICY := diag lex parse parse_define parse_rule parse_condition \
 	resolve fact_table fact \
 	fact_auth text trace cond act act_call eval policy journal road
 MILTER := threads glue apply
-DAEMON := socket control server message report scan cli main
+DAEMON := socket control admin_key admin_rows admin server message \
+	report scan cli main
 
 SRCS := $(BASE:%=filter/base/%.c) $(SERVICE:%=filter/service/%.c) \
 	$(MAIL:%=filter/mail/%.c) $(CHECK:%=filter/check/%.c) \

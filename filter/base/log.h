@@ -33,6 +33,7 @@
 	X(TABLE, WARN, "table", "a table file was reread or can't be")	\
 	X(MTA, WARN, "mta", "the MTA offers less than the policy wants") \
 	X(BLOCK, WARN, "block", "a key was blocked or released")	\
+	X(ADMIN, WARN, "admin", "a command changed something")		\
 	X(SIGN, WARN, "sign", "a message could not be signed")		\
 	X(OVERFLOW, WARN, "overflow",					\
 	    "a message needed more memory than allowed")		\

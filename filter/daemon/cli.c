@@ -12,6 +12,7 @@
 
 #define DIAG_TEXT_MAX	(4 * 1024 * 1024)
 #define KEYS_WAIT_MS	2000
+#define REQUEST_MAX	8000	/* what the daemon reads of one */
 
 static int	run_main(int, char **);
 static int	check_main(int, char **);
@@ -23,23 +24,35 @@ static const struct command {
 	int		(*main)(int, char **);
 	const char	*words;
 	const char	*help;
+	/* of those that ask the daemon */
+	const char	*options;	/* of "jaft", see ask_options */
+	int		 nwords;
 } commands[] = {
 	{ "run", run_main, "[-c CONF] [--shadow] [-f]",
-	    "the daemon; -f stays in the foreground" },
+	    "the daemon; -f stays in the foreground", NULL, 0 },
 	{ "check", check_main, "[-c CONF]",
-	    "reads policy, tables and rules; tells every mistake" },
+	    "reads policy, tables and rules; tells every mistake", NULL, 0 },
 	{ "scan", scan_main,
 	    "[-c CONF] [--client IP] [--client-name N] "
 	    "[--helo N]\n\t    [--from A] [--rcpt A]... [--user L] "
 	    "[--resolver R] [--rules GLOB]\n\t    [--now TIME] [--json] "
 	    "FILE...",
-	    "judges messages offline and explains" },
+	    "judges messages offline and explains", NULL, 0 },
 	{ "status", ask_main, "[-c CONF] [--json]",
-	    "counters of the running daemon" },
-	{ "metrics", ask_main, "[-c CONF]", "the same as Prometheus text" },
-	{ "reload", ask_main, "[-c CONF]",
-	    "takes a changed policy into force" },
-	{ "help", help_main, "", "this text" },
+	    "counters of the running daemon", "j", 0 },
+	{ "metrics", ask_main, "[-c CONF]", "the same as Prometheus text", "",
+	    0 },
+	{ "reload", ask_main, "[-c CONF]", "takes a changed policy into force",
+	    "", 0 },
+	{ "who", ask_main, "[-c CONF] [--json] [--all]",
+	    "the keys nearest to their limits, and the blocked", "ja", 0 },
+	{ "show", ask_main, "[-c CONF] [--json] KEY",
+	    "all windows and blocks of a key: user=alice, or alice", "j", 1 },
+	{ "release", ask_main, "[-c CONF] [--json] KEY",
+	    "empties its counters and lifts its block", "j", 1 },
+	{ "block", ask_main, "[-c CONF] [--json] KEY TIME",
+	    "blocks it: user=alice 2h", "j", 2 },
+	{ "help", help_main, "", "this text", NULL, 0 },
 };
 
 #define COMMANDS	(sizeof(commands) / sizeof(commands[0]))
@@ -211,43 +224,93 @@ check_main(int argc, char **argv)
 	return 0;
 }
 
-/* status, metrics, reload: asked of the daemon over its control socket. */
-static int
-ask_main(int argc, char **argv)
-{
-	const char *request = argv[0];
-	struct common o;
-	struct diag *diag;
-	struct policy *p;
-	struct str path;
-	int result;
+/* --- what is asked of the daemon over its control socket --------------- */
 
-	if (!read_options(argc, argv, "c:", &o) || o.shadow ||
-	    (o.json && strcmp(request, "status") != 0))
-		return cli_usage(request);
-	/* A policy with mistakes still names its socket. */
-	diag = diag_new();
-	p = policy_load_settings(o.conf, diag);
+static const struct option ask_options[] = {
+	{ "json", no_argument, NULL, 'j' },
+	{ "all", no_argument, NULL, 'a' },
+	{ "from", required_argument, NULL, 'f' },
+	{ "to", required_argument, NULL, 't' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static const struct command *
+find_command(const char *name)
+{
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (strcmp(name, commands[i].name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+/* Options and words, as the request carries them. */
+static bool
+make_request(int argc, char **argv, const struct command *c,
+    struct buf *request, const char **conf)
+{
+	int opt, index = 0;
+
+	buf_adds(request, c->name);
+	while (
+	    (opt = getopt_long(argc, argv, "c:", ask_options, &index)) != -1) {
+		if (opt == 'c') {
+			*conf = optarg;
+			continue;
+		}
+		if (opt == '?' || strchr(c->options, opt) == NULL)
+			return false;
+		buf_printf(request, " --%s", ask_options[index].name);
+		if (ask_options[index].has_arg)
+			control_add_arg(request, str_of(optarg));
+	}
+	if (argc - optind != c->nwords)
+		return false;
+	for (; optind < argc; optind++)
+		control_add_arg(request, str_of(argv[optind]));
+	return true;
+}
+
+/* A policy with mistakes still names its socket. */
+static int
+ask_daemon(const char *conf, struct str request)
+{
+	struct diag *diag = diag_new();
+	struct policy *p = policy_load_settings(conf, diag);
+	int status = 1;
+
 	if (p == NULL)
 		print_diag(diag, stderr);
 	diag_free(&diag);
 	if (p == NULL)
 		return CLI_BAD_POLICY;
-	if (p->settings.control.kind != LISTEN_UNIX) {
-		fprintf(stderr, "postern: %s has no control socket\n", o.conf);
-		policy_release(&p);
-		return 1;
-	}
-	path = p->settings.control.path;
-	result = control_ask(path, o.json ? "status json" : request);
+	if (p->settings.control.kind == LISTEN_UNIX)
+		status = control_ask(p->settings.control.path, request);
+	else
+		fprintf(stderr, "postern: %s has no control socket\n", conf);
 	policy_release(&p);
-	return result;
+	return status;
+}
+
+static int
+ask_main(int argc, char **argv)
+{
+	const struct command *c = find_command(argv[0]);
+	struct buf request = BUF_INIT(REQUEST_MAX);
+	const char *conf = CLI_DEFAULT_CONF;
+	int status;
+
+	if (make_request(argc, argv, c, &request, &conf) && !request.failed)
+		status = ask_daemon(conf, buf_str(&request));
+	else
+		status = cli_usage(c->name);
+	buf_free(&request);
+	return status;
 }
 
 int
 cli_main(int argc, char **argv)
 {
-	size_t i;
+	const struct command *c;
 
 	if (argc < 2)
 		return cli_usage(NULL);
@@ -257,9 +320,8 @@ cli_main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
 		return help_main(argc, argv);
-	for (i = 0; i < COMMANDS; i++)
-		if (strcmp(argv[1], commands[i].name) == 0)
-			return commands[i].main(argc - 1, argv + 1);
+	if ((c = find_command(argv[1])) != NULL)
+		return c->main(argc - 1, argv + 1);
 	fprintf(stderr, "postern: no command \"%s\"\n", argv[1]);
 	return cli_usage(NULL);
 }

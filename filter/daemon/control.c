@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,8 +13,10 @@
 #include "daemon/control.h"
 #include "daemon/socket.h"
 
-#define REQUEST_MAX	4096
-#define ANSWER_MAX	(8 * 1024 * 1024)
+#define REQUEST_MAX	8192
+#define PART_SIZE	(64 * 1024)	/* of a long answer */
+#define PART_MAX	(8 * 1024 * 1024)
+#define ANSWER_MAX	(512 * 1024 * 1024)
 
 static struct {
 	int		 fd;
@@ -85,41 +88,152 @@ write_all(int fd, struct str text)
 	return text.n == 0;
 }
 
-static void
-serve_http(int fd, struct str request)
-{
-	struct buf answer = BUF_INIT(ANSWER_MAX), page = BUF_INIT(ANSWER_MAX);
-	bool found = str_starts(request, STR("GET /metrics ")) &&
-	    control.handler(STR("metrics"), &page);
+/* --- a request --------------------------------------------------------- */
 
-	buf_printf(&answer,
+static int
+hex_digit(char c)
+{
+	int lower = chr_lower((unsigned char)c);
+
+	if (chr_digit((unsigned char)c))
+		return c - '0';
+	return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+/* In place: what comes out is never longer. */
+static struct str
+decode(struct str arg)
+{
+	char *out = (char *)arg.p;
+	size_t n = 0;
+
+	for (size_t i = 0; i < arg.n; i++) {
+		int high = -1, low = -1;
+
+		if (arg.p[i] == '%' && arg.n - i > 2) {
+			high = hex_digit(arg.p[i + 1]);
+			low = hex_digit(arg.p[i + 2]);
+		}
+		if (high >= 0 && low >= 0) {
+			out[n++] = (char)(high << 4 | low);
+			i += 2;
+		} else {
+			out[n++] = arg.p[i];
+		}
+	}
+	return (struct str){ out, n };
+}
+
+/* false: more words than any request has. */
+static bool
+parse_request(struct control_call *call, struct str line)
+{
+	struct str rest, word;
+
+	call->name = str_cut(line, ' ', &rest);
+	while (rest.p != NULL) {
+		word = str_cut(rest, ' ', &rest);
+		if (word.n == 0)
+			continue;
+		if (call->nargs == CONTROL_ARGS_MAX)
+			return false;
+		call->args[call->nargs++] = decode(word);
+	}
+	return true;
+}
+
+static void
+name_peer(struct control_call *call)
+{
+	struct ucred cred = { .uid = (uid_t)-1 };
+	socklen_t len = sizeof(cred);
+	struct passwd pw, *found = NULL;
+	char text[4096];
+
+	if (getsockopt(call->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == -1)
+		cred.uid = (uid_t)-1;
+	call->uid = cred.uid;
+	if (cred.uid != (uid_t)-1 &&
+	    getpwuid_r(cred.uid, &pw, text, sizeof(text), &found) == 0 &&
+	    found != NULL)
+		snprintf(call->user, sizeof(call->user), "%s", pw.pw_name);
+	else
+		snprintf(call->user, sizeof(call->user), "uid %ld",
+		    (long)(int)cred.uid);
+}
+
+/* --- its answer -------------------------------------------------------- */
+
+static void
+send_part(struct control_call *call, struct str head)
+{
+	if (!call->gone)
+		call->gone = !write_all(call->fd, head) ||
+		    !write_all(call->fd, buf_str(&call->out)) ||
+		    call->out.failed;
+	buf_truncate(&call->out, 0);
+	call->begun = true;
+}
+
+bool
+control_flush(struct control_call *call)
+{
+	if (call->out.n >= PART_SIZE)
+		send_part(call, call->begun ? STR_NONE : STR("ok\n"));
+	return !call->gone;
+}
+
+static void
+serve_http(struct control_call *call, struct str request)
+{
+	struct buf head = BUF_INIT(1024);
+	bool found = str_starts(request, STR("GET /metrics "));
+
+	call->name = STR("metrics");
+	found = found && control.handler(call);
+	if (!found)
+		buf_truncate(&call->out, 0);
+	buf_printf(&head,
 	    "HTTP/1.0 %s\r\nContent-Type: text/plain; "
 	    "version=0.0.4\r\nContent-Length: %zu\r\n"
 	    "Connection: close\r\n\r\n",
-	    found ? "200 OK" : "404 Not Found", page.n);
-	buf_addstr(&answer, buf_str(&page));
-	write_all(fd, buf_str(&answer));
-	buf_free(&answer);
-	buf_free(&page);
+	    found ? "200 OK" : "404 Not Found", call->out.n);
+	send_part(call, buf_str(&head));
+	buf_free(&head);
+}
+
+static void
+serve_request(struct control_call *call, struct str request)
+{
+	bool ok = parse_request(call, request);
+
+	if (ok)
+		ok = control.handler(call);
+	else
+		buf_adds(&call->out, "too many words\n");
+	if (call->out.n > 0 && call->out.p[call->out.n - 1] != '\n')
+		buf_addc(&call->out, '\n');
+	buf_adds(&call->out, ".\n");
+	send_part(call,
+	    call->begun ? STR_NONE :
+		ok	? STR("ok\n") :
+			  STR("error\n"));
 }
 
 static void
 serve(int fd)
 {
-	struct buf answer = BUF_INIT(ANSWER_MAX);
+	struct control_call call = { .fd = fd, .out = BUF_INIT(PART_MAX) };
 	char line[REQUEST_MAX];
 	struct str request;
-	bool ok;
 
 	request = read_request(fd, line, sizeof(line));
-	if (str_starts(request, STR("GET "))) {
-		serve_http(fd, request);
-	} else if (request.n > 0) {
-		ok = control.handler(request, &answer);
-		write_all(fd, ok ? STR("ok\n") : STR("error\n"));
-		write_all(fd, buf_str(&answer));
-	}
-	buf_free(&answer);
+	name_peer(&call);
+	if (str_starts(request, STR("GET ")))
+		serve_http(&call, request);
+	else if (request.n > 0)
+		serve_request(&call, request);
+	buf_free(&call.out);
 }
 
 /* false: there is no time for clients any more. */
@@ -195,15 +309,45 @@ control_stop(void)
 	control.started = false;
 }
 
+/* --- the client's side ------------------------------------------------- */
+
+void
+control_add_arg(struct buf *request, struct str arg)
+{
+	buf_addc(request, ' ');
+	for (size_t i = 0; i < arg.n; i++) {
+		unsigned char c = (unsigned char)arg.p[i];
+
+		if (c <= ' ' || c == 0x7f || c == '%')
+			buf_printf(request, "%%%02X", c);
+		else
+			buf_addc(request, (char)c);
+	}
+}
+
+static int
+print_answer(struct str answer)
+{
+	struct str rest, first = str_cut(answer, '\n', &rest);
+	bool ok = str_eq(first, STR("ok"));
+
+	if (rest.n < 2 || !str_eq(str_sub(rest, rest.n - 2, 2), STR(".\n"))) {
+		fputs("postern: the daemon gave no whole answer\n", stderr);
+		return 1;
+	}
+	rest.n -= 2;
+	if (rest.n > 0)
+		fwrite(rest.p, 1, rest.n, ok ? stdout : stderr);
+	return ok ? 0 : 1;
+}
+
 int
-control_ask(struct str path, const char *request)
+control_ask(struct str path, struct str request)
 {
 	struct buf err = BUF_INIT(1024), answer = BUF_INIT(ANSWER_MAX);
-	char chunk[8192];
-	struct str rest;
+	char chunk[65536];
 	ssize_t got;
-	bool ok;
-	int fd;
+	int fd, status;
 
 	fd = socket_connect(path, &err);
 	if (fd == -1) {
@@ -211,16 +355,12 @@ control_ask(struct str path, const char *request)
 		buf_free(&err);
 		return 1;
 	}
-	write_all(fd, str_of(request));
+	write_all(fd, request);
 	write_all(fd, STR("\n"));
 	while ((got = read(fd, chunk, sizeof(chunk))) > 0)
 		buf_add(&answer, chunk, (size_t)got);
 	close(fd);
-	ok = str_eq(str_cut(buf_str(&answer), '\n', &rest), STR("ok"));
-	if (rest.n > 0)
-		fwrite(rest.p, 1, rest.n, ok ? stdout : stderr);
-	else if (!ok)
-		fputs("postern: the daemon gave no answer\n", stderr);
+	status = print_answer(buf_str(&answer));
 	buf_free(&answer);
-	return ok ? 0 : 1;
+	return status;
 }

@@ -1,29 +1,59 @@
 /*
  * control - the socket through which an admin talks to the daemon.
  *
- * One request line, one answer, then the connection closes:
- *	status	status json	metrics	reload
- * and "GET /metrics HTTP/1.x" for Prometheus.  One thread serves one
- * client at a time; a client that takes longer than CONTROL_TIMEOUT_S to ask,
- * or to read a part of the answer, is dropped, and so is any at the end.
- * An answer starts with "ok" or "error" on a line of its own, but for HTTP.
+ * One request line, one answer, then the connection closes.  A request is a
+ * word and its arguments, parted by one space each:
+ *	status [--json]		metrics			reload
+ *	who [--json] [--all]	show [--json] KEY	release [--json] KEY
+ *	block [--json] KEY TIME	why [--json] QUEUE-ID
+ *	why [--json] [--from ADDRESS] [--to ADDRESS]
+ * and "GET /metrics HTTP/1.x" for Prometheus.  In an argument %XX stands for
+ * a byte, as it must for white space, control characters and the percent
+ * sign.  An answer begins with "ok" or "error" on a line of its own and ends
+ * with a line of one dot, without which it is not whole; but for HTTP.
+ *
+ * One thread serves one client at a time; a client that takes longer than
+ * CONTROL_TIMEOUT_S to ask, or to read a part of the answer, is dropped, and
+ * so is any at the end.  A long answer is sent in parts as it is made.
  */
 #ifndef DAEMON_CONTROL_H
 #define DAEMON_CONTROL_H
+
+#include <sys/types.h>
 
 #include <stdbool.h>
 
 #include "base/str.h"
 
 #define CONTROL_TIMEOUT_S	2
+#define CONTROL_ARGS_MAX	8
+#define CONTROL_NAME_MAX	64
 
-/* Answers a request; false: the answer is an error text. */
-typedef bool (*control_handler)(struct str request, struct buf *answer);
+struct control_call {
+	struct str	 name;
+	struct str	 args[CONTROL_ARGS_MAX];
+	size_t		 nargs;
+	/* Who asks, as the kernel knows it: SO_PEERCRED. */
+	uid_t		 uid;
+	char		 user[CONTROL_NAME_MAX];
+	struct buf	 out;		/* the answer so far */
+	int		 fd;		/* control.c's own from here */
+	bool		 begun, gone;
+};
+
+/* Answers a request; false: what *out holds is an error text. */
+typedef bool (*control_handler)(struct control_call *);
 
 /* fd: a listening socket.  Starts the thread; false: it could not. */
 bool	control_start(int fd, control_handler);
 void	control_stop(void);
-/* The client's side: exit status of a command, the answer on stdout. */
-int	control_ask(struct str path, const char *request);
+/* For a long answer: sends *out when it is much, or an answer that is not an
+ * error has begun.  false: nobody reads any more. */
+bool	control_flush(struct control_call *);
+
+/* The client's side.  Adds an argument as a request carries it. */
+void	control_add_arg(struct buf *request, struct str arg);
+/* Exit status of a command, the answer on stdout. */
+int	control_ask(struct str path, struct str request);
 
 #endif

@@ -20,6 +20,7 @@
 #include "check/dkim.h"
 #include "check/dkim_signer.h"
 #include "check/dmarc.h"
+#include "daemon/admin.h"
 #include "daemon/control.h"
 #include "daemon/server.h"
 #include "daemon/socket.h"
@@ -303,25 +304,73 @@ tell_status(struct buf *out, bool json)
 }
 
 static bool
-handle(struct str request, struct buf *out)
+answer_status(struct admin *a)
 {
-	if (str_eq(request, STR("status")) ||
-	    str_eq(request, STR("status json"))) {
-		tell_status(out, request.n > 6);
-		return true;
+	tell_status(&a->call->out, a->json);
+	return true;
+}
+
+static bool
+answer_metrics(struct admin *a)
+{
+	metric_prometheus(&a->call->out);
+	return true;
+}
+
+static bool
+answer_reload(struct admin *a)
+{
+	admin_audit(a->call, "reload", STR_NONE, 0);
+	if (!reload(&a->call->out))
+		return false;
+	buf_adds(&a->call->out, "reloaded\n");
+	return true;
+}
+
+static const struct {
+	const char	*name;
+	bool		 (*answer)(struct admin *);
+	size_t		 words;
+} requests[] = {
+	{ "status", answer_status, 0 },
+	{ "metrics", answer_metrics, 0 },
+	{ "reload", answer_reload, 0 },
+	{ "who", admin_who, 0 },
+	{ "show", admin_show, 1 },
+	{ "release", admin_release, 1 },
+	{ "block", admin_block, 2 },
+};
+
+#define REQUESTS (sizeof(requests) / sizeof(requests[0]))
+
+/* The policy that a request began with stays to its end. */
+static bool
+handle(struct control_call *call)
+{
+	struct admin a = { .services = &server.services };
+	bool ok = false;
+	size_t i;
+
+	for (i = 0; i < REQUESTS; i++)
+		if (str_eq(call->name, str_of(requests[i].name)))
+			break;
+	if (i == REQUESTS) {
+		buf_adds(&call->out, "unknown request ");
+		buf_quoted(&call->out, call->name);
+		buf_addc(&call->out, '\n');
+		return false;
 	}
-	if (str_eq(request, STR("metrics"))) {
-		metric_prometheus(out);
-		return true;
+	if (!admin_read(&a, call))
+		return false;
+	if (a.nwords != requests[i].words) {
+		buf_printf(&call->out, "%s takes %zu words, not %zu\n",
+		    requests[i].name, requests[i].words, a.nwords);
+		return false;
 	}
-	if (str_eq(request, STR("reload"))) {
-		if (!reload(out))
-			return false;
-		buf_adds(out, "reloaded\n");
-		return true;
-	}
-	buf_printf(out, "unknown request \"%.*s\"\n", STR_FMT(request));
-	return false;
+	a.policy = glue_policy();
+	ok = requests[i].answer(&a);
+	policy_release(&a.policy);
+	return ok;
 }
 
 static void *

@@ -1,0 +1,264 @@
+"""who, show, release and block: what an admin sees and changes."""
+
+import json
+import os
+import pwd
+import subprocess
+
+import pytest
+
+import postern as program
+from milterclient import FIELDS, MilterClient
+from mta_postfix import USERS
+from smtpclient import message, token
+
+POLICY = """
+limit submission per user { 4 messages/1h  100 recipients/1d }
+limit senders per sender { 3 messages/1h }
+limit near per client/24 { 50 messages/1h }
+on mail {
+	tempfail "450 4.7.1 {user} is blocked"	if blocked user
+	reject "550 5.7.1 sender is blocked"	if blocked sender
+}
+on rcpt {
+	block sender for 1h	if sender = "bad@example.org"
+	tempfail "451 4.7.1 enough"	if over submission
+	tempfail "451 4.7.1 enough of you"	if over senders
+	tempfail "451 4.7.1 enough from there"	if over near
+}
+"""
+
+
+def send(milter, sender="s@example.org", user=None, rcpts=1,
+         client="192.0.2.1"):
+    """One message; the reply of what refused it, or that of its end."""
+    with MilterClient(milter) as m:
+        m.negotiate()
+        m.connect(client)
+        m.helo()
+        if m.mail(sender, user=user) != "c":
+            return m.reply
+        passed = 0
+        for i in range(rcpts):
+            passed += m.rcpt(f"r{i}@example.net") == "c"
+        if not passed:
+            return m.reply
+        m.data()
+        m.content(FIELDS)
+        return m.end(token()[:12])
+
+
+def rows(done):
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_who(postern, milter):
+    daemon = postern(POLICY)
+    assert "nobody" in daemon.cli("who").stdout
+    assert rows(daemon.cli("who", "--json")) == []
+    for _ in range(3):
+        assert send(milter, "often@example.org") in ("a", "c")
+    assert send(milter, "Seldom+tag@Example.org") in ("a", "c")
+    assert send(milter, "bad@example.org") in ("a", "c")
+    seen = rows(daemon.cli("who", "--json"))
+    assert seen[0]["kind"] == "block"
+    assert seen[0]["key"] == "sender=bad@example.org"
+    assert seen[0]["by"].startswith("postern.conf:")
+    assert 3590 <= seen[0]["seconds"] <= 3600
+    assert [(r["key"], r["limit"], r["unit"], r["used"], r["max"],
+             r["percent"], r["window"]) for r in seen[1:]] == [
+        ("sender=often@example.org", "senders", "messages", 3, 3, 100, 3600),
+        ("sender=bad@example.org", "senders", "messages", 1, 3, 33.3, 3600),
+        ("sender=seldom@example.org", "senders", "messages", 1, 3, 33.3,
+         3600),
+        ("client=192.0.2.0/24", "near", "messages", 5, 50, 10, 3600)]
+    assert 0 < seen[1]["room_in"] <= 3660
+    assert seen[2]["room_in"] == 0 and 0 < seen[2]["empty_in"] <= 3660
+    human = daemon.cli("who").stdout.splitlines()
+    assert human[0].startswith("blocked  sender=bad@example.org ")
+    assert human[1].split()[:5] == ["100%", "sender=often@example.org", "3",
+                                    "of", "3"]
+
+
+def test_who_is_short(postern, milter):
+    daemon = postern(POLICY)
+    for i in range(25):
+        assert send(milter, f"s{i:02}@example.org") in ("a", "c")
+    some = daemon.cli("who").stdout.splitlines()
+    assert len(some) == 21 and "6 more" in some[-1]
+    assert len(daemon.cli("who", "--all").stdout.splitlines()) == 26
+    assert len(rows(daemon.cli("who", "--json", "--all"))) == 26
+
+
+@pytest.mark.parametrize("key,found", [
+    ("sender=often@example.org", ["sender=often@example.org"]),
+    ("sender=Often+x@Example.ORG", ["sender=often@example.org"]),
+    ("often@example.org", ["sender=often@example.org"]),
+    ("Often+x@Example.ORG", ["sender=often@example.org"]),
+    ("192.0.2.1", ["client=192.0.2.0/24"]),
+    ("client=192.0.2.77", ["client=192.0.2.0/24"]),
+    ("client=192.0.2.99/24", ["client=192.0.2.0/24"]),
+    ("192.0.3.1", []), ("example.org", []), ("sender=often", [])])
+def test_show(postern, milter, key, found):
+    daemon = postern(POLICY)
+    assert send(milter, "often@example.org") in ("a", "c")
+    seen = rows(daemon.cli("show", "--json", key))
+    assert [r["key"] for r in seen] == found
+    human = daemon.cli("show", key)
+    assert human.returncode == 0
+    assert (found[0] if found else "nothing is used") in human.stdout
+
+
+def test_block_and_release(postern, milter):
+    daemon = postern(POLICY)
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    done = daemon.cli("block", "sender=S@example.org", "2h")
+    assert done.returncode == 0, done.stderr
+    assert "note" not in done.stdout
+    line = daemon.wait_log("event=admin", "what=block")[0]
+    said = program.values(line)
+    assert (said["key"], said["seconds"], said["by"], said["uid"]) == \
+        ("sender=s@example.org", "7200", me, str(os.geteuid()))
+    shown = rows(daemon.cli("show", "--json", "s@example.org"))
+    assert [(r["kind"], r["key"], r["by"]) for r in shown] == \
+        [("block", "sender=s@example.org", f"admin {me}")]
+    assert send(milter) == "550 5.7.1 sender is blocked"
+    assert rows(daemon.cli("release", "--json", "s@example.org")) == [
+        {"kind": "released", "key": "sender=s@example.org", "counters": 0,
+         "blocked": True}]
+    line = daemon.wait_log("event=admin", "what=release")[0]
+    assert program.values(line)["by"] == me
+    for _ in range(3):
+        assert send(milter) in ("a", "c")
+    assert send(milter) == "451 4.7.1 enough of you"
+    done = daemon.cli("release", "sender=s@example.org")
+    assert done.returncode == 0 and "1 counter emptied" in done.stdout
+    assert send(milter) in ("a", "c")
+
+
+def test_refusals(postern):
+    daemon = postern(POLICY)
+    for args, word in ((("block", "alice", "2h"), "user=alice"),
+                       (("block", "a@example.org", "2h"),
+                        "sender=a@example.org"),
+                       (("block", "192.0.2.1", "2h"), "client=192.0.2.1"),
+                       (("block", "user=alice", "soon"), "30m"),
+                       (("block", "user=alice", "0s"), "30m"),
+                       (("block", "usr=alice", "2h"), "no key"),
+                       (("show", "client=nonsense"), "no key"),
+                       (("release", "user=nobody"), "nothing is used")):
+        done = daemon.cli(*args)
+        assert done.returncode == 1, args
+        assert word in done.stderr and not done.stdout, (args, done.stderr)
+    assert "no rule of the policy asks" in \
+        daemon.cli("block", "helo=spammer", "2h").stdout
+    for args in (("show",), ("block", "user=a"), ("who", "x"),
+                 ("who", "--from", "x"), ("show", "--all", "x")):
+        assert daemon.cli(*args).returncode == 2, args
+    assert not daemon.log("event=admin", "what=release")
+
+
+def test_strange_keys(postern):
+    """What an admin writes comes through as it is, and does no harm."""
+    daemon = postern(POLICY)
+    for key, normal in (("user=a b%c", "user=a%20b%25c"),
+                        ("user=a+b", "user=a%2Bb"),
+                        ("user=a%2Bb", "user=a%2Bb"),
+                        ("user=--json", "user=--json"),
+                        ("user=x\ny", "user=x%0Ay"),
+                        ("client=2001:DB8::1/64+user=B",
+                         "client=2001:db8::/64+user=b"),
+                        ("sender.domain=B\u00fccher.example",
+                         "sender.domain=xn--bcher-kva.example"),
+                        ("all", "all")):
+        done = daemon.cli("block", "--json", key, "2h")
+        assert rows(done)[0]["key"] == normal, key
+        shown = rows(daemon.cli("show", "--json", normal))
+        assert [r["key"] for r in shown] == [normal], key
+    assert daemon.cli("show", "user=" + "x" * 3000).returncode == 1
+    assert daemon.cli("show", "user=" + "x" * 9000).returncode in (1, 2)
+    assert daemon.alive
+
+
+def test_only_whom_the_socket_lets_in(postern):
+    daemon = postern(POLICY)
+    done = daemon.cli("who", user="nobody", cwd="/")
+    assert done.returncode == 1
+    assert "Permission denied" in done.stderr
+
+
+def test_reload_is_audited(postern):
+    daemon = postern(POLICY)
+    assert daemon.cli("reload").returncode == 0
+    line = daemon.wait_log("event=admin", "what=reload")[0]
+    assert program.values(line)["uid"] == str(os.geteuid())
+    # Counters of a limit that is gone are shown, without a maximum.
+    daemon.write("on rcpt { accept }\n")
+    assert daemon.cli("reload").returncode == 0
+    assert daemon.alive
+
+
+def test_after_a_reload(postern, milter):
+    daemon = postern(POLICY)
+    assert send(milter) in ("a", "c")
+    daemon.write(POLICY.replace("limit senders per sender { 3 mess",
+                                "limit senders per sender { 30 mess"))
+    assert daemon.cli("reload").returncode == 0
+    row = rows(daemon.cli("show", "--json", "s@example.org"))[0]
+    assert (row["used"], row["max"]) == (1, 30)
+    daemon.write("on rcpt { accept }\n")
+    assert daemon.cli("reload").returncode == 0
+    row = rows(daemon.cli("show", "--json", "s@example.org"))[0]
+    assert (row["used"], row["max"]) == (1, None)
+    assert rows(daemon.cli("who", "--json")) == []
+
+
+def test_through_postfix(postern, postfix):
+    if not postfix.sasl:
+        pytest.skip("saslpasswd2 (sasl2-bin) is not installed")
+    daemon = postern(POLICY)
+    user = sorted(USERS)[0]
+
+    def deliver():
+        with postfix.connect() as c:
+            assert c.login(user, USERS[user]).code == 235
+            reply = c.mail("w@example.org")
+            if reply.code == 250:
+                reply = c.rcpt("r@example.net")
+            if reply.code == 250:
+                reply = c.data(message(token()))
+            return reply
+    for _ in range(3):
+        assert deliver().code == 250
+    seen = rows(daemon.cli("show", "--json", user))
+    assert {r["unit"]: (r["used"], r["max"]) for r in seen
+            if r["limit"] == "submission"} == \
+        {"messages": (3, 4), "recipients": (3, 100)}
+    assert daemon.cli("block", f"user={user}", "1h").returncode == 0
+    assert "is blocked" in str(deliver())
+    assert daemon.cli("release", user).returncode == 0
+    assert deliver().code == 250
+
+
+def test_a_long_answer(postern, milter):
+    """Longer than one part, whole; and one who leaves early."""
+    daemon = postern(POLICY)
+    with MilterClient(milter) as m:
+        m.negotiate()
+        m.connect()
+        m.helo()
+        for i in range(200):
+            assert m.mail(f"{i:04}-{'x' * 200}@{'y' * 60}.example") == "c"
+            assert m.rcpt() == "c"
+            m.data()
+            m.content(FIELDS)
+            assert m.end() in ("a", "c")
+    done = daemon.cli("who", "--all", "--json")
+    assert len(done.stdout) > 65536
+    assert len(rows(done)) == 201
+    done = subprocess.run(
+        f"{program.program()} who --all --json -c {daemon.conf} | head -1",
+        shell=True, capture_output=True, text=True, timeout=30, check=True)
+    assert json.loads(done.stdout)["kind"] == "limit"
+    assert daemon.cli("status").returncode == 0
