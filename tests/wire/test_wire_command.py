@@ -223,7 +223,7 @@ def test_through_postfix(postern, postfix):
     def deliver():
         with postfix.connect() as c:
             assert c.login(user, USERS[user]).code == 235
-            reply = c.mail("w@example.org")
+            reply = c.mail(f"w{token()}@example.org")
             if reply.code == 250:
                 reply = c.rcpt("r@example.net")
             if reply.code == 250:
@@ -243,7 +243,7 @@ def test_through_postfix(postern, postfix):
 
 def test_a_long_answer(postern, milter):
     """Longer than one part, whole; and one who leaves early."""
-    daemon = postern(POLICY)
+    daemon = postern(POLICY.replace("50 messages", "500 messages"))
     with MilterClient(milter) as m:
         m.negotiate()
         m.connect()
