@@ -159,7 +159,9 @@ json_counter(struct buf *out, const struct admin_row *row, int64_t room_ms,
 	json_text(out, "limit", name);
 	json_text(out, "unit", unit);
 	buf_printf(out, ",\"used\":%llu", (unsigned long long)row->used);
-	if (row->limit != NULL)
+	if (row->limit != NULL && row->max == LIMIT_UNLIMITED)
+		buf_adds(out, ",\"max\":null,\"percent\":0.0");
+	else if (row->limit != NULL)
 		buf_printf(out, ",\"max\":%llu,\"percent\":%.1f",
 		    (unsigned long long)row->max, 100 * row->share);
 	else
@@ -210,7 +212,7 @@ text_counter(struct buf *out, const struct admin_row *row, int64_t room_ms,
 	pad(out, start, KEY_WIDTH + 9);
 	start = out->n;
 	buf_printf(out, "%llu", (unsigned long long)row->used);
-	if (row->limit != NULL)
+	if (row->limit != NULL && row->max != LIMIT_UNLIMITED)
 		buf_printf(out, " of %llu", (unsigned long long)row->max);
 	buf_printf(out, " %.*s/%.*s", STR_FMT(unit),
 	    STR_FMT(row->window != NULL ?

@@ -191,20 +191,15 @@ admin_rows_times(const struct admin_row *row, struct store *store,
 	struct store_window w = { .limit = str_of(row->counter),
 		.key = str_of(row->key),
 		.window_ms = row->window_ms,
-		.max = row->max > row->used ? row->max : row->used,
-		.cost = 1 };
+		.max = row->max,
+		.room = 1 };
 	struct store_usage usage = { .used = 0 };
 
-	*room_ms = 0;
-	if (row->limit != NULL) {
-		w.max = row->max;
-		if (store_peek(store, &w, &usage) == STORE_OVER)
-			*room_ms = usage.retry_ms;
-	}
-	/* All that may ever be there fits when nothing of it is left. */
-	w.max = w.cost = row->used > row->max ? row->used : row->max;
-	usage.retry_ms = 0;
-	if (store_peek(store, &w, &usage) != STORE_OVER)
-		usage.retry_ms = 0;
-	*empty_ms = usage.retry_ms;
+	*room_ms = *empty_ms = 0;
+	if (row->limit != NULL && store_peek(store, &w, &usage) == STORE_OVER)
+		*room_ms = usage.retry_ms;
+	/* As much as there is now fits when nothing of it is left. */
+	w.max = w.room = row->used;
+	if (store_peek(store, &w, &usage) == STORE_OVER)
+		*empty_ms = usage.retry_ms;
 }

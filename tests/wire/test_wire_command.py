@@ -81,6 +81,28 @@ def test_who(postern, milter):
                                     "of", "3"]
 
 
+def test_distinct_and_own_maxima(postern, milter, tmp_path):
+    table = tmp_path / "own"
+    table.write_text("busy 9 distinct recipients/1h\nfree unlimited\n")
+    daemon = postern(f"""
+limit spray per user {{
+	3 distinct recipients/1h
+	override file "{table}"
+}}
+on rcpt {{ tempfail "451 4.7.1 too many" if over spray }}
+""")
+    for user in ("plain", "busy", "free"):
+        for _ in range(2):
+            assert send(milter, user=user, rcpts=2) in ("a", "c")
+    seen = rows(daemon.cli("who", "--json"))
+    assert [(r["key"], r["unit"], r["used"], r["max"]) for r in seen] == [
+        ("user=plain", "distinct recipients", 2, 3),
+        ("user=busy", "distinct recipients", 2, 9),
+        ("user=free", "distinct recipients", 2, None)]
+    assert all(r["room_in"] == 0 and 3500 < r["empty_in"] < 3700
+               for r in seen)
+
+
 def test_who_is_short(postern, milter):
     daemon = postern(POLICY)
     for i in range(25):
