@@ -13,6 +13,10 @@ BASE := mem arena str map addr clock log metric
 SERVICE := resolver dns_answer resolver_file resolver_unbound store \
 	slots members store_cell store_memory store_row store_writer store_file \
 	store_sqlite store_redis
+# What is optional is there or not: files are chosen, not lines.
+HAS = $(shell pkg-config --exists $(1) 2>/dev/null && echo yes)
+GEOIP := $(call HAS,libmaxminddb)
+SERVICE += $(if $(GEOIP),geoip_maxmind,geoip_none)
 MAIL := stage session envelope charset header header_mailbox field relay \
 	body link mime_cut mime html view view_part view_html view_body uri \
 	filetype archive ole verdict
@@ -25,7 +29,7 @@ SCORE := regex perl_regex meta rule rule_text condition ruleset literal \
 POLICY := diag lex parse parse_define parse_rule parse_condition \
 	parse_signing setting table override allowance \
 	resolve fact_table fact \
-	fact_auth text trace cond act act_call eval policy journal road
+	fact_auth fact_geo text trace cond act act_call eval policy journal road
 MILTER := threads glue apply
 DAEMON := socket control admin_key admin_rows admin server message \
 	report scan cli main
@@ -39,11 +43,12 @@ OBJS := $(SRCS:%.c=$(BUILD)/%.o)
 LIB_OBJS := $(filter-out $(BUILD)/filter/daemon/main.o,$(OBJS))
 
 # (libunbound's own entry asks for libevent, which nobody needs here.)
-PACKAGES := libpcre2-8 gmime-3.0 sqlite3 libpsl libidn2 libcrypto
+PACKAGES := libpcre2-8 gmime-3.0 sqlite3 libpsl libidn2 libcrypto \
+	libcurl $(if $(GEOIP),libmaxminddb)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 HEADERS := libmilter/mfapi.h pcre2.h gmime/gmime.h sqlite3.h \
-	unbound.h libpsl.h idn2.h openssl/evp.h
+	unbound.h libpsl.h idn2.h openssl/evp.h curl/curl.h
 
 WARN := -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wshadow \
 	-Wpointer-arith -Wwrite-strings -Wvla

@@ -58,6 +58,10 @@ enum value_kind {
 	    "its name as the MTA verified it; absent if it has none")	\
 	X(CLIENT_PTR,	"client.ptr",	CONNECT, TEXT,	0, NEED_PTR,	\
 	    "its PTR name that points back to it; absent if there is none") \
+	X(COUNTRY,	"country",	CONNECT, TEXT,	0, 0,		\
+	    "its country, two letters such as DE; absent if it has none") \
+	X(ASN,		"asn",		CONNECT, TEXT,	0, 0,		\
+	    "its network, such as AS64496; absent if it has none")	\
 	X(HELO,		"helo",		HELO,	TEXT,	0, NEED_HELO,	\
 	    "its HELO or EHLO name")					\
 	X(TLS_VERSION,	"tls.version",	MAIL,	TEXT,	0, 0,		\
@@ -223,5 +227,7 @@ struct str fact_text(struct arena *, const struct value *);
 struct str fact_brief(const struct value *, char out[FACT_BRIEF]);
 /* "12m", "45s", "3h": rounded up. */
 struct str fact_duration(struct arena *, int64_t ms);
+/* The client's country; STR_NONE: unknown, or it has none. */
+struct str fact_country(const struct session *);
 
 #endif

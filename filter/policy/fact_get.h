@@ -31,6 +31,8 @@ bool	fact_list_begin(struct session *, size_t n, struct fact_list *,
 void	fact_list_add(struct fact_list *, struct str);
 void	fact_list_end(const struct fact_list *, struct value *);
 
+/* Where it comes from (fact_geo.c). */
+fact_getter fact_get_country, fact_get_asn;
 /* Who sent it (fact_auth.c). */
 fact_getter fact_get_spf, fact_get_spf_explanation, fact_get_spf_domain,
     fact_get_spf_helo, fact_get_spf_received,

@@ -8,6 +8,7 @@
 #include "policy/resolve.h"
 #include "policy/setting.h"
 #include "score/ruleset.h"
+#include "service/geoip.h"
 
 #define LEFT_OUT_TOLD 10
 #define PROBLEMS_MAX  (1024 * 1024)
@@ -25,6 +26,7 @@ policy_free(struct policy *policy)
 	free(policy->limits);
 	free(policy->rejected_limits);
 	ruleset_free(&policy->ruleset);
+	geoip_free(&policy->geoip);
 	dkim_signers_free(&policy->signers);
 	arena_free(&policy->arena);
 	free(policy);
@@ -72,6 +74,25 @@ policy_has_rule(const struct policy *policy, struct str name)
 	return policy->ruleset == NULL || ruleset_has(policy->ruleset, name);
 }
 
+/* A database that is not there yet keeps nobody from starting. */
+static void
+policy_load_geoip(struct parse *p)
+{
+	struct settings *set = &p->policy->settings;
+	struct str path, rest = set->text[SETTING_GEOIP];
+	struct buf err = BUF_INIT(4000);
+
+	p->policy->geoip = geoip_new();
+	while (rest.p != NULL && rest.n > 0) {
+		path = arena_str(p->arena, str_cut(rest, ' ', &rest));
+		if (!geoip_add(p->policy->geoip, path.p, &err))
+			diag_warn(p->diag, set->place[SETTING_GEOIP], "%.*s",
+			    STR_FMT(buf_str(&err)));
+		buf_truncate(&err, 0);
+	}
+	buf_free(&err);
+}
+
 static void
 policy_begin(struct parse *p, bool shadow, struct diag *diag)
 {
@@ -92,6 +113,8 @@ policy_end(struct parse *p)
 	setting_defaults(&policy->settings, policy->arena, p->diag);
 	if (policy->settings.text[SETTING_RULES].n > 0)
 		policy_load_rules(p);
+	if (policy->settings.text[SETTING_GEOIP].n > 0)
+		policy_load_geoip(p);
 	parse_signing_end(p);
 	resolve_policy(p);
 	parse_done(p);
@@ -158,4 +181,6 @@ policy_refresh(struct policy *policy)
 {
 	for (size_t i = 0; i < policy->ntables; i++)
 		table_refresh(policy->tables[i]);
+	if (policy->geoip != NULL)
+		geoip_refresh(policy->geoip);
 }

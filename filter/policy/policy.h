@@ -33,6 +33,8 @@
 	    "where counters live: sqlite:PATH or memory:")		\
 	X(RESOLVER,	"resolver",	"system",			\
 	    "system, recursive, ADDR@PORT or file:PATH")		\
+	X(GEOIP,	"geoip",	"",				\
+	    "databases of countries and networks, for country and asn")	\
 	X(RULES,	"rules",	"",				\
 	    "SpamAssassin-syntax rule files, a glob")			\
 	X(USER,		"user",		"",				\
@@ -97,6 +99,7 @@ struct policy {
 	unsigned int	 stage_needs[STAGE_COUNT];
 	bool		 stage_decides[STAGE_COUNT]; /* the MTA waits for it */
 	bool		 shadow;	/* all of it */
+	struct geoip	*geoip;		/* service/geoip.h; NULL: no setting */
 	struct dkim_signers *signers;	/* check/; keys to sign with, or NULL */
 	bool		 sign_simple;	/* one wants simple bodies */
 	struct ruleset	*ruleset;	/* score/; NULL without rule files */

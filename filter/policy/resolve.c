@@ -32,6 +32,25 @@ need_stage(struct resolve *r, struct place at, enum stage stage,
 		    what, STR_FMT(name), stage_word(stage), stage_of(r));
 }
 
+/* Without a database it would never be known. */
+static void
+need_geoip(struct resolve *r, struct place at, const char *what)
+{
+	if (r->p->policy->geoip == NULL)
+		diag_error(r->diag, at,
+		    "`%s' needs a database: the `geoip' setting names its file",
+		    what);
+}
+
+static void
+need_fact(struct resolve *r, struct place at, const struct fact_def *def)
+{
+	need_stage(r, at, def->stage, "", str_of(def->name));
+	if (def->id == FACT_COUNTRY || def->id == FACT_ASN)
+		need_geoip(r, at, def->name);
+	r->needs |= def->needs;
+}
+
 /* ---- names ---- */
 
 static struct named *
@@ -83,8 +102,7 @@ fact_bind(struct resolve *r, struct expr *e)
 		    STR_FMT(e->name), STR_FMT(e->name));
 		return false;
 	}
-	need_stage(r, e->name_place, e->fact.def->stage, "", e->name);
-	r->needs |= e->fact.def->needs;
+	need_fact(r, e->name_place, e->fact.def);
 	return true;
 }
 
@@ -315,6 +333,8 @@ bind_over(struct resolve *r, struct expr *e)
 			rejected_add(policy, e->limit);
 			r->needs |= NEED_RCPT_REJ;
 		}
+		if (unit == LIMIT_COUNTRIES)
+			need_geoip(r, e->name_place, limit_unit_word(unit));
 		if (unit == LIMIT_BYTES) {
 			policy->stage_needs[STAGE_MESSAGE] |=
 			    NEED_HEADERS | NEED_BODY_SIZE;
@@ -453,9 +473,7 @@ resolve_rule(struct resolve *r, struct rule *rule)
 	for (const struct text *t = rule->text; t != NULL; t = t->next) {
 		if (t->fact.def == NULL)
 			continue;
-		need_stage(r, t->place, t->fact.def->stage, "",
-		    str_of(t->fact.def->name));
-		r->needs |= t->fact.def->needs;
+		need_fact(r, t->place, t->fact.def);
 	}
 	if ((r->needs & NEED_SCORE) &&
 	    policy->settings.place[SETTING_RULES].source != NULL)

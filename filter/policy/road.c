@@ -118,6 +118,8 @@ road_begin(struct services *services, struct policy *policy)
 
 	s->policy = policy_ref(policy);
 	s->checks = check_attach_session(s, services);
+	if (s->checks != NULL)
+		s->checks->country = fact_country;
 	s->trace = trace_new(s->arena, TRACE_MAX_SESSION);
 	metric_inc(METRIC_OPEN);
 	return s;
@@ -243,8 +245,11 @@ road_mail(struct session *s, struct policy *policy,
 	    needs & NEED_CONTENT ? s->policy->settings.body_max : 0);
 	txn->needs = needs;
 	txn->checks = check_attach_txn(txn, s->checks->services);
-	if (txn->checks != NULL && s->policy->dmarc_override != NULL)
-		txn->checks->dmarc_override = override_find;
+	if (txn->checks != NULL) {
+		txn->checks->country = fact_country;
+		if (s->policy->dmarc_override != NULL)
+			txn->checks->dmarc_override = override_find;
+	}
 	txn->trace = trace_new(txn->arena, TRACE_MAX_TXN);
 	take_sender(txn, from);
 	if (!s->accepted)

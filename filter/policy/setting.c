@@ -398,9 +398,9 @@ fault_set(const struct setting_in *in, bool *tempfail)
 	return true;
 }
 
-/* One or more globs; each file may have several such statements. */
+/* One or more paths, as one text with blanks between them. */
 static bool
-rules_set(const struct setting_in *in, struct str *text)
+paths_set(const struct setting_in *in, struct str *text)
 {
 	struct buf all = BUF_INIT(1024 * 1024);
 
@@ -411,8 +411,8 @@ rules_set(const struct setting_in *in, struct str *text)
 			if (chr_space((unsigned char)path.p[k])) {
 				buf_free(&all);
 				return fail_at(in, i,
-				    "a path of rule files "
-				    "may not have white space in it");
+				    "this path may not have "
+				    "white space in it");
 			}
 		buf_printf(&all, "%s%.*s", all.n > 0 ? " " : "",
 		    STR_FMT(absolute(in, path)));
@@ -426,7 +426,7 @@ static size_t
 words_allowed(enum setting s)
 {
 	return s == SETTING_LISTEN || s == SETTING_CONTROL ? 7 :
-	    s == SETTING_RULES				   ? SETTING_WORDS_MAX :
+	    s == SETTING_RULES || s == SETTING_GEOIP	   ? SETTING_WORDS_MAX :
 	    s == SETTING_LOG				   ? 2 :
 							     1;
 }
@@ -458,7 +458,8 @@ value_set(struct settings *set, enum setting s, const struct setting_in *in,
 	case SETTING_RESOLVER:
 		return resolver_set(in, text);
 	case SETTING_RULES:
-		return rules_set(in, text);
+	case SETTING_GEOIP:
+		return paths_set(in, text);
 	case SETTING_LOG:
 		return log_set(in);
 	case SETTING_DEADLINE_STAGE:

@@ -10,6 +10,8 @@ BEGIN {
 	# header of a library: files that may include it
 	wall["openssl/"] = "^filter/check/dkim_(canon|key|signer)[.]c$"
 	wall["libpsl.h"] = "^filter/check/dmarc[.]c$"
+	wall["maxminddb.h"] = "^filter/service/geoip"
+	wall["curl/"] = "^filter/service/"
 	wall["sqlite3.h"] = "^filter/service/"
 	wall["unbound.h"] = "^filter/service/"
 	wall["pcre2.h"] = "^filter/(score|policy)/"
