@@ -9,7 +9,7 @@ export DATA ?= ../shared/data
 CC ?= cc
 FUZZ_SECONDS ?= 60
 
-BASE := mem arena str map addr clock log metric
+BASE := mem arena str map addr psl clock log metric
 SERVICE := resolver dns_answer resolver_file resolver_unbound store \
 	slots members store_cell store_memory store_row store_writer store_file \
 	store_sqlite store_redis
@@ -17,9 +17,10 @@ SERVICE := resolver dns_answer resolver_file resolver_unbound store \
 HAS = $(shell pkg-config --exists $(1) 2>/dev/null && echo yes)
 GEOIP := $(call HAS,libmaxminddb)
 SERVICE += $(if $(GEOIP),geoip_maxmind,geoip_none)
-MAIL := stage session envelope charset header header_mailbox field relay \
-	body link mime_cut mime html view view_part view_html view_body uri \
-	filetype archive ole verdict
+MAIL := stage session envelope charset header header_mailbox tld field \
+	field_word field_address field_pseudo relay relay_line relay_form \
+	relay_table body link mime_cut mime html view view_part view_html \
+	view_body uri uri_text uri_canon uri_html filetype archive ole verdict
 CHECK := check key taglist spf spf_received spf_eval spf_record spf_macro \
 	dkim_canon dkim_key dkim_signature dkim dkim_signer dkim_sign dmarc \
 	dmarc_record arc_set arc dnsbl greylist limit limit_book limit_ask notify authres
@@ -98,6 +99,12 @@ $(BUILD)/unit/test_dkim_opendkim: $(BUILD)/unit/opendkim_judge
 
 # Conversations from text files: tests/replay/run plays them.
 $(BUILD)/replay: tests/replay/replay.c $(BUILD)/libpostern.a
+	$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< \
+		$(BUILD)/libpostern.a $(LIBS)
+
+# What rules see of a message: tests/sa compares it with SpamAssassin's.
+$(BUILD)/sa/%: tests/sa/%.c $(BUILD)/libpostern.a
+	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< \
 		$(BUILD)/libpostern.a $(LIBS)
 

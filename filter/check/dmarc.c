@@ -1,6 +1,6 @@
-#include <libpsl.h>
 #include <stdint.h>
 
+#include "base/psl.h"
 #include "check/dkim.h"
 #include "check/dmarc.h"
 #include "check/dmarc_record.h"
@@ -8,8 +8,6 @@
 
 #define FIELDS_MAX    8 /* From fields that are looked at */
 #define MAILBOXES_MAX 32 /* of one of them */
-
-static psl_ctx_t *suffixes;
 
 static const char *const policy_words[] = {
 	[DMARC_NONE] = "none",
@@ -23,36 +21,14 @@ dmarc_policy_word(enum dmarc_policy policy)
 	return policy_words[policy];
 }
 
-/* The newest of Debian's file and the list that libpsl was built with. */
-bool
-dmarc_global_init(void)
-{
-	suffixes = psl_latest(NULL);
-	return suffixes != NULL;
-}
-
-void
-dmarc_global_free(void)
-{
-	psl_free(suffixes);
-	suffixes = NULL;
-}
-
 struct str
 dmarc_org_domain(struct arena *a, struct str domain)
 {
 	struct str name = envelope_domain(a, domain);
-	const char *org;
 
-	if (name.p == NULL || name.n == 0 || name.p[0] == '[' ||
-	    suffixes == NULL)
+	if (name.p == NULL || name.n == 0 || name.p[0] == '[')
 		return STR("");
-	/* The length as a bound: text in an arena may lack its NUL. */
-	name = arena_str(a, name);
-	if (name.p == NULL)
-		return STR("");
-	org = psl_registrable_domain(suffixes, name.p);
-	return org ? str_of(org) : STR("");
+	return psl_domain(name);
 }
 
 /* The domains that From names, each once. */

@@ -51,8 +51,6 @@ struct dmarc_result {
 	struct str	 override;	/* what was said in its place, or "" */
 };
 
-bool		 dmarc_global_init(void);	/* once, before any thread */
-void		 dmarc_global_free(void);
 void		 dmarc_start(struct txn *);
 const struct dmarc_result *dmarc_check(struct txn *);	/* NULL: arena full */
 const char	*dmarc_policy_word(enum dmarc_policy);

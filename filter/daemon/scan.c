@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/psl.h"
 #include "check/dkim.h"
-#include "check/dmarc.h"
 #include "daemon/cli.h"
 #include "daemon/message.h"
 #include "daemon/report.h"
@@ -301,7 +301,7 @@ open_services(struct scan *scan, struct buf *err)
 		return false;
 	scan->services.resolver = resolver_new(resolver, err);
 	return scan->services.resolver != NULL && dkim_global_init() &&
-	    dmarc_global_init() && use_rules(scan, err);
+	    psl_global_init() && use_rules(scan, err);
 }
 
 static void
@@ -310,7 +310,7 @@ close_services(struct scan *scan)
 	store_close(&scan->services.store);
 	resolver_free(&scan->services.resolver);
 	dkim_global_free();
-	dmarc_global_free();
+	psl_global_free();
 	policy_release(&scan->policy);
 }
 

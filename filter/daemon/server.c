@@ -17,9 +17,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "base/psl.h"
 #include "check/dkim.h"
 #include "check/dkim_signer.h"
-#include "check/dmarc.h"
 #include "daemon/admin.h"
 #include "daemon/control.h"
 #include "daemon/server.h"
@@ -473,7 +473,7 @@ open_services(const struct policy *p, struct buf *err)
 		return fail(err, "the resolver can't be set up");
 	if (!dkim_global_init())
 		return fail(err, "DKIM can't be set up");
-	if (!dmarc_global_init())
+	if (!psl_global_init())
 		return fail(err, "the public suffix list can't be read");
 	return true;
 }
@@ -486,7 +486,7 @@ close_services(void)
 	store_close(&sv->store);
 	resolver_free(&sv->resolver);
 	dkim_global_free();
-	dmarc_global_free();
+	psl_global_free();
 }
 
 static bool

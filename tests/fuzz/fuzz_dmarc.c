@@ -1,6 +1,7 @@
 /* DMARC records, tag lists and organizational domains. */
 #include <stdlib.h>
 
+#include "base/psl.h"
 #include "check/dmarc_record.h"
 #include "check/taglist.h"
 
@@ -19,7 +20,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	(void)argc;
 	(void)argv;
-	return dmarc_global_init() ? 0 : 1;
+	return psl_global_init() ? 0 : 1;
 }
 
 static void

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/psl.h"
 #include "check/dkim.h"
-#include "check/dmarc.h"
 #include "policy/road.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
@@ -60,7 +60,7 @@ set_up(void)
 	services.store = store_open(STR("memory:"), &err);
 	policy = policy_load_text(STR("fuzz"), STR(policy_text), false, diag);
 	assert(services.resolver != NULL && services.store != NULL &&
-	    policy != NULL && dkim_global_init() && dmarc_global_init());
+	    policy != NULL && dkim_global_init() && psl_global_init());
 	diag_free(&diag);
 	buf_free(&err);
 }

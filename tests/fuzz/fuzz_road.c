@@ -14,8 +14,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/psl.h"
 #include "check/dkim.h"
-#include "check/dmarc.h"
 #include "policy/diag.h"
 #include "policy/road.h"
 #include "policy/trace.h"
@@ -59,7 +59,7 @@ begin_once(void)
 	close(mkstemp(zone));
 	buf_printf(&spec, "file:%s", zone);
 	log_open(LOG_TO_NOWHERE, LOG_LEVEL_ERROR);
-	assert(dkim_global_init() && dmarc_global_init());
+	assert(dkim_global_init() && psl_global_init());
 	services.resolver = resolver_new(buf_str(&spec), &err);
 	services.store = store_open(STR("memory:"), &err);
 	policy = policy_load(path, false, diag);

@@ -9,7 +9,7 @@ BEGIN {
 		rank[order[i]] = i
 	# header of a library: files that may include it
 	wall["openssl/"] = "^filter/check/dkim_(canon|key|signer)[.]c$"
-	wall["libpsl.h"] = "^filter/check/dmarc[.]c$"
+	wall["libpsl.h"] = "^filter/base/psl[.]c$"
 	wall["maxminddb.h"] = "^filter/service/geoip"
 	wall["curl/"] = "^filter/service/"
 	wall["sqlite3.h"] = "^filter/service/"

@@ -16,9 +16,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/psl.h"
 #include "check/check.h"
 #include "check/dkim.h"
-#include "check/dmarc.h"
 #include "policy/diag.h"
 #include "policy/policy.h"
 #include "policy/road.h"
@@ -780,7 +780,7 @@ main(int argc, char **argv)
 		__sanitizer_set_report_fd((void *)STDOUT_FILENO);
 	(void)umask(077); /* files of talks may be private keys */
 	log_open(LOG_TO_STDERR, LOG_LEVEL_INFO);
-	if (!dkim_global_init() || !dmarc_global_init()) {
+	if (!dkim_global_init() || !psl_global_init()) {
 		printf("DKIM or the public suffix list is not there\n");
 		return 2;
 	}
@@ -793,7 +793,7 @@ main(int argc, char **argv)
 		    base_name(argv[i]));
 		bad += !as_expected;
 	}
-	dmarc_global_free();
+	psl_global_free();
 	dkim_global_free();
 	return bad > 0 || argc < 2;
 }

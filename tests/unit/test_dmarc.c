@@ -1,4 +1,5 @@
 #include "auth_fixture.h"
+#include "base/psl.h"
 #include "check/dkim.h"
 #include "check/dmarc.h"
 #include "check/dmarc_record.h"
@@ -277,14 +278,14 @@ setup(void **state)
 	assert_true(at > 0);
 	services.resolver =
 	    fixture_resolver(str_sub(buf_str(&text), 0, (size_t)at + 1));
-	return dmarc_global_init() ? 0 : -1;
+	return psl_global_init() ? 0 : -1;
 }
 
 static int
 teardown(void **state)
 {
 	(void)state;
-	dmarc_global_free();
+	psl_global_free();
 	resolver_free(&services.resolver);
 	buf_free(&text);
 	return 0;

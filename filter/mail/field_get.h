@@ -1,0 +1,33 @@
+/*
+ * field_get - between field.c and field_pseudo.c alone: what a message's
+ * open fields are, and the names that are not those of fields.
+ */
+#ifndef MAIL_FIELD_GET_H
+#define MAIL_FIELD_GET_H
+
+#include "mail/field.h"
+
+#define FIELD_MAX_VALUE 8192	/* more of a field is not seen */
+#define FIELD_MAX_ALL	65536	/* nor is more of all of them */
+
+struct fields {
+	struct arena	*arena;
+	struct txn	*txn;
+	const struct relay_trust *trust;
+	const struct tld_set *tlds;
+	const struct relays *relays;
+	struct field_values lines;	/* of ALL, decoded */
+	bool		 have_lines;
+	bool		 have_envelope;
+	struct str	 envelope;	/* p NULL: not known */
+};
+
+/* A copy of s is not made; false: the arena is full. */
+bool		 field_push(struct fields *, struct field_values *, struct str);
+struct str	 field_raw(struct fields *, const struct header *);
+struct str	 field_decoded(struct fields *, const struct header *);
+/* false: it is not the name of a pseudo-header. */
+bool		 field_pseudo(struct fields *, struct field_values *,
+		    struct str name, unsigned int flags);
+
+#endif
