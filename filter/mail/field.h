@@ -49,7 +49,8 @@ struct fields;
 /* trust and tlds may be NULL (no relay is trusted; the public suffix list)
  * and must outlive the fields.  NULL only when the arena is full. */
 struct fields	*field_open(struct arena *, struct txn *,
-		    const struct relay_trust *trust, const struct tld_set *tlds);
+		    const struct relay_trust *trust,
+		    const struct tld_set *tlds);
 /* Every value joined, as a header rule matches it.  STR_NONE (p NULL): the
  * message has no such field, or none of that form. */
 struct str	 field_get(struct fields *, struct str name,
