@@ -20,7 +20,9 @@ SERVICE += $(if $(GEOIP),geoip_maxmind,geoip_none)
 MAIL := stage session envelope charset header header_mailbox tld field \
 	field_word field_address field_pseudo relay relay_line relay_form \
 	relay_table body link mime_cut mime html view view_part view_html \
-	view_body uri uri_text uri_canon uri_html filetype archive ole verdict
+	view_body uri uri_text uri_canon uri_html oddity filetype \
+	archive archive_zip archive_rar archive_disk ole inspect uuencode \
+	verdict
 CHECK := check key taglist spf spf_received spf_eval spf_record spf_macro \
 	dkim_canon dkim_key dkim_signature dkim dkim_signer dkim_sign dmarc \
 	dmarc_record arc_set arc dnsbl greylist limit limit_book limit_ask notify authres
@@ -30,7 +32,8 @@ SCORE := regex perl_regex meta rule rule_text condition ruleset literal \
 POLICY := diag lex parse parse_define parse_rule parse_condition \
 	parse_signing setting table override allowance \
 	resolve fact_table fact \
-	fact_auth fact_geo text trace cond act act_call eval policy journal road
+	fact_content fact_auth fact_geo text trace cond act act_call eval policy \
+	journal road
 MILTER := threads glue apply
 DAEMON := socket control admin_key admin_rows admin server message \
 	report scan cli main
@@ -44,12 +47,13 @@ OBJS := $(SRCS:%.c=$(BUILD)/%.o)
 LIB_OBJS := $(filter-out $(BUILD)/filter/daemon/main.o,$(OBJS))
 
 # (libunbound's own entry asks for libevent, which nobody needs here.)
-PACKAGES := libpcre2-8 gmime-3.0 sqlite3 libpsl libidn2 libcrypto \
+PACKAGES := libpcre2-8 gmime-3.0 sqlite3 libpsl libidn2 libcrypto zlib \
 	libcurl $(if $(GEOIP),libmaxminddb)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 HEADERS := libmilter/mfapi.h pcre2.h gmime/gmime.h sqlite3.h \
-	unbound.h libpsl.h idn2.h openssl/evp.h curl/curl.h
+	unbound.h libpsl.h idn2.h openssl/evp.h curl/curl.h \
+	zlib.h
 
 WARN := -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wshadow \
 	-Wpointer-arith -Wwrite-strings -Wvla

@@ -8,7 +8,7 @@ set -eu
 packages="build-essential pkg-config libmilter-dev libpcre2-dev
     libssl-dev libunbound-dev libpsl-dev publicsuffix
     libidn2-dev libgmime-3.0-dev libsqlite3-dev dns-root-data
-    libcurl4-openssl-dev libmaxminddb-dev"
+    zlib1g-dev libcurl4-openssl-dev libmaxminddb-dev"
 case ${1-} in
 build)
 	;;

@@ -28,8 +28,17 @@ struct attachment {
 	struct attachment *next;
 	struct str	 name;		/* decoded; "" if it has none */
 	struct str	 type;		/* "application/pdf", lower case */
+	struct str	 magic;		/* what it is: mail/filetype.h; or "" */
 	uint64_t	 size;		/* decoded bytes */
 };
+
+/* A text of a list. */
+struct note {
+	struct note	*next;
+	struct str	 text;
+};
+
+struct archive_member;		/* mail/archive.h */
 
 struct text_part {
 	struct text_part *next;
@@ -46,8 +55,13 @@ struct content {
 	struct str	 text;		/* all text parts, joined by LF */
 	struct text_part *texts;
 	struct attachment *attachments;
+	struct archive_member *members;	/* of all archives */
+	struct note	*encrypted;	/* attachments that are, by name */
+	struct note	*macros;	/* words of mail/ole.h, each once */
+	struct note	*mismatches;	/* attachments under a false name */
 	struct url	*urls;
 	unsigned int	 parts, depth;
+	unsigned int	 odd;		/* ODD() of mail/oddity.h */
 	bool		 truncated;	/* a cap was met */
 	bool		 broken;	/* boundary missing or unclosed, two
 					 * Content-Types and the like */

@@ -6,14 +6,19 @@
 
 #include "mail/charset.h"
 #include "mail/html.h"
+#include "mail/inspect.h"
 #include "mail/link.h"
 #include "mail/mime_cut.h"
+#include "mail/oddity.h"
+#include "mail/uuencode.h"
 
 #define FIELD_MAX_BYTES (16 * 1024)
 #define FIELD_MAX_COUNT 8 /* of one name */
 #define TYPE_MAX_BYTES	200
 #define ENCODED_MAX	10		/* messages opened that are base64 */
 #define META_MAX_BYTES	1024 /* where a <meta> charset may stand */
+#define UUENCODED_MAX	50 /* files in texts */
+#define TAGS_MAX	100000 /* of all HTML */
 
 struct walk {
 	struct arena *arena;
@@ -22,7 +27,9 @@ struct walk {
 	struct text_part **texts_tail;
 	struct attachment **attachments_tail;
 	struct link_set links;
-	unsigned int encoded;
+	struct inspect inspect;
+	unsigned int encoded, uuencoded;
+	size_t tags; /* of HTML */
 	bool full; /* the arena is */
 };
 
@@ -38,6 +45,21 @@ mime_init(void)
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 	pthread_once(&once, init_once);
+}
+
+/* A cap was met. */
+static void
+cut(struct walk *w, unsigned int odd)
+{
+	w->content->truncated |= odd != 0;
+	w->content->odd |= odd;
+}
+
+static void
+broken(struct walk *w, bool is)
+{
+	w->content->broken |= is;
+	w->content->odd |= is ? ODD(MIME_BROKEN) : 0;
 }
 
 static struct str
@@ -64,7 +86,7 @@ add_field(struct walk *w, struct buf *head, const struct header *h)
 		return;
 	}
 	if (value.n > FIELD_MAX_BYTES)
-		w->content->truncated = true;
+		cut(w, ODD(MIME_HEADERS));
 	buf_addstr(head, h->name);
 	buf_adds(head, ": ");
 	buf_addstr(head, str_sub(value, 0, FIELD_MAX_BYTES));
@@ -82,7 +104,7 @@ add_head(struct walk *w, struct buf *head, const struct headers *hs)
 		unsigned int n = header_count(hs, names[i]);
 
 		/* Readers differ in which of two they believe. */
-		w->content->broken |= n > 1;
+		broken(w, n > 1);
 		for (unsigned int nth = 1; nth <= n; nth++)
 			if (nth <= FIELD_MAX_COUNT)
 				add_field(w, head,
@@ -95,15 +117,16 @@ make_input(struct walk *w, const struct headers *hs, struct str body)
 {
 	struct buf head = BUF_INIT(1024 * 1024);
 	GByteArray *bytes = g_byte_array_new();
-	size_t cut;
+	unsigned int odd = 0;
+	size_t n;
 
 	add_head(w, &head, hs);
-	cut = mime_cut(buf_str(&head), body);
-	w->content->truncated |= cut < body.n;
+	n = mime_cut_why(buf_str(&head), body, &odd);
+	cut(w, odd);
 	buf_addc(&head, '\n');
 	g_byte_array_append(bytes, (const guint8 *)head.p, head.n);
-	if (cut > 0)
-		g_byte_array_append(bytes, (const guint8 *)body.p, cut);
+	if (n > 0)
+		g_byte_array_append(bytes, (const guint8 *)body.p, n);
 	buf_free(&head);
 	return bytes;
 }
@@ -180,13 +203,29 @@ add_text_part(struct walk *w, size_t from, bool html)
 }
 
 static void
+count_tags(struct walk *w, struct str html)
+{
+	const char *at = html.p, *end = html.p + html.n;
+
+	while (at < end && w->tags <= TAGS_MAX &&
+	    (at = memchr(at, '<', (size_t)(end - at))) != NULL) {
+		w->tags++;
+		at++;
+	}
+	if (w->tags > TAGS_MAX)
+		w->content->odd |= ODD(HTML_LARGE);
+}
+
+static void
 add_text(struct walk *w, struct str bytes, struct str charset, bool html)
 {
 	size_t room = w->text.max - w->text.n, from;
 	struct buf utf8 = BUF_INIT(4 * (size_t)BODY_MAX_DECODED);
 
 	if (bytes.n > room)
-		w->content->truncated = true;
+		cut(w, ODD(TEXT_LARGE));
+	if (html)
+		count_tags(w, bytes);
 	to_utf8(&utf8, str_sub(bytes, 0, room), charset, html);
 	if (w->content->texts != NULL)
 		buf_addc(&w->text, '\n');
@@ -197,7 +236,7 @@ add_text(struct walk *w, struct str bytes, struct str charset, bool html)
 		add_plain(&w->text, buf_str(&utf8));
 	if (!w->text.failed || w->text.n > from)
 		add_text_part(w, from, html);
-	w->content->truncated |= w->text.failed || utf8.failed;
+	cut(w, w->text.failed || utf8.failed ? ODD(TEXT_LARGE) : 0);
 	buf_free(&utf8);
 }
 
@@ -237,8 +276,10 @@ type_of(struct walk *w, GMimeObject *obj)
 	return s;
 }
 
+/* What its bytes say is found out where there are any. */
 static void
-add_attachment(struct walk *w, const char *name, struct str type, uint64_t size)
+add_attachment(struct walk *w, struct str name, struct str type,
+    struct str bytes)
 {
 	struct attachment *at = arena_alloc(w->arena, sizeof(*at));
 
@@ -246,41 +287,47 @@ add_attachment(struct walk *w, const char *name, struct str type, uint64_t size)
 		w->full = true;
 		return;
 	}
-	at->name = keep(w, charset_guess(w->arena, str_of(name)));
+	at->name = keep(w, charset_guess(w->arena, name));
 	at->type = type;
-	at->size = size;
+	at->size = bytes.n;
+	at->magic = STR("");
 	*w->attachments_tail = at;
 	w->attachments_tail = &at->next;
+	if (bytes.n > 0 && at->name.p != NULL)
+		inspect_file(&w->inspect, at, bytes);
 }
 
-static uint64_t
-decoded_size(GMimeDataWrapper *content)
+/* Files that were sent as text, before there was MIME. */
+static void
+find_uuencoded(struct walk *w, struct str text)
 {
-	GMimeStream *null = g_mime_stream_null_new();
-	uint64_t size;
+	struct buf bytes = BUF_INIT(text.n);
+	struct str name;
 
-	g_mime_data_wrapper_write_to_stream(content, null);
-	size = GMIME_STREAM_NULL(null)->written;
-	g_object_unref(null);
-	return size;
+	while (!w->full && uuencode_next(&text, &name, &bytes)) {
+		if (w->uuencoded++ >= UUENCODED_MAX) {
+			cut(w, ODD(MIME_PARTS));
+			break;
+		}
+		add_attachment(w, name, STR("application/octet-stream"),
+		    buf_str(&bytes));
+		buf_truncate(&bytes, 0);
+	}
+	buf_free(&bytes);
 }
 
-static uint64_t
-decode_text(struct walk *w, GMimeObject *obj, GMimeDataWrapper *content,
-    bool html)
+static struct str
+bytes_of(GMimeStream *mem)
 {
-	GMimeStream *mem = g_mime_stream_mem_new();
-	struct str bytes;
-	uint64_t size;
+	const GByteArray *bytes = GMIME_STREAM_MEM(mem)->buffer;
 
-	g_mime_data_wrapper_write_to_stream(content, mem);
-	bytes.p = (char *)GMIME_STREAM_MEM(mem)->buffer->data;
-	bytes.n = size = GMIME_STREAM_MEM(mem)->buffer->len;
-	add_text(w, bytes,
-	    str_of(g_mime_object_get_content_type_parameter(obj, "charset")),
-	    html);
-	g_object_unref(mem);
-	return size;
+	return (struct str){ (const char *)bytes->data, bytes->len };
+}
+
+static struct str
+charset_of(GMimeObject *obj)
+{
+	return str_of(g_mime_object_get_content_type_parameter(obj, "charset"));
 }
 
 static void walk_part(struct walk *, GMimeObject *, unsigned int);
@@ -288,27 +335,23 @@ static void walk_part(struct walk *, GMimeObject *, unsigned int);
 /* A message that was sent as base64, which RFC 2046 section 5.2.1 forbids and
  * people's programs open all the same. */
 static void
-take_encoded_message(struct walk *w, GMimeDataWrapper *content,
-    unsigned int depth)
+take_encoded_message(struct walk *w, GMimeStream *mem, unsigned int depth)
 {
-	GMimeStream *mem;
-	GByteArray *bytes;
 	GMimeParser *parser;
 	GMimeMessage *message;
-	size_t cut;
+	unsigned int odd = 0;
+	size_t n;
 
 	/* Each may have as many parts as a message may. */
 	if (w->encoded++ >= ENCODED_MAX || depth >= BODY_MAX_DEPTH) {
-		w->content->truncated = true;
+		cut(w,
+		    depth >= BODY_MAX_DEPTH ? ODD(MIME_DEEP) : ODD(MIME_PARTS));
 		return;
 	}
-	mem = g_mime_stream_mem_new();
-	bytes = GMIME_STREAM_MEM(mem)->buffer;
-	g_mime_data_wrapper_write_to_stream(content, mem);
-	cut = mime_cut(STR("Content-Type: message/rfc822\n"),
-	    (struct str){ (char *)bytes->data, bytes->len });
-	w->content->truncated |= cut < bytes->len;
-	g_byte_array_set_size(bytes, cut);
+	n = mime_cut_why(STR("Content-Type: message/rfc822\n"), bytes_of(mem),
+	    &odd);
+	cut(w, odd);
+	g_byte_array_set_size(GMIME_STREAM_MEM(mem)->buffer, n);
 	g_mime_stream_reset(mem);
 	parser = g_mime_parser_new_with_stream(mem);
 	message = g_mime_parser_construct_message(parser, NULL);
@@ -317,7 +360,6 @@ take_encoded_message(struct walk *w, GMimeDataWrapper *content,
 		g_object_unref(message);
 	}
 	g_object_unref(parser);
-	g_object_unref(mem);
 }
 
 static void
@@ -328,17 +370,20 @@ take_leaf(struct walk *w, GMimePart *part, unsigned int depth)
 	const char *name = g_mime_part_get_filename(part);
 	struct str type = type_of(w, obj);
 	bool text = str_starts(type, STR("text/"));
-	uint64_t size = 0;
+	GMimeStream *mem = g_mime_stream_mem_new();
 
+	if (content != NULL)
+		g_mime_data_wrapper_write_to_stream(content, mem);
 	if (content != NULL && text)
-		size = decode_text(w, obj, content,
+		add_text(w, bytes_of(mem), charset_of(obj),
 		    str_eq(type, STR("text/html")));
-	else if (content != NULL)
-		size = decoded_size(content);
-	if (content != NULL && str_eq(type, STR("message/rfc822")))
-		take_encoded_message(w, content, depth);
 	if (!text || (name != NULL && *name != '\0'))
-		add_attachment(w, name, type, size);
+		add_attachment(w, str_of(name), type, bytes_of(mem));
+	if (content != NULL && text)
+		find_uuencoded(w, bytes_of(mem));
+	if (content != NULL && str_eq(type, STR("message/rfc822")))
+		take_encoded_message(w, mem, depth);
+	g_object_unref(mem);
 }
 
 static void
@@ -347,7 +392,7 @@ take_multipart(struct walk *w, GMimeMultipart *mp, unsigned int depth)
 	int n = g_mime_multipart_get_count(mp);
 	const char *prologue;
 
-	w->content->broken |= n <= 0 || !mp->write_end_boundary;
+	broken(w, n <= 0 || !mp->write_end_boundary);
 	for (int i = 0; i < n && !w->full; i++)
 		walk_part(w, g_mime_multipart_get_part(mp, i), depth + 1);
 	/* Without parts all of it went there; people may still read it. */
@@ -367,7 +412,7 @@ take_message(struct walk *w, GMimeMessagePart *mp, unsigned int depth)
 	if (name == NULL)
 		name = g_mime_object_get_content_type_parameter(obj, "name");
 	if (name != NULL || message == NULL)
-		add_attachment(w, name, type_of(w, obj), 0);
+		add_attachment(w, str_of(name), type_of(w, obj), STR_NONE);
 	if (message != NULL && message->mime_part != NULL)
 		walk_part(w, message->mime_part, depth + 1);
 }
@@ -381,7 +426,8 @@ walk_part(struct walk *w, GMimeObject *obj, unsigned int depth)
 	if (obj == NULL || w->full)
 		return;
 	if (c->parts >= BODY_MAX_PARTS || depth > BODY_MAX_DEPTH) {
-		c->truncated = true;
+		cut(w,
+		    depth > BODY_MAX_DEPTH ? ODD(MIME_DEEP) : ODD(MIME_PARTS));
 		return;
 	}
 	c->parts++;
@@ -409,7 +455,7 @@ parse(struct walk *w, const struct headers *hs, struct str body)
 		walk_part(w, top, 1);
 		g_object_unref(top);
 	} else {
-		w->content->broken = true;
+		broken(w, true);
 	}
 	g_object_unref(parser);
 	g_object_unref(stream);
@@ -429,10 +475,12 @@ mime_parse(struct arena *a, const struct headers *hs, struct str body)
 	w.texts_tail = &c->texts;
 	w.attachments_tail = &c->attachments;
 	link_set_init(&w.links, a);
+	inspect_init(&w.inspect, a, c);
 	parse(&w, hs, body);
 	finish_text(&w);
+	w.full |= !inspect_end(&w.inspect);
 	c->urls = w.links.first;
-	c->truncated |= w.links.truncated;
+	cut(&w, w.links.truncated ? ODD(LINKS_MANY) : 0);
 	w.full |= w.links.full;
 	link_set_free(&w.links);
 	buf_free(&w.text);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "mail/oddity.h"
+
 struct cut {
 	struct str boundaries[MIME_CUT_BOUNDARIES];
 	size_t nboundaries;
@@ -12,7 +14,7 @@ struct cut {
 	bool behind_boundary, message, typed;
 	size_t lines, bytes;
 	/* of all */
-	size_t parts, all_lines, all_bytes, parameters;
+	size_t parts, all_lines, all_bytes, parameters, compares;
 };
 
 static void
@@ -101,10 +103,11 @@ head_line(struct cut *c, struct str line)
 }
 
 static bool
-is_boundary(const struct cut *c, struct str line)
+is_boundary(struct cut *c, struct str line)
 {
 	if (!str_starts(line, STR("--")))
 		return false;
+	c->compares += c->nboundaries;
 	line = str_sub(line, 2, line.n);
 	for (size_t i = 0; i < c->nboundaries; i++)
 		if (str_starts(line, c->boundaries[i]))
@@ -112,14 +115,19 @@ is_boundary(const struct cut *c, struct str line)
 	return c->odd;
 }
 
-static bool
+/* 0: within all caps. */
+static unsigned int
 over(const struct cut *c)
 {
-	return c->parts > MIME_CUT_PARTS || c->lines > MIME_CUT_BLOCK_LINES ||
-	    c->bytes > MIME_CUT_BLOCK_BYTES ||
-	    c->all_lines > MIME_CUT_HEAD_LINES ||
-	    c->all_bytes > MIME_CUT_HEAD_BYTES ||
-	    c->parameters > MIME_CUT_PARAMETERS;
+	if (c->parts > MIME_CUT_PARTS || c->compares > MIME_CUT_COMPARES)
+		return ODD(MIME_PARTS);
+	return c->lines > MIME_CUT_BLOCK_LINES ||
+		c->bytes > MIME_CUT_BLOCK_BYTES ||
+		c->all_lines > MIME_CUT_HEAD_LINES ||
+		c->all_bytes > MIME_CUT_HEAD_BYTES ||
+		c->parameters > MIME_CUT_PARAMETERS ?
+	    ODD(MIME_HEADERS) :
+	    0;
 }
 
 static void
@@ -149,7 +157,14 @@ line_at(struct str s, size_t at, size_t *next)
 size_t
 mime_cut(struct str head, struct str body)
 {
+	return mime_cut_why(head, body, &(unsigned int){ 0 });
+}
+
+size_t
+mime_cut_why(struct str head, struct str body, unsigned int *odd)
+{
 	struct cut c = { .nboundaries = 0 };
+	unsigned int why;
 	size_t next;
 
 	block_begin(&c, false);
@@ -158,8 +173,10 @@ mime_cut(struct str head, struct str body)
 	block_end(&c);
 	for (size_t at = 0; at < body.n; at = next) {
 		body_line(&c, line_at(body, at, &next));
-		if (over(&c))
+		if ((why = over(&c)) != 0) {
+			*odd |= why;
 			return at;
+		}
 	}
 	return body.n;
 }

@@ -23,9 +23,13 @@
 #define MIME_CUT_HEAD_BYTES	(1024 * 1024)
 #define MIME_CUT_PARAMETERS	5000
 #define MIME_CUT_BOUNDARIES	64
+/* A line that begins with "--" is compared with each boundary. */
+#define MIME_CUT_COMPARES	(8 * 1000 * 1000)
 
 /* head: the message's own Content-* fields, in lines; the bytes of body that
  * are within all caps. */
 size_t	mime_cut(struct str head, struct str body);
+/* The same; says which cap was met in *odd, as ODD() of mail/oddity.h. */
+size_t	mime_cut_why(struct str head, struct str body, unsigned int *odd);
 
 #endif

@@ -9,6 +9,7 @@
 #include "check/dnsbl.h"
 #include "check/key.h"
 #include "check/limit.h"
+#include "mail/oddity.h"
 #include "policy/eval.h"
 #include "policy/fact.h"
 #include "score/score.h"
@@ -356,9 +357,17 @@ cond_rule(struct eval *e, const struct expr *x)
 static enum truth
 cond_tag(struct eval *e, const struct expr *x)
 {
-	bool has = verdict_has_tag(e->verdict, x->name);
+	int64_t start = clock_mono_us();
+	struct txn *txn = e->session->txn;
+	bool has = false, full = false;
+	enum oddity odd;
 
-	return record_asked(e, "tag", x->name, truth_of(has), clock_mono_us());
+	if (!oddity_find(x->name, &odd))
+		has = verdict_has_tag(e->verdict, x->name);
+	else if (txn != NULL)
+		has = oddity_has(txn, odd, &full);
+	return record_asked(e, "tag", x->name,
+	    full ? TRUTH_UNKNOWN : truth_of(has), start);
 }
 
 static enum truth

@@ -343,8 +343,8 @@ get_from_name(struct session *s, const struct fact_ref *ref, struct value *out)
 
 /* --- the content ------------------------------------------------------- */
 
-static const struct content *
-content_of(struct session *s, struct value *out)
+const struct content *
+fact_content_of(struct session *s, struct value *out)
 {
 	struct txn *txn = fact_txn_of(s, out);
 	const struct content *c;
@@ -359,8 +359,8 @@ content_of(struct session *s, struct value *out)
 
 /* The text at an offset of every element of a list; `next' comes first in
  * each of them. */
-static void
-set_chain(struct session *s, const void *first, size_t offset,
+void
+fact_set_chain(struct session *s, const void *first, size_t offset,
     struct value *out)
 {
 	struct fact_list list;
@@ -380,11 +380,12 @@ set_chain(struct session *s, const void *first, size_t offset,
 static void
 get_body(struct session *s, const struct fact_ref *ref, struct value *out)
 {
-	const struct content *c = content_of(s, out);
+	const struct content *c = fact_content_of(s, out);
 
 	(void)ref;
 	if (c != NULL)
-		set_chain(s, c->texts, offsetof(struct text_part, text), out);
+		fact_set_chain(s, c->texts, offsetof(struct text_part, text),
+		    out);
 }
 
 static void
@@ -392,40 +393,6 @@ get_size(struct session *s, const struct fact_ref *ref, struct value *out)
 {
 	(void)ref;
 	out->number = s->txn != NULL ? (double)txn_size(s->txn) : 0;
-}
-
-static void
-get_attachment_name(struct session *s, const struct fact_ref *ref,
-    struct value *out)
-{
-	const struct content *c = content_of(s, out);
-
-	(void)ref;
-	if (c != NULL)
-		set_chain(s, c->attachments, offsetof(struct attachment, name),
-		    out);
-}
-
-static void
-get_attachment_type(struct session *s, const struct fact_ref *ref,
-    struct value *out)
-{
-	const struct content *c = content_of(s, out);
-
-	(void)ref;
-	if (c != NULL)
-		set_chain(s, c->attachments, offsetof(struct attachment, type),
-		    out);
-}
-
-static void
-get_urls(struct session *s, const struct fact_ref *ref, struct value *out)
-{
-	const struct content *c = content_of(s, out);
-
-	(void)ref;
-	if (c != NULL)
-		set_chain(s, c->urls, offsetof(struct url, text), out);
 }
 
 /* --- the score --------------------------------------------------------- */
@@ -464,7 +431,7 @@ get_hits(struct session *s, const struct fact_ref *ref, struct value *out)
 	(void)ref;
 	if (out->unknown)
 		return;
-	set_chain(s, score != NULL ? score->hits : NULL,
+	fact_set_chain(s, score != NULL ? score->hits : NULL,
 	    offsetof(struct score_hit, rule), out);
 }
 
@@ -699,9 +666,14 @@ static fact_getter *const getters[FACT_COUNT] = {
 	[FACT_FROM_NAME] = get_from_name,
 	[FACT_BODY] = get_body,
 	[FACT_SIZE] = get_size,
-	[FACT_ATTACHMENT_NAME] = get_attachment_name,
-	[FACT_ATTACHMENT_TYPE] = get_attachment_type,
-	[FACT_URLS] = get_urls,
+	[FACT_ATTACHMENT_NAME] = fact_get_attachment_name,
+	[FACT_ATTACHMENT_TYPE] = fact_get_attachment_type,
+	[FACT_ATTACHMENT_MAGIC] = fact_get_attachment_magic,
+	[FACT_ATTACHMENT_MISMATCH] = fact_get_attachment_mismatch,
+	[FACT_ATTACHMENT_MACRO] = fact_get_attachment_macro,
+	[FACT_ARCHIVE_NAME] = fact_get_archive_name,
+	[FACT_ARCHIVE_ENCRYPTED] = fact_get_archive_encrypted,
+	[FACT_URLS] = fact_get_urls,
 	[FACT_DKIM] = fact_get_dkim,
 	[FACT_DKIM_DOMAIN] = fact_get_dkim_domain,
 	[FACT_DMARC] = fact_get_dmarc,

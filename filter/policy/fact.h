@@ -123,6 +123,21 @@ enum value_kind {
 	X(ATTACHMENT_TYPE, "attachment.type", MESSAGE, LIST, 0, \
 	    NEED_HEADERS | NEED_CONTENT, \
 	    "their media types, lower case")				\
+	X(ATTACHMENT_MAGIC, "attachment.magic", MESSAGE, LIST, 0, \
+	    NEED_HEADERS | NEED_CONTENT, \
+	    "what they are by content; absent where that is not known") \
+	X(ATTACHMENT_MISMATCH, "attachment.mismatch", MESSAGE, LIST, 0, \
+	    NEED_HEADERS | NEED_CONTENT, \
+	    "those whose name or media type contradicts their content")	\
+	X(ATTACHMENT_MACRO, "attachment.macro", MESSAGE, LIST, 0, \
+	    NEED_HEADERS | NEED_CONTENT, \
+	    "what runs in documents: vba, xlm, autoopen and its like")	\
+	X(ARCHIVE_NAME,	"archive.name",	MESSAGE, LIST,	0, \
+	    NEED_HEADERS | NEED_CONTENT, \
+	    "names of the files in archives")				\
+	X(ARCHIVE_ENCRYPTED, "archive.encrypted", MESSAGE, LIST, 0, \
+	    NEED_HEADERS | NEED_CONTENT, \
+	    "archives and documents that need a password")		\
 	X(URLS,		"urls",		MESSAGE, LIST,	0, \
 	    NEED_HEADERS | NEED_CONTENT, \
 	    "links in text and HTML parts")				\
@@ -193,7 +208,7 @@ struct fact_def {
 	bool		 takes_arg;
 	unsigned int	 needs;
 	const char	*help;
-	const char *const *words;	/* VALUE_WORD: NULL-ended */
+	const char *const *words;	/* NULL-ended; NULL: any text */
 };
 
 struct fact_ref {

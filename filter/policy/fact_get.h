@@ -33,6 +33,19 @@ void	fact_list_end(const struct fact_list *, struct value *);
 
 /* Where it comes from (fact_geo.c). */
 fact_getter fact_get_country, fact_get_asn;
+/* The text at an offset of every element of a chain whose `next' comes
+ * first. */
+void	fact_set_chain(struct session *, const void *first, size_t offset,
+	    struct value *);
+/* NULL: *out is unknown or absent. */
+const struct content *fact_content_of(struct session *, struct value *out);
+
+/* What is attached (fact_content.c). */
+fact_getter fact_get_attachment_name, fact_get_attachment_type,
+    fact_get_attachment_magic, fact_get_attachment_mismatch,
+    fact_get_attachment_macro, fact_get_archive_name,
+    fact_get_archive_encrypted, fact_get_urls;
+
 /* Who sent it (fact_auth.c). */
 fact_getter fact_get_spf, fact_get_spf_explanation, fact_get_spf_domain,
     fact_get_spf_helo, fact_get_spf_received,

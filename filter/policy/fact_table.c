@@ -1,3 +1,4 @@
+#include "mail/filetype.h"
 #include "policy/fact.h"
 
 static const char *const spf_words[] = { "none", "fail", "pass", "neutral",
@@ -24,7 +25,8 @@ static const char *const claim_words[] = { "none", "pass", "fail", "neutral",
 		(id) == FACT_ARC_SPF	  ? claim_words :        \
 		(id) == FACT_ARC_DKIM	  ? claim_words :        \
 		(id) == FACT_ARC_DMARC	  ? claim_words :        \
-					    NULL)
+		(id) == FACT_ATTACHMENT_MAGIC ? filetype_words : \
+						NULL)
 
 static const struct fact_def defs[FACT_COUNT] = {
 #define X(i, nam, st, k, arg, need, text)                                      \

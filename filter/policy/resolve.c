@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "mail/oddity.h"
 #include "policy/setting.h"
 
 struct resolve {
@@ -214,7 +215,7 @@ bind_compare(struct resolve *r, struct expr *e)
 		    STR_FMT(e->name));
 	else if (kind == VALUE_NUMBER)
 		number_literal(r, e);
-	else if (kind == VALUE_WORD)
+	else if (e->fact.def->words != NULL)
 		word_literal(r, e);
 	else if (kind == VALUE_ADDR)
 		net_literal(r, e);
@@ -360,6 +361,29 @@ bind_rule(struct resolve *r, struct expr *e)
 		    "no rule `%.*s' in the files of `rules'", STR_FMT(e->name));
 }
 
+/* A tag that no rule sets, but the message itself. */
+static bool
+bind_oddity(struct resolve *r, struct expr *e)
+{
+	const char *const *known;
+	enum oddity odd;
+	size_t n;
+
+	if (oddity_find(e->name, &odd)) {
+		need_stage(r, e->place, STAGE_MESSAGE, "tag ", e->name);
+		r->needs |= NEED_HEADERS |
+		    (oddity_needs_content(odd) ? NEED_CONTENT : 0);
+		return true;
+	}
+	if (!oddity_reserved(e->name))
+		return false;
+	diag_error(r->diag, e->name_place, "unknown tag `%.*s'",
+	    STR_FMT(e->name));
+	known = oddity_names(&n);
+	diag_suggest(r->diag, e->name, known, n);
+	return true;
+}
+
 static void
 bind_tag(struct resolve *r, struct expr *e)
 {
@@ -369,7 +393,7 @@ bind_tag(struct resolve *r, struct expr *e)
 	void *value;
 	size_t n = 0;
 
-	if (map_get(r->tags, e->name) != NULL)
+	if (bind_oddity(r, e) || map_get(r->tags, e->name) != NULL)
 		return;
 	diag_warn(r->diag, e->name_place, "no rule sets tag `%.*s'",
 	    STR_FMT(e->name));
@@ -434,6 +458,11 @@ check_verb(struct resolve *r)
 		    "`%s' is not possible before stage %s; this rule stands "
 		    "at %s",
 		    verb->word, stage_word(verb->stage), stage_of(r));
+	if (rule->verb == VERB_TAG && oddity_reserved(rule->name))
+		diag_error(r->diag, rule->name_place,
+		    "tags that begin like `%.*s' are set by the message "
+		    "alone",
+		    STR_FMT(rule->name));
 	if (rule->verb == VERB_GREYLIST && rule->stage > STAGE_RCPT)
 		diag_error(r->diag, rule->place,
 		    "`greylist' is about a recipient and stands at rcpt");

@@ -1,0 +1,593 @@
+#include "mail/archive.h"
+
+#include "archive_fixture.h"
+#include "base/clock.h"
+#include "mail/oddity.h"
+
+struct listing {
+	struct arena *arena;
+	struct archive archive;
+	enum filetype type;
+	struct buf names;	/* joined by blanks */
+	char files[200];
+};
+
+static void
+on_file(void *arg, struct str name, struct str bytes)
+{
+	struct listing *l = arg;
+	size_t n = strlen(l->files);
+
+	snprintf(l->files + n, sizeof(l->files) - n, "%.*s:%zu ", STR_FMT(name),
+	    bytes.n);
+}
+
+static struct listing *
+list_begin(void)
+{
+	struct listing *l = calloc(1, sizeof(*l));
+
+	l->arena = arena_new(32 << 20);
+	archive_init(&l->archive, l->arena, on_file, l);
+	return l;
+}
+
+static void
+list_add(struct listing *l, struct str bytes)
+{
+	l->type = archive_list(&l->archive, bytes, filetype_of(bytes));
+}
+
+static void
+list_names(struct listing *l)
+{
+	buf_free(&l->names);
+	l->names = BUF_INIT(1 << 20);
+	for (struct archive_member *m = l->archive.first; m != NULL;
+	     m = m->next) {
+		if (l->names.n > 0)
+			buf_addc(&l->names, ' ');
+		buf_addstr(&l->names, m->name);
+	}
+}
+
+static void
+list_free(struct listing *l)
+{
+	arena_free(&l->arena);
+	buf_free(&l->names);
+	free(l);
+}
+
+static void
+assert_names(struct listing *l, const char *want, unsigned int odd)
+{
+	list_names(l);
+	if (!str_eq(buf_str(&l->names), str_of(want)))
+		fail_msg("\"%.*s\", not \"%s\"", STR_FMT(buf_str(&l->names)),
+		    want);
+	assert_int_equal(l->archive.odd, odd);
+}
+
+/* Lists it, frees it. */
+static struct listing *
+list_of(struct buf *b)
+{
+	struct listing *l = list_begin();
+
+	list_add(l, buf_str(b));
+	buf_free(b);
+	return l;
+}
+
+static void
+test_zip(void **state)
+{
+	struct zipper z = zip_begin();
+	struct buf b;
+	struct listing *l;
+
+	(void)state;
+	zip_add(&z, (struct zipped){ .name = "a.txt", .data = STR("hello") });
+	zip_add(&z,
+	    (struct zipped){ .name = "dir/b.exe",
+		.data = STR("MZ"),
+		.store = true });
+	zip_add(&z,
+	    (struct zipped){ .name = "c\x84.js",
+		.data = STR("x"),
+		.behind = true });
+	zip_add(&z,
+	    (struct zipped){ .name = "d",
+		.data = STR("secret"),
+		.secret = true });
+	b = zip_end(&z);
+	l = list_of(&b);
+	assert_names(l, "a.txt dir/b.exe c\xe2\x80\x9e.js d", 0);
+	assert_int_equal(l->type, FILETYPE_ZIP);
+	assert_true(l->archive.encrypted);
+	assert_true(l->archive.first->next->next->next->encrypted);
+	assert_false(l->archive.first->encrypted);
+	list_free(l);
+}
+
+/* What a program has in front of it that unpacks itself. */
+static void
+test_zip_behind(void **state)
+{
+	struct zipper z = zip_begin();
+	struct listing *l = list_begin();
+	struct buf b;
+
+	(void)state;
+	put_zeros(&z.out, 1000);
+	z.base = 1000;
+	zip_add(&z, (struct zipped){ .name = "a", .data = STR("hello") });
+	zip_add(&z, (struct zipped){ .name = "b", .data = STR("hello") });
+	b = zip_end(&z);
+	l->type = archive_list(&l->archive, buf_str(&b), FILETYPE_ZIP);
+	assert_names(l, "a b", 0);
+	list_free(l);
+	buf_free(&b);
+}
+
+/* A directory and headers that tell different stories. */
+static void
+test_zip_lies(void **state)
+{
+	struct zipper z = zip_begin();
+	struct buf b;
+	struct listing *l;
+
+	(void)state;
+	zip_add(&z,
+	    (struct zipped){ .name = "first.txt",
+		.data = STR("x"),
+		.hidden = true });
+	zip_add(&z,
+	    (struct zipped){ .name = "a.txt",
+		.data = STR("x"),
+		.local = "a.exe" });
+	zip_add(&z,
+	    (struct zipped){ .name = "gap.js",
+		.data = STR("x"),
+		.hidden = true });
+	zip_add(&z,
+	    (struct zipped){ .name = "b.txt",
+		.data = STR("x"),
+		.behind = true });
+	zip_add(&z,
+	    (struct zipped){ .name = "end.vbs",
+		.data = STR("x"),
+		.hidden = true });
+	b = zip_end(&z);
+	l = list_of(&b);
+	assert_names(l, "a.txt a.exe b.txt first.txt gap.js end.vbs",
+	    ODD(ARCHIVE_BROKEN));
+	list_free(l);
+	/* None at all. */
+	z = zip_begin();
+	zip_add(&z, (struct zipped){ .name = "a", .data = STR("x") });
+	zip_add(&z,
+	    (struct zipped){ .name = "b", .data = STR("x"), .behind = true });
+	zip_add(&z, (struct zipped){ .name = "c", .data = STR("x") });
+	l = list_begin();
+	list_add(l, buf_str(&z.out));
+	assert_names(l, "a b c", ODD(ARCHIVE_BROKEN));
+	list_free(l);
+	buf_free(&z.out);
+	buf_free(&z.dir);
+}
+
+static enum filetype
+kind_with(const char *name, bool store, const char *text)
+{
+	struct zipper z = zip_begin();
+	struct listing *l;
+	enum filetype t;
+	struct buf b;
+
+	zip_add(&z,
+	    (struct zipped){ .name = name,
+		.data = str_of(text),
+		.store = store });
+	b = zip_end(&z);
+	l = list_of(&b);
+	t = l->type;
+	list_free(l);
+	return t;
+}
+
+static void
+test_kinds(void **state)
+{
+	(void)state;
+	assert_int_equal(kind_with("[Content_Types].xml", false, "x"),
+	    FILETYPE_OOXML);
+	assert_int_equal(kind_with("META-INF/MANIFEST.MF", false, "x"),
+	    FILETYPE_JAR);
+	assert_int_equal(kind_with("AndroidManifest.xml", false, "x"),
+	    FILETYPE_APK);
+	assert_int_equal(kind_with("mimetype", true,
+			     "application/vnd.oasis.opendocument.text"),
+	    FILETYPE_ODF);
+	assert_int_equal(kind_with("mimetype", true, "text"), FILETYPE_ZIP);
+}
+
+/* One level of archives in archives is listed, and what is an OLE file is
+ * found, whatever it is called. */
+static void
+test_nested(void **state)
+{
+	struct buf ole = BUF_INIT(4096), in, mid, b;
+	struct zipper z = zip_begin();
+	struct listing *l;
+
+	(void)state;
+	buf_add(&ole, "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 8);
+	put_zeros(&ole, 600);
+	in = zip_of("evil.exe", STR("MZ"));
+	zip_add(&z, (struct zipped){ .name = "in.dat", .data = buf_str(&in) });
+	zip_add(&z,
+	    (struct zipped){ .name = "vba.png", .data = buf_str(&ole) });
+	zip_add(&z,
+	    (struct zipped){ .name = "t.zip",
+		.data = buf_str(&in),
+		.store = true });
+	b = zip_end(&z);
+	l = list_of(&b);
+	assert_names(l,
+	    "in.dat vba.png t.zip in.dat/evil.exe "
+	    "t.zip/evil.exe",
+	    0);
+	assert_string_equal(l->files, "vba.png:608 ");
+	list_free(l);
+	/* Two levels are one too many; a document is no archive here. */
+	mid = zip_of("in.docx", buf_str(&in));
+	b = zip_of("mid.zip", buf_str(&mid));
+	l = list_of(&b);
+	assert_names(l, "mid.zip mid.zip/in.docx", 0);
+	list_free(l);
+	buf_free(&mid);
+	mid = zip_of("in.zip", buf_str(&in));
+	b = zip_of("mid.zip", buf_str(&mid));
+	l = list_of(&b);
+	assert_names(l, "mid.zip mid.zip/in.zip", ODD(ARCHIVE_DEEP));
+	list_free(l);
+	buf_free(&mid);
+	buf_free(&in);
+	buf_free(&ole);
+}
+
+static void
+test_tar(void **state)
+{
+	struct buf b = BUF_INIT(1 << 20), gz;
+	struct listing *l;
+
+	(void)state;
+	tar_add(&b, "a.txt", STR("hello"), '0');
+	tar_add(&b, "././@LongLink", STR("a/very/long/name.exe\0"), 'L');
+	tar_add(&b, "short", STR(""), '0');
+	tar_add(&b, "pax", STR("24 path=from-a-pax-head\n"), 'x');
+	tar_add(&b, "cut", STR("x"), '0');
+	put_zeros(&b, 1024);
+	gz = packed(buf_str(&b), 15 + 16);
+	l = list_of(&b);
+	assert_int_equal(l->type, FILETYPE_TAR);
+	assert_names(l, "a.txt a/very/long/name.exe from-a-pax-head", 0);
+	list_free(l);
+	l = list_of(&gz);
+	assert_int_equal(l->type, FILETYPE_GZ);
+	assert_names(l, "a.txt a/very/long/name.exe from-a-pax-head", 0);
+	list_free(l);
+}
+
+static void
+test_gzip(void **state)
+{
+	struct listing *l = list_begin();
+	struct buf in = zip_of("in.exe", STR("MZ")), gz;
+
+	(void)state;
+	list_add(l,
+	    STR("\x1f\x8b\x08\x0c\0\0\0\0\0\x03\x02\0xxname.js\0"
+		"\x03\0\0\0\0\0\0\0\0\0"));
+	/* (Its end is cut: nothing comes out.) */
+	assert_names(l, "name.js", ODD(ARCHIVE_BROKEN));
+	list_free(l);
+	gz = packed(buf_str(&in), 15 + 16);
+	l = list_of(&gz);
+	assert_names(l, "gzip/in.exe", 0);
+	list_free(l);
+	l = list_begin();
+	list_add(l, STR("\x1f\x8b\x08"));
+	assert_names(l, "", ODD(ARCHIVE_BROKEN));
+	list_free(l);
+	buf_free(&in);
+}
+
+static void
+rar4_block(struct buf *b, unsigned int type, unsigned int flags,
+    struct str fields, size_t data)
+{
+	put16(b, 0);
+	buf_addc(b, (char)type);
+	put16(b, flags);
+	put16(b, (unsigned)(7 + fields.n));
+	buf_addstr(b, fields);
+	put_zeros(b, data);
+}
+
+static void
+test_rar4(void **state)
+{
+	struct buf b = BUF_INIT(4096);
+	struct listing *l;
+
+	(void)state;
+	buf_add(&b, "Rar!\x1a\x07\0", 7);
+	rar4_block(&b, 0x73, 0, STR("\0\0\0\0\0\0"), 0);
+	rar4_block(&b, 0x74, 0x8000,
+	    STR("\x05\0\0\0\x09\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x05\0"
+		"\0\0\0\0a.exe"),
+	    5);
+	rar4_block(&b, 0x74, 0x8204,
+	    STR("\x02\0\0\0\x09\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x06\0"
+		"\0\0\0\0b.js\0\1"),
+	    2);
+	rar4_block(&b, 0x7b, 0, STR(""), 0);
+	l = list_of(&b);
+	assert_int_equal(l->type, FILETYPE_RAR);
+	assert_names(l, "a.exe b.js", 0);
+	assert_true(l->archive.encrypted);
+	list_free(l);
+	b = BUF_INIT(4096);
+	buf_add(&b, "Rar!\x1a\x07\0", 7);
+	rar4_block(&b, 0x73, 0x80, STR("\0\0\0\0\0\0"), 100);
+	l = list_of(&b);
+	assert_names(l, "", 0);
+	assert_true(l->archive.encrypted);
+	list_free(l);
+}
+
+static void
+rar5_block(struct buf *b, struct str fields)
+{
+	put32(b, 0);
+	buf_addc(b, (char)fields.n);
+	buf_addstr(b, fields);
+}
+
+static void
+test_rar5(void **state)
+{
+	struct buf b = BUF_INIT(4096);
+	struct listing *l;
+
+	(void)state;
+	buf_add(&b, "Rar!\x1a\x07\1\0", 8);
+	rar5_block(&b, STR("\1\0\0"));
+	/* With data of 3 bytes, a time and a checksum. */
+	rar5_block(&b, STR("\2\2\3\6\x80\x01\0ttttcccc\0\0\5a.exe"));
+	buf_adds(&b, "xyz");
+	/* With an extra area that says it is encrypted. */
+	rar5_block(&b, STR("\2\1\3\0\1\0\0\0\1b\2\1\0"));
+	rar5_block(&b, STR("\5\0\0"));
+	l = list_of(&b);
+	assert_names(l, "a.exe b", 0);
+	assert_false(l->archive.first->encrypted);
+	assert_true(l->archive.first->next->encrypted);
+	list_free(l);
+	b = BUF_INIT(4096);
+	buf_add(&b, "Rar!\x1a\x07\1\0", 8);
+	rar5_block(&b, STR("\4\0\0\0"));
+	l = list_of(&b);
+	assert_true(l->archive.encrypted);
+	list_free(l);
+}
+
+static void
+test_cab(void **state)
+{
+	struct buf b = BUF_INIT(4096);
+	struct listing *l;
+
+	(void)state;
+	buf_add(&b, "MSCF\0\0\0\0", 8);
+	put_zeros(&b, 8);
+	put32(&b, 36);
+	put_zeros(&b, 8);
+	put16(&b, 2);
+	put_zeros(&b, 6);
+	put_zeros(&b, 16);
+	buf_add(&b, "a.exe", 6);
+	put_zeros(&b, 16);
+	buf_add(&b, "b.js", 5);
+	l = list_of(&b);
+	assert_names(l, "a.exe b.js", 0);
+	list_free(l);
+	l = list_begin();
+	list_add(l, STR("MSCF\0\0\0\0........\x20\0\0\0........\x02\0...."));
+	assert_true(l->archive.odd & ODD(ARCHIVE_BROKEN));
+	list_free(l);
+}
+
+static void
+iso_record(char *p, const char *name, size_t n, uint32_t sector, uint32_t size,
+    bool folder)
+{
+	p[0] = (char)(33 + n + (33 + n) % 2);
+	for (int i = 0; i < 4; i++) {
+		p[2 + i] = (char)(sector >> 8 * i);
+		p[10 + i] = (char)(size >> 8 * i);
+	}
+	p[25] = folder ? 2 : 0;
+	p[32] = (char)n;
+	memcpy(p + 33, name, n);
+}
+
+static void
+test_iso(void **state)
+{
+	static char disk[22 * 2048];
+	struct listing *l = list_begin();
+	char *at = disk + 20 * 2048;
+
+	(void)state;
+	disk[0x8000] = 1;
+	memcpy(disk + 0x8001, "CD001", 5);
+	disk[0x8800] = (char)255;
+	memcpy(disk + 0x8801, "CD001", 5);
+	iso_record(disk + 0x8000 + 156, "\0", 1, 20, 2048, true);
+	iso_record(at, "\0", 1, 20, 2048, true);
+	iso_record(at + 34, "A.EXE;1", 7, 21, 5, false);
+	iso_record(at + 74, "DIR", 3, 21, 2048, true);
+	iso_record(at + 110, "LOOP", 4, 20, 2048, true);
+	iso_record(at + 2048, "B.JS;1", 6, 21, 5, false);
+	list_add(l, (struct str){ disk, sizeof(disk) });
+	assert_int_equal(l->type, FILETYPE_ISO);
+	assert_names(l, "A.EXE B.JS", 0);
+	list_free(l);
+	/* Joliet's names go before. */
+	disk[0x8800] = 2;
+	memcpy(disk + 0x8800 + 88, "%/E", 3);
+	iso_record(disk + 0x8800 + 156, "\0", 1, 21, 2048, true);
+	iso_record(at + 2048, "\0l\0o\0n\0g\0;\0001", 12, 21, 5, false);
+	l = list_begin();
+	list_add(l, (struct str){ disk, sizeof(disk) });
+	assert_names(l, "long", 0);
+	list_free(l);
+}
+
+static void
+test_bombs(void **state)
+{
+	struct buf zeros = BUF_INIT(64 << 20), in, b;
+	struct zipper z = zip_begin();
+	struct listing *l;
+
+	(void)state;
+	put_zeros(&zeros, 30 << 20);
+	/* Four of 30 MB in 120 KB. */
+	for (int i = 0; i < 4; i++)
+		zip_add(&z,
+		    (struct zipped){ .name = "z", .data = buf_str(&zeros) });
+	b = zip_end(&z);
+	l = list_of(&b);
+	assert_names(l, "z z z z", ODD(ARCHIVE_BOMB));
+	list_free(l);
+	/* One of them is only well packed. */
+	b = zip_of("z", buf_str(&zeros));
+	l = list_of(&b);
+	assert_names(l, "z", 0);
+	assert_true(l->archive.unpacked <= ARCHIVE_MAX_UNPACKED);
+	list_free(l);
+	/* A gzip that says it is small. */
+	b = BUF_INIT(8 << 20);
+	in = packed(buf_str(&zeros), 15 + 16);
+	for (int i = 0; i < 4; i++)
+		buf_addstr(&b, buf_str(&in));
+	put32(&b, 10);
+	l = list_of(&b);
+	assert_int_equal(l->archive.odd, ODD(ARCHIVE_BOMB));
+	list_free(l);
+	buf_free(&in);
+	buf_free(&zeros);
+}
+
+/* Members that all say they are somewhere else in the same data. */
+static void
+test_many(void **state)
+{
+	struct zipper z = zip_begin();
+	struct listing *l;
+	int64_t start;
+	struct buf b;
+
+	(void)state;
+	for (int i = 0; i < 20000; i++)
+		zip_add(&z,
+		    (struct zipped){ .name = "m",
+			.data = STR("x"),
+			.store = true,
+			.behind = i % 2 == 0,
+			.hidden = i % 3 == 0 });
+	b = zip_end(&z);
+	start = clock_mono_ms();
+	l = list_of(&b);
+	assert_int_equal(l->archive.count, ARCHIVE_MAX_MEMBERS);
+	assert_true(l->archive.odd & ODD(ARCHIVE_MANY));
+	assert_true(l->archive.peeks <= ARCHIVE_MAX_PEEKS);
+	assert_true(clock_mono_ms() - start < 1000);
+	list_free(l);
+}
+
+/* Every beginning of an archive, and every byte of it changed. */
+static void
+test_damaged(void **state)
+{
+	struct buf in = zip_of("evil.exe", STR("MZ")), b;
+	struct zipper z = zip_begin();
+	struct listing *l = list_begin();
+
+	(void)state;
+	zip_add(&z,
+	    (struct zipped){ .name = "a", .data = STR("x"), .behind = true });
+	zip_add(&z, (struct zipped){ .name = "in.zip", .data = buf_str(&in) });
+	b = zip_end(&z);
+	for (size_t n = 0; n <= b.n; n++)
+		archive_list(&l->archive, str_sub(buf_str(&b), 0, n),
+		    FILETYPE_ZIP);
+	for (size_t i = 0; i < b.n; i++) {
+		for (int bit = 0; bit < 8; bit++) {
+			b.p[i] = (char)(b.p[i] ^ 1 << bit);
+			archive_list(&l->archive, buf_str(&b), FILETYPE_ZIP);
+			b.p[i] = (char)(b.p[i] ^ 1 << bit);
+		}
+	}
+	assert_true(l->archive.count <= ARCHIVE_MAX_MEMBERS);
+	list_free(l);
+	buf_free(&in);
+	buf_free(&b);
+}
+
+static void
+test_full(void **state)
+{
+	struct buf b = zip_of("name", STR("x"));
+	struct listing *l = list_begin();
+
+	(void)state;
+	arena_free(&l->arena);
+	l->arena = arena_new(16);
+	archive_init(&l->archive, l->arena, NULL, NULL);
+	list_add(l, buf_str(&b));
+	assert_true(l->archive.full);
+	list_free(l);
+	buf_free(&b);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_zip),
+		cmocka_unit_test(test_zip_behind),
+		cmocka_unit_test(test_zip_lies),
+		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_nested),
+		cmocka_unit_test(test_tar),
+		cmocka_unit_test(test_gzip),
+		cmocka_unit_test(test_rar4),
+		cmocka_unit_test(test_rar5),
+		cmocka_unit_test(test_cab),
+		cmocka_unit_test(test_iso),
+		cmocka_unit_test(test_bombs),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_full),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
