@@ -26,7 +26,9 @@ MAIL := stage session envelope charset header header_mailbox tld field \
 CHECK := check key taglist spf spf_received spf_eval spf_record spf_macro \
 	dkim_canon dkim_key dkim_signature dkim dkim_signer dkim_sign dmarc \
 	dmarc_record arc_set arc dnsbl greylist limit limit_book limit_ask notify authres
-SCORE := regex perl_regex meta rule rule_text condition ruleset literal \
+SCORE := regex perl_share perl_regex meta rule \
+	rule_text condition option replace_tag rule_file ruleset \
+	ruleset_report literal \
 	prefilter prefilter_cache match eval eval_header eval_mime eval_body \
 	eval_html eval_uri eval_relay auth_rule score report
 POLICY := diag lex parse parse_define parse_rule parse_condition \
@@ -112,7 +114,8 @@ $(BUILD)/sa/%: tests/sa/%.c $(BUILD)/libpostern.a
 	$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< \
 		$(BUILD)/libpostern.a $(LIBS)
 
-programs: all $(BUILD)/replay $(UNIT:%=$(BUILD)/unit/%) $(BUILD)/replay
+programs: all $(BUILD)/replay $(UNIT:%=$(BUILD)/unit/%) \
+	$(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/sa/*.c))
 
 unit: $(UNIT:%=$(BUILD)/unit/%)
 	@tests/run $(BUILD)/postern unit
@@ -209,4 +212,4 @@ clean:
 .PHONY: all programs unit fuzz-programs deps deps-test check check-asan \
 	check-tsan fuzz spf-random bench run lint format install clean
 -include $(OBJS:.o=.d) $(wildcard $(BUILD)/unit/*.d $(BUILD)/fuzz_*.d \
-	$(BUILD)/replay.d)
+	$(BUILD)/replay.d $(BUILD)/sa/*.d)

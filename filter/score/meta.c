@@ -1,9 +1,14 @@
+#include "score/meta.h"
+
+#include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "score/meta.h"
+#include "base/mem.h"
 
-#define META_MAX_OPS	2000
+#define META_MAX_OPS	5000
+#define XOR_MAX		1e15
 
 enum op {
 	OP_NUMBER,
@@ -20,8 +25,11 @@ enum op {
 	OP_GE,
 	OP_EQ,
 	OP_NE,
+	OP_XOR,
 	OP_AND,
 	OP_OR,
+	OP_COND,	/* the whole of ? : */
+	OP_QUESTION,	/* on the yard's stack alone */
 	OP_PAREN
 };
 
@@ -38,28 +46,30 @@ struct meta {
 	size_t		 nnames;
 };
 
-/* Longer spellings first. */
+/* Longer spellings first; they bind as Perl's do. */
 static const struct {
 	const char	*text;
 	enum op		 op;
 	int		 binds;		/* the higher, the tighter */
 } operators[] = {
-	{ "&&", OP_AND, 2 },
-	{ "||", OP_OR, 1 },
-	{ "==", OP_EQ, 3 },
-	{ "!=", OP_NE, 3 },
-	{ "<=", OP_LE, 4 },
-	{ ">=", OP_GE, 4 },
-	{ "<", OP_LT, 4 },
-	{ ">", OP_GT, 4 },
-	{ "+", OP_ADD, 5 },
-	{ "-", OP_SUB, 5 },
-	{ "*", OP_MUL, 6 },
-	{ "/", OP_DIV, 6 },
-	/* SpamAssassin's single forms mean the same to a truth value. */
-	{ "&", OP_AND, 2 },
-	{ "|", OP_OR, 1 },
+	{ "&&", OP_AND, 3 },
+	{ "||", OP_OR, 2 },
+	{ "==", OP_EQ, 5 },
+	{ "!=", OP_NE, 5 },
+	{ "<=", OP_LE, 6 },
+	{ ">=", OP_GE, 6 },
+	{ "<", OP_LT, 6 },
+	{ ">", OP_GT, 6 },
+	{ "+", OP_ADD, 7 },
+	{ "-", OP_SUB, 7 },
+	{ "*", OP_MUL, 8 },
+	{ "/", OP_DIV, 8 },
+	{ "^", OP_XOR, 4 },
+	{ "?", OP_QUESTION, 1 },
 };
+
+#define BINDS_UNARY	9
+#define BINDS_COND	1
 
 #define NOPERATORS	(sizeof(operators) / sizeof(operators[0]))
 
@@ -72,15 +82,37 @@ struct yard {
 	} stack[META_DEPTH];
 	size_t		 depth;
 	size_t		 values;	/* how many are on the value stack */
+	bool		 opened;	/* the last token was a "(" */
 	struct buf	*why;
 };
+
+/* How many values a step takes from the stack. */
+static size_t
+arity(enum op op)
+{
+	switch (op) {
+	case OP_NUMBER:
+	case OP_NAME:
+		return 0;
+	case OP_NOT:
+	case OP_NEG:
+		return 1;
+	case OP_COND:
+		return 3;
+	default:
+		return 2;
+	}
+}
 
 static bool
 emit(struct yard *y, struct step step)
 {
-	bool unary = step.op == OP_NOT || step.op == OP_NEG;
-	size_t takes = step.op <= OP_NAME ? 0 : unary ? 1 : 2;
+	size_t takes = arity(step.op);
 
+	if (step.op == OP_QUESTION) {
+		buf_adds(y->why, "a ? without its :");
+		return false;
+	}
 	if (y->values < takes || y->meta->nsteps == META_MAX_OPS ||
 	    y->values - takes + 1 >= META_DEPTH) {
 		buf_adds(y->why,
@@ -100,6 +132,22 @@ pop_while(struct yard *y, int binds)
 	    y->stack[y->depth - 1].binds >= binds)
 		if (!emit(y, (struct step){ .op = y->stack[--y->depth].op }))
 			return false;
+	return true;
+}
+
+/* The : of a ?: what stands between them is complete. */
+static bool
+colon(struct yard *y)
+{
+	while (y->depth > 0 && y->stack[y->depth - 1].op != OP_PAREN &&
+	    y->stack[y->depth - 1].op != OP_QUESTION)
+		if (!emit(y, (struct step){ .op = y->stack[--y->depth].op }))
+			return false;
+	if (y->depth == 0 || y->stack[y->depth - 1].op != OP_QUESTION) {
+		buf_adds(y->why, "a : without its ?");
+		return false;
+	}
+	y->stack[y->depth - 1].op = OP_COND;
 	return true;
 }
 
@@ -194,8 +242,39 @@ binary(struct yard *y, struct str text, size_t *pos)
 		return false;
 	}
 	*pos += strlen(operators[i].text);
-	return pop_while(y, operators[i].binds) &&
+	/* ? and : stand from right to left. */
+	return pop_while(y,
+		   operators[i].binds + (operators[i].op == OP_QUESTION)) &&
 	    push(y, operators[i].op, operators[i].binds);
+}
+
+/* What stands where an operand may. */
+static bool
+before_operand(struct yard *y, struct str text, size_t *pos, bool *wants)
+{
+	char c = text.p[*pos];
+	bool opened = y->opened;
+
+	y->opened = false;
+	if (c == '!' || c == '-') {
+		(*pos)++;
+		return push(y, c == '!' ? OP_NOT : OP_NEG, BINDS_UNARY);
+	}
+	if (c == '+') {
+		(*pos)++;
+		return true;
+	}
+	if (c == '(') {
+		(*pos)++;
+		y->opened = true;
+		return push(y, OP_PAREN, 0);
+	}
+	*wants = false;
+	if (c != ')' || !opened)
+		return operand(y, text, pos);
+	/* "()": a rule that is only declared. */
+	(*pos)++;
+	return emit(y, (struct step){ .op = OP_NUMBER }) && close_paren(y);
 }
 
 /* wants: an operand comes next, not an operator. */
@@ -204,23 +283,17 @@ token(struct yard *y, struct str text, size_t *pos, bool *wants)
 {
 	char c = text.p[*pos];
 
-	if (*wants && (c == '!' || c == '-')) {
-		(*pos)++;
-		return push(y, c == '!' ? OP_NOT : OP_NEG, 7);
-	}
-	if (*wants && c == '(') {
-		(*pos)++;
-		return push(y, OP_PAREN, 0);
-	}
-	if (*wants) {
-		*wants = false;
-		return operand(y, text, pos);
-	}
+	if (*wants)
+		return before_operand(y, text, pos, wants);
 	if (c == ')') {
 		(*pos)++;
 		return close_paren(y);
 	}
 	*wants = true;
+	if (c == ':') {
+		(*pos)++;
+		return colon(y);
+	}
 	return binary(y, text, pos);
 }
 
@@ -247,40 +320,10 @@ parse(struct yard *y, struct str text)
 	return y->depth == 0;
 }
 
-struct meta *
-meta_parse(struct arena *a, struct str text, struct buf *why)
-{
-	struct yard y = { .why = why };
-	size_t most = text.n < META_MAX_OPS ? text.n + 1 : META_MAX_OPS;
-
-	y.meta = arena_alloc(a, sizeof(*y.meta));
-	if (y.meta == NULL)
-		return NULL;
-	y.meta->steps = arena_alloc(a, META_MAX_OPS * sizeof(struct step));
-	y.meta->names = arena_alloc(a, most * sizeof(struct str));
-	if (y.meta->steps == NULL || y.meta->names == NULL)
-		return NULL;
-	return parse(&y, text) ? y.meta : NULL;
-}
-
-struct str
-meta_name(const struct meta *m, size_t i)
-{
-	return i < m->nnames ? m->names[i] : STR_NONE;
-}
-
 static double
-apply(enum op op, double a, double b)
+compare(enum op op, double a, double b)
 {
 	switch (op) {
-	case OP_MUL:
-		return a * b;
-	case OP_DIV:
-		return b != 0 ? a / b : 0;
-	case OP_ADD:
-		return a + b;
-	case OP_SUB:
-		return a - b;
 	case OP_LT:
 		return a < b;
 	case OP_LE:
@@ -293,17 +336,41 @@ apply(enum op op, double a, double b)
 		return a == b;
 	case OP_NE:
 		return a != b;
-	case OP_AND:
-		return a != 0 && b != 0;
-	case OP_OR:
-		return a != 0 || b != 0;
 	default:
 		return 0;
 	}
 }
 
-double
-meta_eval(const struct meta *m, double (*value)(void *, size_t), void *arg)
+/* What is divided by zero is no number, and what is made of it is none. */
+static double
+apply(enum op op, double a, double b)
+{
+	switch (op) {
+	case OP_MUL:
+		return a * b;
+	case OP_DIV:
+		return b != 0 ? a / b : (double)NAN;
+	case OP_ADD:
+		return a + b;
+	case OP_SUB:
+		return a - b;
+	case OP_XOR:
+		return fabs(a) < XOR_MAX && fabs(b) < XOR_MAX ?
+		    (double)((uint64_t)fabs(a) ^ (uint64_t)fabs(b)) :
+		    (double)NAN;
+	/* As in Perl: the operand that decided. */
+	case OP_AND:
+		return a == 0 || isnan(a) ? a : b;
+	case OP_OR:
+		return a != 0 ? a : b;
+	default:
+		break;
+	}
+	return isnan(a) || isnan(b) ? (double)NAN : compare(op, a, b);
+}
+
+static double
+calculate(const struct meta *m, double (*value)(void *, size_t), void *arg)
 {
 	double stack[META_DEPTH] = { 0 };
 	const struct step *s;
@@ -311,19 +378,87 @@ meta_eval(const struct meta *m, double (*value)(void *, size_t), void *arg)
 
 	for (i = 0; i < m->nsteps; i++) {
 		s = &m->steps[i];
-		if (s->op == OP_NUMBER)
+		if (s->op == OP_NUMBER) {
 			stack[top++] = s->number;
-		else if (s->op == OP_NAME)
+		} else if (s->op == OP_NAME) {
 			stack[top++] = value(arg, s->name);
-		else if (s->op == OP_NOT)
-			stack[top - 1] = stack[top - 1] == 0;
-		else if (s->op == OP_NEG)
+		} else if (s->op == OP_NOT) {
+			if (!isnan(stack[top - 1]))
+				stack[top - 1] = stack[top - 1] == 0;
+		} else if (s->op == OP_NEG) {
 			stack[top - 1] = -stack[top - 1];
-		else {
+		} else if (s->op == OP_COND) {
+			top -= 2;
+			if (!isnan(stack[top - 1]))
+				stack[top - 1] =
+				    stack[top + (stack[top - 1] == 0)];
+		} else {
 			top--;
 			stack[top - 1] =
 			    apply(s->op, stack[top - 1], stack[top]);
 		}
 	}
 	return stack[0];
+}
+
+static double
+no_value(void *arg, size_t i)
+{
+	(void)arg;
+	(void)i;
+	return 0;
+}
+
+/* What parse() found, in memory of its own size. */
+static struct meta *
+keep(struct arena *a, const struct meta *found)
+{
+	struct meta *m = arena_alloc(a, sizeof(*m));
+
+	if (m == NULL)
+		return NULL;
+	m->steps = arena_alloc(a, found->nsteps * sizeof(struct step));
+	m->names = arena_alloc(a, (found->nnames + 1) * sizeof(struct str));
+	if (m->steps == NULL || m->names == NULL)
+		return NULL;
+	memcpy(m->steps, found->steps, found->nsteps * sizeof(struct step));
+	memcpy(m->names, found->names, found->nnames * sizeof(struct str));
+	m->nsteps = found->nsteps;
+	m->nnames = found->nnames;
+	return m;
+}
+
+struct meta *
+meta_parse(struct arena *a, struct str text, struct buf *why)
+{
+	/* Each step and each name takes a character at least, but "()". */
+	size_t most = text.n < META_MAX_OPS ? text.n + 1 : META_MAX_OPS;
+	struct meta found = { .steps = mem_alloc(most * sizeof(struct step)),
+		.names = mem_alloc(most * sizeof(struct str)) };
+	struct yard y = { .meta = &found, .why = why };
+	struct meta *m = NULL;
+
+	if (!parse(&y, text))
+		;
+	else if (isnan(calculate(&found, no_value, NULL)))
+		buf_adds(why, "it divides by zero where no rule has hit");
+	else
+		m = keep(a, &found);
+	free(found.steps);
+	free(found.names);
+	return m;
+}
+
+struct str
+meta_name(const struct meta *m, size_t i)
+{
+	return i < m->nnames ? m->names[i] : STR_NONE;
+}
+
+double
+meta_eval(const struct meta *m, double (*value)(void *, size_t), void *arg)
+{
+	double result = calculate(m, value, arg);
+
+	return isnan(result) ? 0 : result;
 }

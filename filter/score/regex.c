@@ -3,6 +3,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,10 +15,11 @@
 #define JIT_STACK_FIRST	(32 * 1024)
 #define JIT_STACK_MAX	(1024 * 1024)
 #define PAIRS_MAX	32
-#define PATTERN_MAX	65536
+#define PATTERN_MAX	(1024 * 1024)
 
 struct regex {
 	pcre2_code	*code;
+	_Atomic bool	 ready;		/* it has its machine code */
 };
 
 /* What one thread needs to match, made at its first match. */
@@ -29,7 +31,9 @@ struct matcher {
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
-static pcre2_compile_context *compile_context;
+static pcre2_compile_context *compile_context, *octet_context;
+/* Making machine code changes a regex; nobody matches with it meanwhile. */
+static pthread_mutex_t jit_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void
 matcher_free(void *arg)
@@ -44,15 +48,50 @@ matcher_free(void *arg)
 	free(m);
 }
 
+static pcre2_compile_context *
+context_new(void)
+{
+	pcre2_compile_context *c = pcre2_compile_context_create(NULL);
+
+	if (c != NULL) {
+		pcre2_set_newline(c, PCRE2_NEWLINE_LF);
+		pcre2_set_max_pattern_length(c, PATTERN_MAX);
+	}
+	return c;
+}
+
+/*
+ * PCRE2's tables begin with 256 octets of lower case and 256 of the other
+ * case.  The upper half gets Latin-1's letters, all but those whose other
+ * case is no octet.
+ */
+static const uint8_t *
+octet_tables(void)
+{
+	uint8_t *t = (uint8_t *)(uintptr_t)pcre2_maketables(NULL);
+	unsigned int c;
+
+	if (t == NULL || t['A'] != 'a' || t[256 + 'A'] != 'a' ||
+	    t[256 + 'a'] != 'A')
+		return t;
+	for (c = 0xc0; c <= 0xde; c++) {
+		if (c == 0xd7)
+			continue;
+		t[c] = (uint8_t)(c + 0x20);
+		t[256 + c] = (uint8_t)(c + 0x20);
+		t[256 + c + 0x20] = (uint8_t)c;
+	}
+	return t;
+}
+
 static void
 global_init(void)
 {
 	pthread_key_create(&key, matcher_free);
-	compile_context = pcre2_compile_context_create(NULL);
-	if (compile_context == NULL)
-		return;
-	pcre2_set_newline(compile_context, PCRE2_NEWLINE_LF);
-	pcre2_set_max_pattern_length(compile_context, PATTERN_MAX);
+	compile_context = context_new();
+	octet_context = context_new();
+	if (octet_context != NULL)
+		pcre2_set_character_tables(octet_context, octet_tables());
 }
 
 static struct matcher *
@@ -102,9 +141,15 @@ options_parse(struct str flags, uint32_t *options, struct buf *err)
 		case 'x':
 			*options |= PCRE2_EXTENDED;
 			break;
+		case 'n':
+			*options |= PCRE2_NO_AUTO_CAPTURE;
+			break;
 		case 'u':
 			*options |=
 			    PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF;
+			break;
+		case 'o':
+			*options |= PCRE2_DUPNAMES;
 			break;
 		default:
 			buf_printf(err,
@@ -134,7 +179,8 @@ regex_new(struct str pattern, struct str flags, struct buf *err, size_t *at)
 	pthread_once(&once, global_init);
 	re = mem_alloc(sizeof(*re));
 	re->code = pcre2_compile((PCRE2_SPTR)(pattern.p ? pattern.p : ""),
-	    pattern.n, options, &code, &offset, compile_context);
+	    pattern.n, options, &code, &offset,
+	    str_chr(flags, 'o') >= 0 ? octet_context : compile_context);
 	if (re->code == NULL) {
 		pcre2_get_error_message(code, text, sizeof(text));
 		buf_adds(err, (const char *)text);
@@ -142,8 +188,6 @@ regex_new(struct str pattern, struct str flags, struct buf *err, size_t *at)
 		free(re);
 		return NULL;
 	}
-	/* Where JIT can't (a pattern it does not know) the interpreter runs. */
-	pcre2_jit_compile(re->code, PCRE2_JIT_COMPLETE);
 	return re;
 }
 
@@ -157,6 +201,20 @@ regex_free(struct regex **re)
 	*re = NULL;
 }
 
+/* Where JIT can't (a pattern it does not know) the interpreter runs. */
+static void
+make_ready(const struct regex *re)
+{
+	struct regex *r = (struct regex *)(uintptr_t)re;
+
+	pthread_mutex_lock(&jit_lock);
+	if (!atomic_load_explicit(&r->ready, memory_order_relaxed)) {
+		pcre2_jit_compile(r->code, PCRE2_JIT_COMPLETE);
+		atomic_store_explicit(&r->ready, true, memory_order_release);
+	}
+	pthread_mutex_unlock(&jit_lock);
+}
+
 enum regex_answer
 regex_search(const struct regex *re, struct str subject, size_t start,
     size_t from[], size_t to[], size_t pairs)
@@ -168,6 +226,8 @@ regex_search(const struct regex *re, struct str subject, size_t start,
 		return REGEX_LIMIT;
 	if (start > subject.n)
 		return REGEX_NO;
+	if (!atomic_load_explicit(&re->ready, memory_order_acquire))
+		make_ready(re);
 	rc = pcre2_match(re->code, (PCRE2_SPTR)(subject.p ? subject.p : ""),
 	    subject.n, start, 0, m->data, m->context);
 	if (rc == PCRE2_ERROR_NOMATCH)
@@ -189,4 +249,20 @@ enum regex_answer
 regex_match(const struct regex *re, struct str subject)
 {
 	return regex_search(re, subject, 0, NULL, NULL, 0);
+}
+
+struct str
+regex_group(const struct regex *re, size_t i, size_t *number)
+{
+	uint32_t count = 0, size = 0;
+	PCRE2_SPTR names;
+
+	pcre2_pattern_info(re->code, PCRE2_INFO_NAMECOUNT, &count);
+	pcre2_pattern_info(re->code, PCRE2_INFO_NAMEENTRYSIZE, &size);
+	if (i >= count ||
+	    pcre2_pattern_info(re->code, PCRE2_INFO_NAMETABLE, &names) != 0)
+		return STR_NONE;
+	names += i * size;
+	*number = (size_t)names[0] << 8 | names[1];
+	return str_of((const char *)names + 2);
 }

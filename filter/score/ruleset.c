@@ -1,293 +1,270 @@
-#include <errno.h>
+#include "score/ruleset.h"
+
 #include <glob.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "score/rule.h"
-#include "score/ruleset.h"
+#include "score/eval.h"
+#include "score/rule_file.h"
+#include "score/rule_text.h"
 
 #define RULESET_ARENA	(256UL * 1024 * 1024)
-#define FILE_MAX	(16UL * 1024 * 1024)
-#define IF_DEPTH	32
+#define REGEX_MAX	(1024UL * 1024)
+#define META_TEXT_MAX	(256UL * 1024)
 /* SpamAssassin's four columns: network tests on, no Bayes. */
 #define SCORE_COLUMN	1
 #define DEFAULT_SCORE	1.0
+#define TRIAL_SCORE	0.01	/* of a rule named T_... */
+#define SMALLEST_SCORE	0.001
+/* Rules that capture for others come before them. */
+#define CAPTURE_PRIORITY (-10000)
 
-/* Where in the files we are, and what an if has switched off. */
-struct reader {
-	struct ruleset	*set;
-	const char	*file;
-	unsigned int	 line;
-	bool		 off[IF_DEPTH];
-	size_t		 depth;
-	struct buf	*problems;
-};
+/* ---- what is done when all files are read ---- */
 
 static void
-leave_out(struct reader *rd, struct str what, const char *why)
+drop_rule(struct rule_reader *rd, struct score_rule *r,
+    enum rule_left_kind kind, const char *why)
 {
-	rd->set->left_out++;
-	buf_printf(rd->problems, "%s:%u: left out: %.*s: %s\n", rd->file,
-	    rd->line, STR_FMT(str_sub(what, 0, 60)), why);
+	rule_left_out(rd, r, kind, str_of(rule_kind_word(r->kind)), r->name,
+	    str_of(why));
+	rule_free_regexes(r);
+	r->kind = RULE_KIND_COUNT;
 }
 
-/* The rule of that name; a score may come before its rule. */
-static struct score_rule *
-find_or_add(struct ruleset *set, struct str name)
-{
-	struct score_rule *r = map_get(set->by_name, name);
-
-	if (r != NULL)
-		return r;
-	r = arena_alloc(set->arena, sizeof(*r));
-	if (r == NULL)
-		return NULL;
-	r->name = arena_str(set->arena, name);
-	r->kind = RULE_KIND_COUNT;	/* named, not defined */
-	map_put(set->by_name, r->name, r);
-	*set->tail = r;
-	set->tail = &r->next;
-	return r;
-}
-
-static struct str
-next_word(struct str *rest)
-{
-	struct str word;
-
-	*rest = str_trim(*rest);
-	word = str_cut(*rest, ' ', rest);
-	*rest = str_trim(*rest);
-	return word;
-}
-
-/* "score NAME n" or "score NAME n n n n". */
 static void
-read_score(struct reader *rd, struct str rest)
+set_score(struct score_rule *r, const struct ruleset_how *how)
 {
-	struct str name = next_word(&rest), word = next_word(&rest);
-	struct score_rule *r = find_or_add(rd->set, name);
-	char number[32], *end;
-	double value;
-	int column;
+	double score =
+	    str_starts(r->name, STR("T_")) ? TRIAL_SCORE : DEFAULT_SCORE;
+	size_t i;
 
-	for (column = 0; column < SCORE_COLUMN && rest.n > 0; column++)
-		word = next_word(&rest);
-	snprintf(number, sizeof(number), "%.*s", STR_FMT(word));
-	value = strtod(number, &end);
-	if (r == NULL || word.n == 0 || *end != '\0') {
-		leave_out(rd, name, "its score is not a number");
+	if (!r->scored)
+		for (i = 0; i < 4; i++)
+			r->scores[i] = r->nice ? -score : score;
+	r->score = r->scores[SCORE_COLUMN];
+	if (how->every && r->score == 0)
+		r->score = SMALLEST_SCORE;
+	r->off = r->score == 0;
+}
+
+/* "<A>" becomes what replace_tag says of A. */
+static void
+expand_tags(struct rule_reader *rd, struct score_rule *r)
+{
+	struct buf out = BUF_INIT(REGEX_MAX), why = BUF_INIT(1024);
+
+	if (r->perl.source.p == NULL || r->kind == RULE_MIMEHEADER ||
+	    map_get(rd->tagged, r->name) == NULL)
 		return;
-	}
-	r->score = value;
-	r->scored = true;
-}
-
-static void
-read_describe(struct reader *rd, struct str rest)
-{
-	struct str name = next_word(&rest);
-	struct score_rule *r = find_or_add(rd->set, name);
-
-	if (r != NULL)
-		r->describe = arena_str(rd->set->arena, rest);
-}
-
-static void
-read_rule(struct reader *rd, enum rule_kind kind, struct str rest)
-{
-	struct str name = next_word(&rest);
-	struct score_rule *r = find_or_add(rd->set, name), parsed;
-	struct buf why = BUF_INIT(1024);
-
-	if (r == NULL)
-		return;
-	parsed = (struct score_rule){ .next = r->next,
-		.name = r->name,
-		.kind = kind,
-		.score = r->score,
-		.scored = r->scored,
-		.describe = r->describe };
-	if (rule_parse(rd->set->arena, &parsed, rest, &why)) {
-		/* A rule defined again takes the place of the first. */
-		if (r->regex != NULL)
-			regex_free(&r->regex);
-		*r = parsed;
-	} else {
-		leave_out(rd, name, why.n ? why.p : "it can't be read");
-	}
+	if (!replace_tags(&rd->tags, r->perl.source, &out))
+		drop_rule(rd, r, LEFT_MISTAKE, "its tags make it too long");
+	else if (!perl_regex_change(rd->set->arena, &r->perl, buf_str(&out),
+		     &why))
+		drop_rule(rd, r, LEFT_MISTAKE, why.n ? why.p : "too long");
+	else
+		rule_use_perl(r);
+	buf_free(&out);
 	buf_free(&why);
 }
 
-/* Conditions ask for SpamAssassin's plugins and functions: we have none. */
-static void
-read_if(struct reader *rd, struct str word)
+static bool
+asks_network(const struct score_rule *r)
 {
-	if (rd->depth == IF_DEPTH) {
-		leave_out(rd, word, "nested too deep");
+	return r->kind == RULE_HEADER &&
+	    (str_starts(r->eval, STR("check_rbl")) ||
+		str_starts(r->eval, STR("check_dns")));
+}
+
+static void
+find_function(struct rule_reader *rd, struct score_rule *r)
+{
+	struct buf why = BUF_INIT(256);
+
+	if (r->eval.p == NULL || eval_find(r->eval) != NULL)
 		return;
+	buf_printf(&why, "eval:%.*s", STR_FMT(r->eval));
+	drop_rule(rd, r, asks_network(r) ? LEFT_NETWORK : LEFT_FUNCTION, why.p);
+	buf_free(&why);
+}
+
+/* ---- metas ---- */
+
+/* SpamAssassin's * and ?. */
+static bool
+glob_matches(struct str glob, struct str name)
+{
+	size_t g = 0, n = 0, star = SIZE_MAX, back = 0;
+
+	while (n < name.n) {
+		if (g < glob.n && glob.p[g] == '*') {
+			star = g++;
+			back = n;
+		} else if (g < glob.n &&
+		    (glob.p[g] == '?' || glob.p[g] == name.p[n])) {
+			g++;
+			n++;
+		} else if (star != SIZE_MAX) {
+			g = star + 1;
+			n = ++back;
+		} else
+			return false;
 	}
-	rd->off[rd->depth++] = true;
+	while (g < glob.n && glob.p[g] == '*')
+		g++;
+	return g == glob.n;
+}
+
+static void
+add_matching(const struct ruleset *set, const struct score_rule *self,
+    struct str glob, struct buf *out)
+{
+	const struct score_rule *r;
+	size_t n = 0;
+
+	buf_addc(out, '(');
+	for (r = set->first; r != NULL; r = r->next)
+		if (r != self && r->kind != RULE_KIND_COUNT &&
+		    glob_matches(glob, r->name))
+			buf_printf(out, "%s%.*s", n++ ? "+" : "",
+			    STR_FMT(r->name));
+	buf_adds(out, n == 0 ? "0)" : ")");
+}
+
+/* rules_matching(A*) becomes a sum, local_tests_only a number. */
+static bool
+expand_meta(const struct ruleset *set, const struct ruleset_how *how,
+    const struct score_rule *r, struct buf *out)
+{
+	static const char call[] = "rules_matching(";
+	struct str rest = r->text, local = STR("local_tests_only");
+	ptrdiff_t end;
+
+	while (rest.n > 0) {
+		if (str_starts(rest, local)) {
+			buf_addc(out, how->local_only ? '1' : '0');
+			rest = str_sub(rest, local.n, rest.n);
+		} else if (str_starts(rest, str_of(call)) &&
+		    (end = str_chr(rest, ')')) > 0) {
+			add_matching(set, r,
+			    str_trim(str_sub(rest, sizeof(call) - 1,
+				(size_t)end - sizeof(call) + 1)),
+			    out);
+			rest = str_sub(rest, (size_t)end + 1, rest.n);
+		} else {
+			buf_addc(out, rest.p[0]);
+			rest = str_sub(rest, 1, rest.n);
+		}
+	}
+	return !out->failed;
+}
+
+static void
+compile_meta(struct rule_reader *rd, const struct ruleset_how *how,
+    struct score_rule *r)
+{
+	struct buf out = BUF_INIT(META_TEXT_MAX), why = BUF_INIT(1024);
+	struct str text = r->text;
+	bool ok = true;
+
+	if (str_find(text, STR("rules_matching(")) >= 0 ||
+	    str_find(text, STR("local_tests_only")) >= 0) {
+		ok = expand_meta(rd->set, how, r, &out);
+		text = arena_str(rd->set->arena, buf_str(&out));
+	}
+	if (ok && text.p != NULL)
+		r->meta = meta_parse(rd->set->arena, text, &why);
+	if (!ok || r->meta == NULL)
+		drop_rule(rd, r, LEFT_MISTAKE,
+		    why.n ? why.p : "the expression is too long");
+	buf_free(&out);
+	buf_free(&why);
 }
 
 static bool
-is_off(const struct reader *rd)
+resolve_meta(struct ruleset *set, struct score_rule *r)
 {
+	struct score_rule *named;
 	size_t i;
 
-	for (i = 0; i < rd->depth; i++)
-		if (rd->off[i])
-			return true;
-	return false;
-}
-
-static bool
-read_condition(struct reader *rd, struct str word)
-{
-	if (str_eq(word, STR("if")) || str_eq(word, STR("ifplugin"))) {
-		read_if(rd, word);
-	} else if (str_eq(word, STR("else")) && rd->depth > 0) {
-		rd->off[rd->depth - 1] = !rd->off[rd->depth - 1];
-	} else if (str_eq(word, STR("endif")) && rd->depth > 0) {
-		rd->depth--;
-	} else {
+	while (meta_name(r->meta, r->nreads).p != NULL)
+		r->nreads++;
+	r->reads = arena_alloc(set->arena, (r->nreads + 1) * sizeof(*r->reads));
+	if (r->reads == NULL)
 		return false;
+	for (i = 0; i < r->nreads; i++) {
+		named = map_get(set->by_name, meta_name(r->meta, i));
+		if (named != NULL && named->kind != RULE_KIND_COUNT)
+			r->reads[i] = named;
 	}
 	return true;
 }
 
-/* Words that say nothing a verdict depends on. */
+/* Whether all metas that r reads are settled.  A meta that is off never has
+ * an answer in SpamAssassin, and neither has one that reads it. */
 static bool
-is_remark(struct str word)
+settle_meta(struct score_rule *r, const bool *settled)
 {
-	static const char *const words[] = { "lang", "test", "tflags",
-		"version_tag", "require_version", "priority", "report",
-		"clear_report_template", "rewrite_header", NULL };
+	bool off = r->off;
 	size_t i;
 
-	for (i = 0; words[i] != NULL; i++)
-		if (str_eq(word, str_of(words[i])))
-			return true;
-	return false;
+	for (i = 0; i < r->nreads; i++) {
+		if (r->reads[i] == NULL || r->reads[i]->kind != RULE_META)
+			continue;
+		if (!settled[r->reads[i]->index])
+			return false;
+		off = off || r->reads[i]->off;
+	}
+	r->off = off;
+	return true;
+}
+
+/* A meta that reads itself, by whatever way, never hits. */
+static void
+settle_metas(struct rule_reader *rd, size_t count)
+{
+	bool *settled = mem_alloc(count + 1), again = true;
+	struct score_rule *r;
+
+	while (again) {
+		again = false;
+		for (r = rd->set->first; r != NULL; r = r->next)
+			if (r->kind == RULE_META && !settled[r->index] &&
+			    settle_meta(r, settled))
+				settled[r->index] = again = true;
+	}
+	for (r = rd->set->first; r != NULL; r = r->next)
+		if (r->kind == RULE_META && !settled[r->index])
+			drop_rule(rd, r, LEFT_MISTAKE, "it depends on itself");
+	free(settled);
 }
 
 static void
-read_required(struct reader *rd, struct str rest)
+finish_metas(struct rule_reader *rd, const struct ruleset_how *how)
 {
-	char number[32], *end;
-	double value;
+	struct score_rule *r;
+	size_t count = 0, i;
 
-	snprintf(number, sizeof(number), "%.*s", STR_FMT(str_trim(rest)));
-	value = strtod(number, &end);
-	if (number[0] == '\0' || *end != '\0')
-		leave_out(rd, STR("required_score"), "not a number");
-	else
-		rd->set->required = value;
-}
-
-static void
-read_line(struct reader *rd, struct str line)
-{
-	struct str rest = line, word = next_word(&rest);
-	enum rule_kind kind;
-
-	if (word.n == 0 || word.p[0] == '#')
-		return;
-	if (read_condition(rd, word))
-		return;
-	if (is_off(rd)) {
-		if (rule_kind_parse(word, &kind))
-			leave_out(rd, rest, "behind a condition we don't meet");
-	} else if (rule_kind_parse(word, &kind)) {
-		read_rule(rd, kind, rest);
-	} else if (str_eq(word, STR("score"))) {
-		read_score(rd, rest);
-	} else if (str_eq(word, STR("describe"))) {
-		read_describe(rd, rest);
-	} else if (str_eq(word, STR("required_score"))) {
-		read_required(rd, rest);
-	} else if (!is_remark(word)) {
-		leave_out(rd, word, "not a word that is known");
+	for (r = rd->set->first; r != NULL; r = r->next)
+		if (r->kind == RULE_META)
+			compile_meta(rd, how, r);
+	for (r = rd->set->first; r != NULL; r = r->next) {
+		r->index = count++;
+		if (r->kind == RULE_META && !resolve_meta(rd->set, r))
+			drop_rule(rd, r, LEFT_MISTAKE, "no memory");
 	}
+	settle_metas(rd, count);
+	/* Those that read one that was dropped just now. */
+	for (r = rd->set->first; r != NULL; r = r->next)
+		for (i = 0; r->kind == RULE_META && i < r->nreads; i++)
+			if (r->reads[i] != NULL &&
+			    r->reads[i]->kind == RULE_KIND_COUNT)
+				r->reads[i] = NULL;
 }
 
-/* A comment ends a line where a blank stands before its #, but not in a
- * regex; SpamAssassin wants "\#" there. */
-static struct str
-without_comment(struct str line)
-{
-	size_t i;
+/* ---- the whole ---- */
 
-	for (i = 1; i < line.n; i++)
-		if (line.p[i] == '#' && chr_space((unsigned char)line.p[i - 1]))
-			return str_sub(line, 0, i);
-	return line;
-}
-
-static bool
-read_file(struct reader *rd, const char *path, struct buf *err)
-{
-	struct buf text = BUF_INIT(FILE_MAX), line = BUF_INIT(FILE_MAX);
-	FILE *f = fopen(path, "r");
-	char chunk[8192];
-	struct str rest;
-	size_t got, i;
-
-	if (f == NULL) {
-		buf_printf(err, "%s: %s", path, strerror(errno));
-		return false;
-	}
-	while ((got = fread(chunk, 1, sizeof(chunk), f)) > 0)
-		buf_add(&text, chunk, got);
-	fclose(f);
-	rd->file = path;
-	rd->line = 0;
-	rd->depth = 0;
-	for (rest = buf_str(&text); rest.p != NULL && rest.n > 0;) {
-		rd->line++;
-		buf_truncate(&line, 0);
-		buf_addstr(&line, without_comment(str_cut(rest, '\n', &rest)));
-		for (i = 0; i < line.n; i++)
-			if (line.p[i] == '\t')
-				line.p[i] = ' ';
-		read_line(rd, buf_str(&line));
-	}
-	if (text.failed)
-		buf_printf(err, "%s: larger than %lu MB", path, FILE_MAX >> 20);
-	buf_free(&line);
-	got = text.failed;
-	buf_free(&text);
-	return got == 0;
-}
-
-static bool
-read_globs(struct reader *rd, struct str globs, struct buf *err)
-{
-	struct buf pattern = BUF_INIT(4096);
-	struct str word;
-	glob_t found;
-	size_t i;
-	bool ok = true;
-
-	while (ok && (word = next_word(&globs)).n > 0) {
-		buf_truncate(&pattern, 0);
-		buf_addstr(&pattern, word);
-		if (glob(pattern.p, 0, NULL, &found) != 0) {
-			buf_printf(err, "%s: no such file", pattern.p);
-			ok = false;
-			break;
-		}
-		for (i = 0; ok && i < found.gl_pathc; i++)
-			ok = read_file(rd, found.gl_pathv[i], err);
-		globfree(&found);
-	}
-	buf_free(&pattern);
-	return ok;
-}
-
-/* Those that were defined, numbered; names alone are not rules. */
+/* Those that are in force, numbered; names alone are not rules. */
 static void
 number_rules(struct ruleset *set)
 {
@@ -298,30 +275,146 @@ number_rules(struct ruleset *set)
 			*at = r->next;
 			continue;
 		}
-		if (!r->scored && !str_starts(r->name, STR("__")))
-			r->score = str_starts(r->name, STR("T_")) ?
-			    0.01 :
-			    DEFAULT_SCORE;
 		r->index = set->count++;
 		at = &r->next;
 	}
+	set->tail = at;
+}
+
+/* The rings of options become lists with their first at the head. */
+static void
+open_options(struct ruleset *set)
+{
+	struct map_iter it = { 0 };
+	struct rule_option *last, *first;
+	struct str name;
+	void *value;
+	struct map *opened = map_new(false);
+
+	while (map_next(set->options, &it, &name, &value)) {
+		last = value;
+		first = last->next;
+		last->next = NULL;
+		map_put(opened, name, first);
+	}
+	map_free(&set->options, NULL);
+	set->options = opened;
+}
+
+static void
+finish(struct rule_reader *rd, const struct ruleset_how *how)
+{
+	struct score_rule *r;
+
+	for (r = rd->set->first; r != NULL; r = r->next) {
+		if (r->kind == RULE_KIND_COUNT)
+			continue;
+		rule_read_tflags(r);
+		set_score(r, how);
+		expand_tags(rd, r);
+		if (r->perl.captures)
+			r->priority = CAPTURE_PRIORITY;
+		if (r->kind != RULE_KIND_COUNT)
+			find_function(rd, r);
+	}
+	finish_metas(rd, how);
+	number_rules(rd->set);
+	open_options(rd->set);
+}
+
+static bool
+read_globs(struct rule_reader *rd, struct str globs, struct buf *err)
+{
+	struct buf pattern = BUF_INIT(4096);
+	struct str word;
+	glob_t found;
+	size_t i;
+	bool ok = true;
+
+	while (ok && (word = rule_word(&globs)).n > 0) {
+		buf_truncate(&pattern, 0);
+		buf_addstr(&pattern, word);
+		if (glob(pattern.p, 0, NULL, &found) != 0) {
+			buf_printf(err, "%s: no such file", pattern.p);
+			ok = false;
+			break;
+		}
+		for (i = 0; ok && i < found.gl_pathc; i++)
+			ok = rule_file_read(rd, found.gl_pathv[i], err);
+		globfree(&found);
+	}
+	buf_free(&pattern);
+	return ok;
+}
+
+static void
+tell_problems(const struct ruleset *set, struct buf *problems)
+{
+	const struct rule_left *l;
+
+	for (l = set->left; l != NULL; l = l->next)
+		if (l->kind == LEFT_MISTAKE)
+			buf_printf(problems,
+			    "%s:%u: left out: %.*s%s%.*s: %.*s\n", l->file,
+			    l->line, STR_FMT(l->word), l->name.n ? " " : "",
+			    STR_FMT(l->name), STR_FMT(l->why));
+}
+
+static struct ruleset *
+ruleset_new(struct rule_reader *rd, const struct ruleset_how *how)
+{
+	struct ruleset *set = mem_alloc(sizeof(*set));
+
+	set->arena = arena_new(RULESET_ARENA);
+	set->by_name = map_new(false);
+	set->options = map_new(false);
+	set->tail = &set->first;
+	set->left_tail = &set->left;
+	set->test_tail = &set->tests;
+	set->required = 5;
+	rule_reader_begin(rd, set);
+	rd->world.plugins = how->plugins;
+	rd->world.local_only = how->local_only;
+	/* As Debian has it: rules by their new names alone. */
+	map_put(rd->compat, STR("welcomelist_blocklist"), rd);
+	return set;
+}
+
+struct ruleset *
+ruleset_load_how(struct str globs, const struct ruleset_how *how,
+    struct buf *problems, struct buf *err)
+{
+	struct rule_reader rd;
+	struct ruleset *set = ruleset_new(&rd, how);
+	bool ok = read_globs(&rd, globs, err);
+
+	finish(&rd, how);
+	rule_reader_end(&rd);
+	tell_problems(set, problems);
+	if (!ok)
+		ruleset_free(&set);
+	return set;
 }
 
 struct ruleset *
 ruleset_load(struct str globs, struct buf *problems, struct buf *err)
 {
-	struct ruleset *set = mem_alloc(sizeof(*set));
-	struct reader rd = { .set = set, .problems = problems };
+	return ruleset_load_how(globs, &(struct ruleset_how){ .every = false },
+	    problems, err);
+}
 
-	set->arena = arena_new(RULESET_ARENA);
-	set->by_name = map_new(false);
-	set->tail = &set->first;
-	set->required = 5;
-	if (!read_globs(&rd, globs, err)) {
-		ruleset_free(&set);
-		return NULL;
-	}
-	number_rules(set);
+struct ruleset *
+ruleset_parse(struct str text, const struct ruleset_how *how,
+    struct buf *problems)
+{
+	struct rule_reader rd;
+	struct ruleset *set = ruleset_new(&rd, how);
+
+	rd.no_include = true;
+	rule_file_text(&rd, "text", text);
+	finish(&rd, how);
+	rule_reader_end(&rd);
+	tell_problems(set, problems);
 	return set;
 }
 
@@ -329,18 +422,19 @@ void
 ruleset_free(struct ruleset **set)
 {
 	struct map_iter it = { 0 };
-	struct score_rule *r;
 	struct str name;
 	void *value;
+	size_t i;
 
 	if (*set == NULL)
 		return;
-	while (map_next((*set)->by_name, &it, &name, &value)) {
-		r = value;
-		if (r->regex != NULL)
-			regex_free(&r->regex);
-	}
+	while (map_next((*set)->by_name, &it, &name, &value))
+		rule_free_regexes(value);
+	for (i = 0; i < (*set)->nredirectors; i++)
+		regex_free(&(*set)->redirectors[i]);
+	free((*set)->redirectors);
 	map_free(&(*set)->by_name, NULL);
+	map_free(&(*set)->options, NULL);
 	arena_free(&(*set)->arena);
 	free(*set);
 	*set = NULL;
@@ -355,7 +449,8 @@ ruleset_count(const struct ruleset *set)
 size_t
 ruleset_left_out(const struct ruleset *set)
 {
-	return set->left_out;
+	return set->left_count[LEFT_MISTAKE] + set->left_count[LEFT_FUNCTION] +
+	    set->left_count[LEFT_NETWORK];
 }
 
 bool

@@ -2,7 +2,7 @@
  * ruleset - SpamAssassin-syntax rule files, loaded.
  *
  * A ruleset is immutable once loaded and shared by all threads.  A line
- * that is not understood is named with file, line and reason, counted, and
+ * that is not in force is named with file, line and reason, counted, and
  * never silently dropped.  ruleset_load() belongs to one loading thread.
  */
 #ifndef SCORE_RULESET_H
@@ -15,13 +15,31 @@
 
 struct ruleset;
 
+/* How files are read; all zero is the usual way. */
+struct ruleset_how {
+	const char *const *plugins;	/* that `if' finds, NULL at the end;
+					 * NULL: those whose work we do */
+	bool		 local_only;	/* `if local_tests_only' is true */
+	bool		 every;		/* rules of score 0 are asked too */
+};
+
 /* Each path of the globs (white space between them), sorted; *problems says,
- * a line each, what was left out.  NULL: a file can't be read (in *err). */
+ * a line each, what was not understood.  NULL: a file can't be read (in
+ * *err). */
 struct ruleset	*ruleset_load(struct str globs, struct buf *problems,
 		    struct buf *err);
+struct ruleset	*ruleset_load_how(struct str globs, const struct ruleset_how *,
+		    struct buf *problems, struct buf *err);
+/* From memory; `include' is a mistake. */
+struct ruleset	*ruleset_parse(struct str text, const struct ruleset_how *,
+		    struct buf *problems);
 void		 ruleset_free(struct ruleset **);
 size_t		 ruleset_count(const struct ruleset *);
+/* Rules that are not in force, and lines not understood. */
 size_t		 ruleset_left_out(const struct ruleset *);
 bool		 ruleset_has(const struct ruleset *, struct str rule);
+/* For administrators: how many rules of each kind are in force, and each
+ * line that is not, with its reason. */
+void		 ruleset_report(const struct ruleset *, struct buf *);
 
 #endif

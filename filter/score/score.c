@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "mail/field.h"
 #include "score/rule.h"
 #include "score/score.h"
 
@@ -17,7 +18,7 @@
 struct view {
 	struct view	*next;
 	struct str	 field;
-	enum rule_form	 form;
+	unsigned int	 flags;
 	struct buf	 text;
 	bool		 found;
 };
@@ -71,7 +72,7 @@ matches(struct run *run, const struct score_rule *r, struct str subject)
 {
 	enum regex_answer a;
 
-	if (out_of_time(run, r))
+	if (r->regex == NULL || out_of_time(run, r))
 		return false;
 	a = regex_match(r->regex, subject);
 	if (a == REGEX_LIMIT)
@@ -81,22 +82,18 @@ matches(struct run *run, const struct score_rule *r, struct str subject)
 
 /* A field as the rule's form wants to read it. */
 static struct str
-field_text(struct run *run, enum rule_form form, const struct header *h)
+field_text(struct run *run, unsigned int flags, const struct header *h)
 {
 	struct mailbox *box;
 	bool more;
 
-	switch (form) {
-	case FORM_RAW:
+	if (flags & FIELD_RAW)
 		return h->value;
-	case FORM_ADDR:
+	if (flags & (FIELD_ADDR | FIELD_NAME)) {
 		box = header_mailboxes(run->arena, h->value, 1, &more);
-		return box != NULL ? box->addr : STR_NONE;
-	case FORM_NAME:
-		box = header_mailboxes(run->arena, h->value, 1, &more);
-		return box != NULL ? box->name : STR_NONE;
-	case FORM_DECODED:
-		break;
+		if (box == NULL)
+			return STR_NONE;
+		return flags & FIELD_ADDR ? box->addr : box->name;
 	}
 	return header_decode(run->arena, h->value);
 }
@@ -135,7 +132,7 @@ view_fill(struct run *run, struct view *v)
 			buf_addstr(&v->text, h->name);
 			buf_adds(&v->text, ": ");
 		}
-		buf_addstr(&v->text, field_text(run, v->form, h));
+		buf_addstr(&v->text, field_text(run, v->flags, h));
 		buf_addc(&v->text, '\n');
 	}
 }
@@ -146,12 +143,13 @@ view_get(struct run *run, const struct score_rule *r)
 {
 	struct view *v = run->views;
 
-	while (v != NULL && (v->form != r->form || !str_eq(v->field, r->field)))
+	while (
+	    v != NULL && (v->flags != r->flags || !str_eq(v->field, r->field)))
 		v = v->next;
 	if (v != NULL || (v = arena_alloc(run->arena, sizeof(*v))) == NULL)
 		return v;
 	v->field = r->field;
-	v->form = r->form;
+	v->flags = r->flags;
 	v->text = (struct buf)BUF_INIT(2 * HEADER_MAX_BYTES);
 	v->next = run->views;
 	run->views = v;
@@ -263,7 +261,8 @@ rule_hits(struct run *run, const struct score_rule *r)
 	if (run->state[r->index] != STATE_OPEN)
 		return run->state[r->index] == STATE_HIT;
 	run->state[r->index] = STATE_RUNNING;
-	hit = kinds[r->kind] != NULL && !r->eval.p && kinds[r->kind](run, r);
+	hit = !r->off && kinds[r->kind] != NULL && !r->eval.p &&
+	    kinds[r->kind](run, r);
 	run->state[r->index] = hit ? STATE_HIT : STATE_MISS;
 	return hit;
 }
@@ -272,16 +271,21 @@ rule_hits(struct run *run, const struct score_rule *r)
 static bool
 record_hit(struct run *run, const struct score_rule *r)
 {
+	bool sub = str_starts(r->name, STR("__"));
 	struct score_hit *hit;
 
-	if (str_starts(r->name, STR("__")) || (r->scored && r->score == 0))
-		return true;
 	hit = arena_alloc(run->arena, sizeof(*hit));
 	if (hit == NULL)
 		return false;
+	hit->times = 1;
 	/* The ruleset may be reloaded while the report is read. */
 	hit->rule = arena_str(run->arena, r->name);
 	hit->describe = arena_str(run->arena, r->describe);
+	if (sub) {
+		hit->next = run->result->subs;
+		run->result->subs = hit;
+		return true;
+	}
 	hit->score = r->score;
 	*run->tail = hit;
 	run->tail = &hit->next;

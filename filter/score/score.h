@@ -19,12 +19,14 @@ struct score_hit {
 	struct str	 rule;
 	struct str	 describe;
 	double		 score;
+	double		 times;		/* it hit; a meta's value */
 };
 
 struct score_result {
 	double		 score;
 	struct score_hit *hits;		/* in the order of evaluation */
 	size_t		 count;
+	struct score_hit *subs;		/* named __X, which score nothing */
 	bool		 limited;	/* not all rules could be asked */
 };
 

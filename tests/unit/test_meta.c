@@ -55,7 +55,20 @@ test_values(void **state)
 	assert_true(value_of("A + C * 2 - 1 == 2") == 1);
 	assert_true(value_of("-A + 3 >= 2") == 1);
 	assert_true(value_of("6 / 3 / 2 == 1") == 1);
-	assert_true(value_of("A / B") == 0);
+	/* What decides is the value, as in Perl. */
+	assert_true(value_of("(A + C) && (A + C + E)") == 3);
+	assert_true(value_of("B || (A + C)") == 2);
+	assert_true(value_of("A && B || 5") == 5);
+	assert_true(value_of("A ? 2 : 3") == 2);
+	assert_true(value_of("B ? 2 : D ? 3 : 4") == 4);
+	assert_true(value_of("A ? B ? 1 : 2 : 3") == 2);
+	assert_true(value_of("A + 1 == 2 ? 7 : 8") == 7);
+	assert_true(value_of("6 ^ 3") == 5);
+	assert_true(value_of("!A == B") == 1);
+	assert_true(value_of("()") == 0);
+	assert_true(value_of("A + +C") == 2);
+	/* No rule has hit: nothing is divided. */
+	assert_true(value_of("A && C / (A - C)") == 0);
 	assert_true(value_of("10.5 > 10") == 1);
 }
 
@@ -80,6 +93,10 @@ test_refused(void **state)
 	assert_refused("(A", "a parenthesis is not closed");
 	assert_refused("A)", "a parenthesis that was not opened");
 	assert_refused("A B", "an operator is missing before \"B\"");
+	assert_refused("A / B", "it divides by zero where no rule has hit");
+	assert_refused("A ? B", "a ? without its :");
+	assert_refused("A : B", "a : without its ?");
+	assert_refused("(A ? B) : C", "a ? without its :");
 	assert_refused("A && $", "'$' has no meaning in a meta rule");
 }
 
