@@ -15,8 +15,8 @@
 #define LOOK_EVERY	16	/* matches between two looks at the clock */
 
 /* Fields as the header rules of one name and form see them. */
-struct view {
-	struct view	*next;
+struct seen {
+	struct seen	*next;
 	struct str	 field;
 	unsigned int	 flags;
 	struct buf	 text;
@@ -36,7 +36,7 @@ struct run {
 	unsigned char	*state;		/* an enum state for each rule */
 	struct str	*pieces;	/* subject, then the text's */
 	size_t		 npieces;
-	struct view	*views;
+	struct seen	*views;
 	struct buf	 full;		/* fields and raw body, made once */
 	unsigned int	 nesting;
 	int64_t		 stop_ms;
@@ -115,7 +115,7 @@ field_wanted(struct str field, const struct header *h)
 
 /* All fields of the name, a line each, as SpamAssassin joins them. */
 static void
-view_fill(struct run *run, struct view *v)
+view_fill(struct run *run, struct seen *v)
 {
 	bool all = str_eq(v->field, STR("ALL"));
 	const struct header *h;
@@ -138,10 +138,10 @@ view_fill(struct run *run, struct view *v)
 }
 
 /* Made once for all rules that look at it; NULL: the arena is full. */
-static const struct view *
+static const struct seen *
 view_get(struct run *run, const struct score_rule *r)
 {
-	struct view *v = run->views;
+	struct seen *v = run->views;
 
 	while (
 	    v != NULL && (v->flags != r->flags || !str_eq(v->field, r->field)))
@@ -160,7 +160,7 @@ view_get(struct run *run, const struct score_rule *r)
 static bool
 header_rule(struct run *run, const struct score_rule *r)
 {
-	const struct view *v = view_get(run, r);
+	const struct seen *v = view_get(run, r);
 	struct str text;
 
 	if (v == NULL)
@@ -379,7 +379,7 @@ make_pieces(struct run *run)
 static void
 run_free(struct run *run)
 {
-	struct view *v;
+	struct seen *v;
 
 	for (v = run->views; v != NULL; v = v->next)
 		buf_free(&v->text);
