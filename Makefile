@@ -12,7 +12,7 @@ FUZZ_SECONDS ?= 60
 BASE := mem arena str map addr psl clock log metric
 SERVICE := resolver dns_answer resolver_file resolver_unbound store \
 	slots members store_cell store_memory store_row store_writer store_file \
-	store_sqlite store_redis
+	store_sqlite redis_url redis_wire redis_link store_redis
 # What is optional is there or not: files are chosen, not lines.
 HAS = $(shell pkg-config --exists $(1) 2>/dev/null && echo yes)
 GEOIP := $(call HAS,libmaxminddb)
@@ -49,13 +49,13 @@ OBJS := $(SRCS:%.c=$(BUILD)/%.o)
 LIB_OBJS := $(filter-out $(BUILD)/filter/daemon/main.o,$(OBJS))
 
 # (libunbound's own entry asks for libevent, which nobody needs here.)
-PACKAGES := libpcre2-8 gmime-3.0 sqlite3 libpsl libidn2 libcrypto zlib \
+PACKAGES := libpcre2-8 gmime-3.0 sqlite3 hiredis libpsl libidn2 libssl libcrypto zlib \
 	libcurl $(if $(GEOIP),libmaxminddb)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 HEADERS := libmilter/mfapi.h pcre2.h gmime/gmime.h sqlite3.h \
 	unbound.h libpsl.h idn2.h openssl/evp.h curl/curl.h \
-	zlib.h
+	zlib.h hiredis/hiredis.h
 
 WARN := -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wshadow \
 	-Wpointer-arith -Wwrite-strings -Wvla
@@ -86,6 +86,9 @@ $(BUILD)/.headers:
 		{ echo "make: the compiler or a library is missing;" \
 		"make deps installs them" >&2; exit 1; }
 	@mkdir -p $(@D) && touch $@
+
+# The script that a Redis server runs is part of the program.
+$(BUILD)/filter/service/redis_link.o: filter/service/store_redis.lua
 
 # Unit tests: tests/unit/test_STEM.c is a program of its own.
 UNIT := $(patsubst %.c,%,$(notdir $(wildcard tests/unit/test_*.c)))

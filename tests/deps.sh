@@ -7,7 +7,8 @@ set -eu
 
 packages="build-essential pkg-config libmilter-dev libpcre2-dev
     libssl-dev libunbound-dev libpsl-dev publicsuffix
-    libidn2-dev libgmime-3.0-dev libsqlite3-dev dns-root-data
+    libidn2-dev libgmime-3.0-dev libsqlite3-dev libhiredis-dev
+    dns-root-data
     zlib1g-dev libcurl4-openssl-dev libmaxminddb-dev"
 case ${1-} in
 build)
@@ -18,7 +19,7 @@ test)
 	    libcmocka-dev libopendkim-dev python3-pytest python3-dnslib python3-dkim
 	    python3-spf python3-yaml python3-nacl python3-authres postfix
 	    libmail-dkim-perl swaks sasl2-bin libsasl2-modules libsasl2-modules-db m4 curl
-	    openssl"
+	    openssl redis-server"
 	;;
 *)
 	echo "usage: deps.sh build|test" >&2

@@ -30,7 +30,8 @@
 	    "unix:/run/postern/control.sock mode 0600",			\
 	    "where postern status and its like connect; `off' for none") \
 	X(STATE,	"state",	"sqlite:/var/lib/postern/state.db", \
-	    "where counters live: sqlite:PATH or memory:")		\
+	    "where counters live: sqlite:PATH, redis://HOST, "		\
+	    "rediss://HOST, redis+unix:///PATH or memory:")		\
 	X(RESOLVER,	"resolver",	"system",			\
 	    "system, recursive, ADDR@PORT or file:PATH")		\
 	X(GEOIP,	"geoip",	"",				\

@@ -6,12 +6,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define TIME_MAX_MS	(10LL * 366 * 24 * 3600 * 1000)
-#define MTA_TIMEOUT_MS	30000	/* Postfix' milter_command_timeout */
-#define BODY_MAX_MAX	(1ULL << 30)
+#include "service/redis_url.h"
+
+#define TIME_MAX_MS    (10LL * 366 * 24 * 3600 * 1000)
+#define MTA_TIMEOUT_MS 30000 /* Postfix' milter_command_timeout */
+#define BODY_MAX_MAX   (1ULL << 30)
 
 static const struct {
-	const char	*words, *def, *help;
+	const char *words, *def, *help;
 } table[SETTING_COUNT] = {
 #define X(id, w, d, h) [SETTING_##id] = { .words = w, .def = d, .help = h },
 	SETTINGS(X)
@@ -293,6 +295,8 @@ static bool
 state_set(const struct setting_in *in, struct str *text)
 {
 	struct str spec = in->words[0].text;
+	struct buf why = BUF_INIT(1024);
+	struct redis_url url;
 
 	if (str_starts(spec, STR("sqlite:")) && spec.n > 7) {
 		*text = absolute_spec(in, spec, STR("sqlite:"));
@@ -300,11 +304,17 @@ state_set(const struct setting_in *in, struct str *text)
 	}
 	if (str_eq(spec, STR("memory:")))
 		return true;
-	if (str_starts(spec, STR("redis:")))
+	if (!redis_url_is(spec))
 		return fail_at(in, 0,
-		    "redis: is not known in this version; "
-		    "expected sqlite:PATH or memory:");
-	return fail_at(in, 0, "expected sqlite:PATH or memory:");
+		    "expected sqlite:PATH, redis://HOST, rediss://HOST, "
+		    "redis+unix:///PATH or memory:");
+	if (redis_url_parse(spec, &url, &why)) {
+		redis_url_free(&url);
+		return true;
+	}
+	fail_at(in, 0, why.p);
+	buf_free(&why);
+	return false;
 }
 
 static bool

@@ -14,12 +14,13 @@ struct store {
 	const struct store_backend *ops;
 	void *backend;
 	struct store_health health;
-	char *spec;
+	char *spec, *shown;
 };
 
 static const struct store_backend *const backends[] = {
 	&store_backend_memory,
 	&store_backend_sqlite,
+	&store_backend_redis,
 };
 
 void
@@ -42,6 +43,21 @@ store_health_set(struct store_health *h, const char *why)
 	pthread_mutex_unlock(&h->lock);
 }
 
+/* A password between :// and @ is nobody's business. */
+static char *
+spec_shown(struct str spec)
+{
+	ptrdiff_t from = str_find(spec, STR("://")), to = str_rchr(spec, '@');
+	struct buf b = BUF_INIT(SIZE_MAX);
+
+	if (from < 0 || to < from)
+		return mem_strndup(spec.p, spec.n);
+	buf_addstr(&b, str_sub(spec, 0, from + 3));
+	buf_adds(&b, "...");
+	buf_addstr(&b, str_sub(spec, to, spec.n));
+	return b.p;
+}
+
 struct store *
 store_open(struct str spec, struct buf *err)
 {
@@ -55,7 +71,9 @@ store_open(struct str spec, struct buf *err)
 		st = mem_alloc(sizeof(*st));
 		st->ops = backends[i];
 		st->spec = mem_strndup(spec.p, spec.n);
-		st->health.spec = str_of(st->spec);
+		st->shown = spec_shown(spec);
+		st->health.whole = str_of(st->spec);
+		st->health.spec = str_of(st->shown);
 		pthread_mutex_init(&st->health.lock, NULL);
 		st->backend =
 		    st->ops->open(str_sub(str_of(st->spec), scheme.n, spec.n),
@@ -65,7 +83,8 @@ store_open(struct str spec, struct buf *err)
 		return st;
 	}
 	buf_printf(err,
-	    "unknown kind of store \"%.*s\": sqlite:PATH or memory:",
+	    "unknown kind of store \"%.*s\": sqlite:PATH, redis://HOST "
+	    "or memory:",
 	    STR_FMT(spec));
 	return NULL;
 }
@@ -81,6 +100,7 @@ store_close(struct store **stp)
 		st->ops->close(st->backend);
 	pthread_mutex_destroy(&st->health.lock);
 	free(st->spec);
+	free(st->shown);
 	free(st);
 	*stp = NULL;
 }

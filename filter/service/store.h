@@ -29,6 +29,15 @@
  * "sqlite:PATH" keeps everything in memory, written by one writer thread in
  * groups (WAL, synchronous=NORMAL); one process at a time may have the file.
  * "memory:" forgets at the end.
+ * "redis://HOST" and its like (redis_url.h) keep it all on a server that
+ * several posterns may share: the server decides, in one script, by its own
+ * clock, and what it says is as lasting as the server is.  A process that
+ * dies loses its reservations after 30 s.  While the server is away, peeks
+ * and notes are STORE_DOWN as well; what was committed, counted or noted
+ * meanwhile is sent when it is back (once, also where only the answer was
+ * lost), even past max; beyond 200,000 such changes the log says how many
+ * were lost.  A commit whose reservation has run out is checked again, and
+ * is STORE_DOWN when it does not fit any more.
  */
 #ifndef SERVICE_STORE_H
 #define SERVICE_STORE_H

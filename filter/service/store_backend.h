@@ -16,7 +16,8 @@
 struct store_health {
 	pthread_mutex_t	 lock;
 	atomic_bool	 down;
-	struct str	 spec;		/* for the log */
+	struct str	 whole;		/* as configured */
+	struct str	 spec;		/* for the log: without a password */
 };
 
 struct store_backend {
@@ -51,6 +52,7 @@ struct store_backend {
 
 extern const struct store_backend store_backend_memory;
 extern const struct store_backend store_backend_sqlite;
+extern const struct store_backend store_backend_redis;
 
 /* why: what is wrong, "" when it is right again. */
 void	store_health_set(struct store_health *, const char *why);

@@ -1,7 +1,7 @@
 /*
  * The store's promises, the same body for each kind of store.
  */
-#include "store_fixture.h"
+#include "redis_fixture.h"
 
 /* ---- the same for every store ---- */
 
@@ -353,6 +353,23 @@ test_each_on_sqlite(void **state)
 }
 
 static void
+test_each_on_redis(void **state)
+{
+	(void)state;
+	NEEDS_REDIS();
+	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+		struct store *st;
+
+		redis_say("FLUSHALL");
+		clock_fake(T0);
+		st = open_as(redis_spec);
+		bodies[i](st);
+		store_close(&st);
+		assert_null(st);
+	}
+}
+
+static void
 test_idle_keys_are_freed(void **state)
 {
 	struct store *st = open_as("memory:");
@@ -489,9 +506,17 @@ test_eight_threads(void **state)
 	hammer(spec);
 }
 
-/* ---- the file ---- */
+static void
+test_eight_threads_on_redis(void **state)
+{
+	(void)state;
+	NEEDS_REDIS();
+	clock_fake(-1);
+	hammer(redis_real_spec);
+}
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define R(f) cmocka_unit_test_setup_teardown(f, redis_setup, redis_teardown)
 
 int
 main(void)
@@ -499,6 +524,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_each_on_memory),
 		T(test_each_on_sqlite),
+		R(test_each_on_redis),
+		R(test_eight_threads_on_redis),
 		T(test_idle_keys_are_freed),
 		T(test_window_promise),
 		T(test_eight_threads),

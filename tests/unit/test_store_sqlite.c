@@ -285,7 +285,7 @@ test_bad_specs(void **state)
 {
 	(void)state;
 	open_fails("", "unknown kind");
-	open_fails("redis://localhost", "unknown kind");
+	open_fails("mysql://localhost", "unknown kind");
 	open_fails("sqlite:", "path");
 	open_fails("memory:x", "path");
 	open_fails("sqlite:/nowhere/at/all.db", "no directory /nowhere/at");
