@@ -8,7 +8,9 @@ BEGIN {
 	for (i = 1; i <= n; i++)
 		rank[order[i]] = i
 	# header of a library: files that may include it
-	wall["openssl/"] = "^filter/check/dkim_(canon|key|signer)[.]c$"
+	wall["openssl/"] = "^filter/check/dkim_(canon|key|signer)[.]c$" \
+	    "|^filter/service/redis_wire[.]c$"
+	wall["hiredis/"] = "^filter/service/redis_wire[.]h$"
 	wall["libpsl.h"] = "^filter/base/psl[.]c$"
 	wall["maxminddb.h"] = "^filter/service/geoip"
 	wall["curl/"] = "^filter/service/"

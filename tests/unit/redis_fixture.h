@@ -68,7 +68,10 @@ redis_stop(int sig)
 static inline bool
 redis_is_installed(void)
 {
-	return system("command -v redis-server >/dev/null 2>&1") == 0;
+	static const char *const places[] = { "/usr/bin/redis-server",
+		"/usr/local/bin/redis-server" };
+
+	return access(places[0], X_OK) == 0 || access(places[1], X_OK) == 0;
 }
 
 static inline int
