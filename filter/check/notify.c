@@ -5,25 +5,40 @@
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "service/post.h"
 
-#define NOTE_SPACE STR("notify")
+#define NOTE_SPACE    STR("notify")
+#define FACT_PREFIX   "POSTERN_"
+#define FACT_NAME_MAX 40
+#define ADDRESS_MAX   300
+#define SUBJECT_MAX   200
+#define MAIL_MAX      (256 * 1024)
+#define LOOK_MS	      50
 
 struct job {
-	char *command;
-	char *key;
-	char **envp;
+	struct job *next;
+	enum notify_how how;
+	char *to, *same, *key, *text, *via, *hostname;
+	char **facts;
 };
 
-static atomic_int running;
+static struct {
+	pthread_mutex_t lock;
+	struct job *first, **last;
+	int waiting, threads;
+} queue = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static struct {
 	pthread_mutex_t lock;
@@ -37,7 +52,7 @@ static struct {
 static void
 log_skipped(struct str key, const char *why)
 {
-	log_event(LOG_EV_RULE, "notify=skipped key=%.*s why=%s", STR_FMT(key),
+	log_event(LOG_EV_NOTIFY, "what=skipped key=%.*s why=%s", STR_FMT(key),
 	    why);
 }
 
@@ -64,7 +79,7 @@ memory_tell(struct str key, int64_t now)
 
 /* The store writes in the background: a late note only tells once more. */
 static bool
-may_tell(struct services *services, struct str command, struct str key)
+may_tell(struct services *services, struct str same, struct str key)
 {
 	struct buf both = BUF_INIT(STORE_KEY_MAX * 2);
 	int64_t now = clock_wall_ms();
@@ -72,7 +87,7 @@ may_tell(struct services *services, struct str command, struct str key)
 
 	buf_addstr(&both, str_sub(key, 0, STORE_KEY_MAX / 2));
 	buf_addc(&both, ' ');
-	buf_addstr(&both, str_sub(command, 0, STORE_KEY_MAX / 2));
+	buf_addstr(&both, str_sub(same, 0, STORE_KEY_MAX / 2));
 	if (services->store == NULL) {
 		may = memory_tell(buf_str(&both), now);
 	} else {
@@ -86,38 +101,56 @@ may_tell(struct services *services, struct str command, struct str key)
 	return may;
 }
 
+/* ---- jobs ---- */
+
 static void
 job_free(struct job *job)
 {
-	for (char **e = job->envp; *e != NULL; e++)
-		free(*e);
-	free(job->envp);
-	free(job->command);
+	for (char **f = job->facts; *f != NULL; f++)
+		free(*f);
+	free(job->facts);
+	free(job->to);
+	free(job->same);
 	free(job->key);
+	free(job->text);
+	free(job->via);
+	free(job->hostname);
 	free(job);
 }
 
+static char *
+copy(struct str s)
+{
+	return mem_strndup(s.n ? s.p : "", s.n);
+}
+
 static struct job *
-job_new(struct str command, struct str key, char *const envp[])
+job_new(const struct notice *n)
 {
 	struct job *job = mem_alloc(sizeof(*job));
-	size_t n = 0;
+	size_t nfacts = 0;
 
-	while (envp != NULL && envp[n] != NULL)
-		n++;
-	job->envp = mem_alloc((n + 1) * sizeof(*job->envp));
-	for (size_t i = 0; i < n; i++)
-		job->envp[i] = mem_strdup(envp[i]);
-	job->command = mem_strndup(command.p, command.n);
-	job->key = mem_strndup(key.n ? key.p : "", key.n);
+	while (n->facts != NULL && n->facts[nfacts] != NULL)
+		nfacts++;
+	job->facts = mem_alloc((nfacts + 1) * sizeof(*job->facts));
+	for (size_t i = 0; i < nfacts; i++)
+		job->facts[i] = mem_strdup(n->facts[i]);
+	job->how = n->how;
+	job->to = copy(n->to);
+	job->same = copy(n->same);
+	job->key = copy(n->key);
+	job->text = copy(n->text);
+	job->via = copy(n->via);
+	job->hostname = copy(n->hostname);
 	return job;
 }
 
+/* ---- programs ---- */
+
+/* input: -1 for none. */
 static int
-job_spawn(const struct job *job, pid_t *pid)
+program_start(char *const argv[], char *const envp[], int input, pid_t *pid)
 {
-	char sh[] = "/bin/sh", dash_c[] = "-c";
-	char *argv[] = { sh, dash_c, job->command, NULL };
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
 	sigset_t none, all;
@@ -126,10 +159,14 @@ job_spawn(const struct job *job, pid_t *pid)
 	sigemptyset(&none);
 	sigfillset(&all);
 	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null",
+	if (input >= 0)
+		posix_spawn_file_actions_adddup2(&files, input, STDIN_FILENO);
+	else
+		posix_spawn_file_actions_addopen(&files, STDIN_FILENO,
+		    "/dev/null", O_RDWR, 0);
+	posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null",
 	    O_RDWR, 0);
-	posix_spawn_file_actions_adddup2(&files, STDIN_FILENO, STDOUT_FILENO);
-	posix_spawn_file_actions_adddup2(&files, STDIN_FILENO, STDERR_FILENO);
+	posix_spawn_file_actions_adddup2(&files, STDOUT_FILENO, STDERR_FILENO);
 	posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setsigmask(&attr, &none);
@@ -137,46 +174,288 @@ job_spawn(const struct job *job, pid_t *pid)
 	posix_spawnattr_setflags(&attr,
 	    POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
 		POSIX_SPAWN_SETSID);
-	rc = posix_spawn(pid, sh, &files, &attr, argv, job->envp);
+	rc = posix_spawn(pid, argv[0], &files, &attr, argv, envp);
 	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&files);
 	return rc;
 }
 
-static void
-job_wait(const struct job *job, pid_t pid)
+/* Waits without being told of the end: old kernels have no pidfd. */
+static bool
+program_look(pid_t pid, int *status)
+{
+	const struct timespec pause = { .tv_nsec = LOOK_MS * 1000000 };
+
+	for (int ms = 0; ms < NOTIFY_MAX_MS; ms += LOOK_MS) {
+		if (waitpid(pid, status, WNOHANG) != 0)
+			return true;
+		nanosleep(&pause, NULL);
+	}
+	return false;
+}
+
+/* What it ended with, as the shell has it. */
+static int
+program_wait(pid_t pid)
 {
 	struct pollfd p = { .fd = pidfd_open(pid, 0), .events = POLLIN };
 	int status = 0;
+	bool ended;
 
-	if (p.fd >= 0 && poll(&p, 1, NOTIFY_MAX_MS) == 0)
-		kill(-pid, SIGKILL);
-	if (p.fd >= 0)
+	if (p.fd < 0) {
+		ended = program_look(pid, &status);
+	} else {
+		ended = poll(&p, 1, NOTIFY_MAX_MS) != 0;
+		if (ended)
+			waitpid(pid, &status, 0);
 		close(p.fd);
-	if (waitpid(pid, &status, 0) == pid && status != 0)
-		log_event(LOG_EV_RULE, "notify=failed key=%s status=%d",
-		    job->key,
-		    WIFEXITED(status) ? WEXITSTATUS(status) :
-					128 + WTERMSIG(status));
+	}
+	if (!ended) {
+		kill(-pid, SIGKILL);
+		waitpid(pid, &status, 0);
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static bool
+program_run(char *const argv[], char *const envp[], int input, struct buf *err)
+{
+	pid_t pid;
+	int rc = program_start(argv, envp, input, &pid);
+
+	if (rc != 0) {
+		buf_printf(err, "%s: %s", argv[0], strerror(rc));
+		return false;
+	}
+	if ((rc = program_wait(pid)) != 0)
+		buf_printf(err, "status %d", rc);
+	return rc == 0;
+}
+
+static bool
+give_command(const struct job *job, struct buf *err)
+{
+	char sh[] = "/bin/sh", dash_c[] = "-c";
+	char *argv[] = { sh, dash_c, job->to, NULL };
+
+	return program_run(argv, job->facts, -1, err);
+}
+
+/* ---- mail ---- */
+
+/* A field is one line of ASCII, whatever a stranger wrote. */
+static void
+add_plain(struct buf *out, const char *s, size_t max)
+{
+	for (; *s != '\0' && max > 0; s++, max--)
+		buf_addc(out, *s >= ' ' && *s <= '~' ? *s : '?');
+}
+
+static void
+add_date(struct buf *out)
+{
+	time_t now = clock_wall_ms() / 1000;
+	char text[64] = "";
+	struct tm tm;
+
+	if (gmtime_r(&now, &tm) != NULL)
+		strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S +0000",
+		    &tm);
+	buf_printf(out, "Date: %s\r\n", text);
+}
+
+/* "POSTERN_QUEUE_ID=4ABC": the name in small letters, and the value. */
+static bool
+fact_split(const char *fact, char name[FACT_NAME_MAX], const char **value)
+{
+	const char *eq = strchr(fact, '=');
+	size_t n = 0;
+
+	if (strncmp(fact, FACT_PREFIX, sizeof(FACT_PREFIX) - 1) != 0 ||
+	    eq == NULL || eq[1] == '\0')
+		return false;
+	for (fact += sizeof(FACT_PREFIX) - 1;
+	     fact < eq && n < FACT_NAME_MAX - 1; fact++)
+		name[n++] = (char)chr_lower((unsigned char)*fact);
+	name[n] = '\0';
+	*value = eq + 1;
+	return true;
+}
+
+/* RFC 3834: nobody answers it, and no filter of ours tells of it again. */
+static void
+mail_make(const struct job *job, struct buf *out)
+{
+	char name[FACT_NAME_MAX];
+	const char *value;
+
+	buf_printf(out, "From: postern <postmaster@%s>\r\nTo: ", job->hostname);
+	add_plain(out, job->to, ADDRESS_MAX);
+	buf_adds(out, "\r\nSubject: postern: ");
+	add_plain(out, job->text, SUBJECT_MAX);
+	buf_adds(out, "\r\n");
+	add_date(out);
+	buf_printf(out, "Message-ID: <%llx.%llx@%s>\r\n",
+	    (unsigned long long)clock_wall_ms(),
+	    (unsigned long long)str_hash(str_of(job->key)), job->hostname);
+	buf_adds(out,
+	    "Auto-Submitted: auto-generated\r\n"
+	    "MIME-Version: 1.0\r\n"
+	    "Content-Type: text/plain; charset=utf-8\r\n"
+	    "Content-Transfer-Encoding: 8bit\r\n\r\n");
+	buf_printf(out, "%s\r\n\r\n", job->text);
+	for (char **f = job->facts; *f != NULL; f++)
+		if (fact_split(*f, name, &value))
+			buf_printf(out, "%-12s %s\r\n", name, value);
+	buf_adds(out,
+	    "\r\nThe next notice of this kind about this key comes in an "
+	    "hour at the earliest.\r\n");
+}
+
+/* sendmail(1) wants lines as Unix has them. */
+static int
+mail_file(struct str mail)
+{
+	int fd = memfd_create("mail", MFD_CLOEXEC);
+	FILE *f;
+
+	if (fd < 0 || (f = fdopen(dup(fd), "w")) == NULL) {
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	for (size_t i = 0; i < mail.n; i++)
+		if (mail.p[i] != '\r')
+			fputc(mail.p[i], f);
+	fclose(f);
+	lseek(fd, 0, SEEK_SET);
+	return fd;
+}
+
+static bool
+mail_pipe(const struct job *job, struct str mail, struct buf *err)
+{
+	char path[] = "/usr/sbin/sendmail", dots[] = "-i", from[] = "-f";
+	char null_sender[] = "<>", end[] = "--";
+	char *argv[] = { path, dots, from, null_sender, end, job->to, NULL };
+	int fd = mail_file(mail);
+	bool ok;
+
+	if (fd < 0) {
+		buf_adds(err, "no file for the mail");
+		return false;
+	}
+	ok = program_run(argv, job->facts, fd, err);
+	close(fd);
+	return ok;
+}
+
+static bool
+give_mail(const struct job *job, struct buf *err)
+{
+	struct buf mail = BUF_INIT(MAIL_MAX), url = BUF_INIT(1000);
+	bool ok;
+
+	mail_make(job, &mail);
+	if (strcmp(job->via, "sendmail") == 0) {
+		ok = mail_pipe(job, buf_str(&mail), err);
+	} else {
+		/* the path is the name in EHLO */
+		buf_printf(&url, "%s/%s", job->via, job->hostname);
+		ok = post_mail(url.p, job->to, buf_str(&mail), NOTIFY_POST_MS,
+		    err);
+	}
+	buf_free(&mail);
+	buf_free(&url);
+	return ok;
+}
+
+/* ---- JSON ---- */
+
+static void
+json_field(struct buf *out, const char *name, const char *value)
+{
+	buf_addc(out, ',');
+	buf_json(out, str_of(name));
+	buf_addc(out, ':');
+	buf_json(out, str_of(value));
+}
+
+static bool
+give_http(const struct job *job, struct buf *err)
+{
+	struct buf json = BUF_INIT(MAIL_MAX);
+	char name[FACT_NAME_MAX];
+	const char *value;
+	bool ok;
+
+	buf_printf(&json, "{\"time\":%lld", (long long)clock_wall_ms() / 1000);
+	json_field(&json, "host", job->hostname);
+	json_field(&json, "key", job->key);
+	json_field(&json, "notice", job->text);
+	for (char **f = job->facts; *f != NULL; f++)
+		if (fact_split(*f, name, &value))
+			json_field(&json, name, value);
+	buf_adds(&json, "}");
+	ok = post_http(job->to, buf_str(&json), NOTIFY_POST_MS, err);
+	buf_free(&json);
+	return ok;
+}
+
+/* ---- the queue ---- */
+
+static void
+job_give(const struct job *job)
+{
+	static bool (*const ways[])(const struct job *, struct buf *) = {
+		[NOTIFY_COMMAND] = give_command,
+		[NOTIFY_MAIL] = give_mail,
+		[NOTIFY_HTTP] = give_http,
+	};
+	struct buf err = BUF_INIT(1000);
+
+	if (ways[job->how](job, &err))
+		log_event(LOG_EV_NOTIFY, "what=given key=%s to=%s", job->key,
+		    job->to);
+	else
+		log_event(LOG_EV_NOTIFY, "what=failed key=%s to=%s why=%.*s",
+		    job->key, job->to, STR_FMT(buf_str(&err)));
+	buf_free(&err);
+}
+
+/* The next one; NULL: the thread is counted no more. */
+static struct job *
+queue_take(void)
+{
+	struct job *job;
+
+	pthread_mutex_lock(&queue.lock);
+	job = queue.first;
+	if (job != NULL) {
+		queue.first = job->next;
+		queue.waiting--;
+	} else {
+		queue.threads--;
+	}
+	pthread_mutex_unlock(&queue.lock);
+	return job;
 }
 
 static void *
-job_main(void *arg)
+queue_main(void *arg)
 {
-	struct job *job = arg;
-	pid_t pid;
+	struct job *job;
 
-	if (job_spawn(job, &pid) == 0)
-		job_wait(job, pid);
-	else
-		log_skipped(str_of(job->key), "no process");
-	job_free(job);
-	atomic_fetch_sub(&running, 1);
+	(void)arg;
+	while ((job = queue_take()) != NULL) {
+		job_give(job);
+		job_free(job);
+	}
 	return NULL;
 }
 
 static bool
-job_start(struct job *job)
+thread_start(void)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
@@ -184,29 +463,60 @@ job_start(struct job *job)
 
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	ok = pthread_create(&thread, &attr, job_main, job) == 0;
+	ok = pthread_create(&thread, &attr, queue_main, NULL) == 0;
 	pthread_attr_destroy(&attr);
-	if (!ok)
-		job_free(job);
 	return ok;
 }
 
-bool
-notify_run(struct services *services, struct str command, struct str key,
-    char *const envp[])
+static bool
+queue_has_room(void)
 {
-	if (command.n == 0)
+	bool room;
+
+	pthread_mutex_lock(&queue.lock);
+	room = queue.waiting < NOTIFY_WAITING;
+	pthread_mutex_unlock(&queue.lock);
+	return room;
+}
+
+/* Those who give notices end when there is none left. */
+static void
+queue_add(struct job *job)
+{
+	bool start;
+
+	pthread_mutex_lock(&queue.lock);
+	if (queue.first == NULL)
+		queue.last = &queue.first;
+	*queue.last = job;
+	queue.last = &job->next;
+	queue.waiting++;
+	start = queue.threads < NOTIFY_AT_ONCE;
+	queue.threads += start;
+	pthread_mutex_unlock(&queue.lock);
+	if (!start || thread_start())
+		return;
+	/* Another one, or the next notice's, will come to it. */
+	pthread_mutex_lock(&queue.lock);
+	queue.threads--;
+	pthread_mutex_unlock(&queue.lock);
+	log_skipped(str_of(job->key), "no thread yet");
+}
+
+bool
+notify_send(struct services *services, const struct notice *n)
+{
+	if (n->to.n == 0)
 		return false;
-	if (atomic_fetch_add(&running, 1) >= NOTIFY_AT_ONCE) {
-		atomic_fetch_sub(&running, 1);
-		log_skipped(key, "too many commands are running");
+	if (!queue_has_room()) {
+		log_skipped(n->key, "too many notices are waiting");
 		return false;
 	}
-	if (may_tell(services, command, key)) {
-		if (job_start(job_new(command, key, envp)))
-			return true;
-		log_skipped(key, "no thread");
-	}
-	atomic_fetch_sub(&running, 1);
-	return false;
+	if (!may_tell(services, n->same, n->key))
+		return false;
+	if (services->notify != NULL)
+		services->notify(n);
+	else
+		queue_add(job_new(n));
+	return true;
 }

@@ -288,6 +288,13 @@ use_rules(struct scan *scan, struct buf *err)
 	return true;
 }
 
+/* What is judged offline has happened long ago. */
+static void
+tell_nobody(const struct notice *notice)
+{
+	(void)notice;
+}
+
 static bool
 open_services(struct scan *scan, struct buf *err)
 {
@@ -296,6 +303,7 @@ open_services(struct scan *scan, struct buf *err)
 	    scan->policy->settings.text[SETTING_RESOLVER];
 
 	scan->services.hostname = scan->policy->settings.text[SETTING_HOSTNAME];
+	scan->services.notify = tell_nobody;
 	scan->services.store = store_open(STR("memory:"), err);
 	if (scan->services.store == NULL)
 		return false;

@@ -27,6 +27,7 @@
 #include "milter/glue.h"
 #include "milter/threads.h"
 #include "score/score.h"
+#include "service/post.h"
 
 #define STOP_WAIT_MS	1500	/* within the two seconds a stop may take */
 #define ERROR_MAX	(64 * 1024)
@@ -473,6 +474,8 @@ open_services(const struct policy *p, struct buf *err)
 		return fail(err, "the resolver can't be set up");
 	if (!dkim_global_init())
 		return fail(err, "DKIM can't be set up");
+	if (!post_init())
+		return fail(err, "libcurl can't be set up");
 	if (!psl_global_init())
 		return fail(err, "the public suffix list can't be read");
 	return true;

@@ -49,7 +49,7 @@ act_sign(struct eval *e, const struct rule *rule)
 
 /* --- notify ------------------------------------------------------------ */
 
-#define ENV_MAX	  24 /* variables */
+#define ENV_MAX	  32 /* variables */
 #define ENV_ARGS  8 /* facts in a command */
 #define ENV_BYTES 1000 /* of one value */
 
@@ -135,26 +135,81 @@ notify_key(struct eval *e)
 	return arena_printf(e->arena, "client=%s", addr);
 }
 
+/* The limit last found over, if there is one. */
+static void
+env_limit(struct env *env, struct session *s)
+{
+	env_fact(env, s, "POSTERN_LIMIT", FACT_LIMIT_NAME);
+	env_fact(env, s, "POSTERN_LIMIT_KEY", FACT_LIMIT_KEY);
+	env_fact(env, s, "POSTERN_LIMIT_MAX", FACT_LIMIT_MAX);
+	env_fact(env, s, "POSTERN_LIMIT_WINDOW", FACT_LIMIT_WINDOW);
+	env_fact(env, s, "POSTERN_LIMIT_USED", FACT_LIMIT_USED);
+	env_fact(env, s, "POSTERN_LIMIT_RETRY", FACT_LIMIT_RETRY);
+}
+
+static void
+env_all(struct env *env, struct session *s, const struct rule *rule,
+    struct str key)
+{
+	env_add(env, "PATH", STR("/usr/local/bin:/usr/bin:/bin"));
+	env_add(env, "POSTERN_KEY", key);
+	env_fact(env, s, "POSTERN_CLIENT", FACT_CLIENT);
+	env_fact(env, s, "POSTERN_SENDER", FACT_SENDER);
+	env_fact(env, s, "POSTERN_USER", FACT_USER);
+	env_fact(env, s, "POSTERN_RCPT", FACT_RCPT);
+	env_fact(env, s, "POSTERN_QUEUE_ID", FACT_QUEUE_ID);
+	env_limit(env, s);
+	env_add(env, "POSTERN_RULE", rule->where);
+	env_add(env, "POSTERN_TEXT", rule->source);
+}
+
+/* A notice comes back to this filter as mail: nobody is told of that. */
+static bool
+is_notice(const struct session *s)
+{
+	return s->txn != NULL && s->txn->sender.null && s->txn->user.n == 0 &&
+	    (s->client.family == ADDR_NONE || addr_is_loopback(&s->client));
+}
+
+/* What a mail or JSON says: one line. */
+static struct str
+notice_text(struct eval *e, const struct rule *rule)
+{
+	struct str text = rule->source;
+	char *line;
+
+	if (rule->text != NULL)
+		text = text_render(e->session, e->stage, rule->text);
+	line = arena_strdup(e->arena, arena_str(e->arena, text).p);
+	for (char *c = line; c != NULL && *c != '\0'; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = ' ';
+	return line != NULL ? str_of(line) : STR_NONE;
+}
+
 void
 act_notify(struct eval *e, const struct rule *rule)
 {
 	struct env env = { .arena = e->arena };
 	struct session *s = e->session;
-	struct str command;
+	const struct settings *set = &s->policy->settings;
+	struct notice n = { .how = rule->how,
+		.to = rule->name,
+		.same = rule->source,
+		.key = notify_key(e),
+		.via = set->text[SETTING_MTA],
+		.hostname = set->text[SETTING_HOSTNAME],
+		.facts = env.vars };
 
-	env_add(&env, "PATH", STR("/usr/local/bin:/usr/bin:/bin"));
-	env_fact(&env, s, "POSTERN_CLIENT", FACT_CLIENT);
-	env_fact(&env, s, "POSTERN_SENDER", FACT_SENDER);
-	env_fact(&env, s, "POSTERN_USER", FACT_USER);
-	env_fact(&env, s, "POSTERN_RCPT", FACT_RCPT);
-	env_fact(&env, s, "POSTERN_QUEUE_ID", FACT_QUEUE_ID);
-	env_add(&env, "POSTERN_RULE", rule->where);
-	env_add(&env, "POSTERN_TEXT", rule->source);
-	command = notify_command(e, rule, &env);
-	if (command.n == 0)
+	if (rule->how == NOTIFY_MAIL && is_notice(s))
+		return;
+	env_all(&env, s, rule, n.key);
+	if (rule->how == NOTIFY_COMMAND)
+		n.to = n.same = notify_command(e, rule, &env);
+	else
+		n.text = notice_text(e, rule);
+	if (n.to.n == 0)
 		return;
 	e->detail =
-	    notify_run(s->checks->services, command, notify_key(e), env.vars) ?
-	    command :
-	    STR("not run");
+	    notify_send(s->checks->services, &n) ? n.to : STR("not run");
 }

@@ -16,6 +16,7 @@
 #include "check/dnsbl.h"
 #include "check/key.h"
 #include "check/limit.h"
+#include "check/notify.h"
 #include "policy/diag.h"
 #include "policy/fact.h"
 #include "policy/table.h"
@@ -112,9 +113,11 @@ struct rule {
 	struct str	 source;	/* the line, trimmed, for the trace */
 	struct expr	*condition;	/* NULL: always */
 	struct text	*text;		/* reply, reason, header value, message,
-					 * notify's command; NULL: none */
+					 * notify's command or notice; NULL:
+					 * none */
 	struct str	 name;		/* of header, tag; sign's domain, if
-					 * it has one */
+					 * it has one; whom notify tells */
+	enum notify_how	 how;		/* notify */
 	struct place	 name_place;
 	double		 number;	/* score */
 	int64_t		 time_ms;	/* block, delay, greylist */

@@ -33,6 +33,7 @@ struct named {
 	struct place	 place;
 	void		*object;
 	bool		 used;
+	bool		 charged;	/* a limit: some rule reserves of it */
 };
 
 /* A key to sign with, and where it is said so. */

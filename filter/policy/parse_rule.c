@@ -316,10 +316,50 @@ args_log(struct parse *p, struct rule *r)
 	return text_read(p, "a text", r);
 }
 
+/* An address that stands in a command and a header field as it is. */
+static bool
+is_plain_address(struct parse *p, struct str s)
+{
+	struct address a;
+
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] <= ' ' || s.p[i] > '~' ||
+		    memchr("<>()\",;:\\", s.p[i], 10) != NULL)
+			return false;
+	return s.n > 0 && s.p[0] != '-' && envelope_parse(p->arena, s, &a) &&
+	    a.valid;
+}
+
+/* notify "COMMAND", notify mail "ADDRESS" ["TEXT"], notify http "URL" ["TEXT"] */
 static bool
 args_notify(struct parse *p, struct rule *r)
 {
-	return text_read(p, "a command in quotes", r);
+	const struct token *t = lex_peek(p->lex);
+	struct token to;
+
+	if (t->kind != TOKEN_WORD)
+		return text_read(p, "a command in quotes, `mail' or `http'", r);
+	r->how = parse_is_word(t, "mail") ? NOTIFY_MAIL : NOTIFY_HTTP;
+	if (r->how == NOTIFY_HTTP && !parse_is_word(t, "http")) {
+		parse_expected(p, t, "a command in quotes, `mail' or `http'");
+		return false;
+	}
+	lex_next(p->lex);
+	if (!string_read(p,
+		r->how == NOTIFY_MAIL ? "a mail address in quotes" :
+					"a URL in quotes",
+		&to))
+		return false;
+	if (r->how == NOTIFY_MAIL ? !is_plain_address(p, to.text) :
+				    !str_starts(to.text, STR("https://")) &&
+		    !str_starts(to.text, STR("http://")))
+		diag_error(p->diag, to.place,
+		    r->how == NOTIFY_MAIL ?
+			"not a mail address, such as postmaster@example.org" :
+			"a URL begins with https:// or http://");
+	r->name = arena_str(p->arena, to.text);
+	r->name_place = to.place;
+	return args_reason(p, r);
 }
 
 /* RFC 5322 section 2.2: printable ASCII but the colon. */

@@ -48,6 +48,9 @@
 	    "how long one message waits in all")			\
 	X(BODY_MAX,	"body max",	"16M",				\
 	    "bytes of a body that are kept for content rules")		\
+	X(MTA,		"mta",		"smtp://127.0.0.1:25",		\
+	    "where `notify mail` brings its mails: smtp://HOST:PORT or " \
+	    "sendmail")							\
 	X(ON_FAULT,	"on fault",	"accept",			\
 	    "accept or tempfail when the state store is down")
 

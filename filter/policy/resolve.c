@@ -321,6 +321,7 @@ bind_over(struct resolve *r, struct expr *e)
 	if (n == NULL)
 		return;
 	e->limit = n->object;
+	n->charged |= e->percent == 0 || limit_only_read(e->limit);
 	if (e->limit->count == 0)
 		return;		/* was a mistake */
 	r->needs |= NEED_STORE | key_needs(&e->limit->key);
@@ -605,7 +606,12 @@ static void
 warn_unused(struct resolve *r)
 {
 	for (const struct named *n = r->p->named; n != NULL; n = n->next)
-		if (!n->used)
+		if (n->used && n->kind == NAME_LIMIT && !n->charged)
+			diag_warn(r->diag, n->place,
+			    "limit `%.*s' is only looked at: without a rule "
+			    "that asks `over %.*s' nothing is counted",
+			    STR_FMT(n->name), STR_FMT(n->name));
+		else if (!n->used)
 			diag_warn(r->diag, n->place,
 			    "%s `%.*s' is never "
 			    "used",

@@ -408,6 +408,26 @@ fault_set(const struct setting_in *in, bool *tempfail)
 	return true;
 }
 
+static bool
+mta_set(const struct setting_in *in)
+{
+	struct str spec = in->words[0].text, host, port;
+	unsigned int n;
+
+	if (str_eq(spec, STR("sendmail")))
+		return true;
+	if (!str_starts(spec, STR("smtp://")))
+		return fail_at(in, 0, "expected smtp://HOST:PORT or sendmail");
+	host = str_sub(spec, 7, spec.n);
+	port = str_sub(host, (size_t)(str_rchr(host, ':') + 1), host.n);
+	if (!listen_port(port, &n) || port.n + 1 >= host.n ||
+	    str_chr(host, '/') >= 0 || str_chr(host, '@') >= 0)
+		return fail_at(in, 0,
+		    "expected smtp://HOST:PORT, such as "
+		    "smtp://127.0.0.1:25");
+	return true;
+}
+
 /* One or more paths, as one text with blanks between them. */
 static bool
 paths_set(const struct setting_in *in, struct str *text)
@@ -483,6 +503,8 @@ value_set(struct settings *set, enum setting s, const struct setting_in *in,
 			    "expected a size up to 1G, such "
 			    "as 16M");
 		return true;
+	case SETTING_MTA:
+		return mta_set(in);
 	case SETTING_ON_FAULT:
 		return fault_set(in, &set->fault_tempfail);
 	case SETTING_USER:

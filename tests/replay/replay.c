@@ -19,6 +19,7 @@
 #include "base/psl.h"
 #include "check/check.h"
 #include "check/dkim.h"
+#include "check/notify.h"
 #include "policy/diag.h"
 #include "policy/policy.h"
 #include "policy/road.h"
@@ -39,6 +40,7 @@ struct replay {
 	struct policy	*policy, *next;	/* in force; after `reload' */
 	struct session	*session;
 	FILE		*log;
+	long		 logged;	/* before the step that is asked about */
 
 	struct decision	 decision;	/* the last answer */
 	struct outcome	 outcome;	/* where `ended' */
@@ -192,6 +194,18 @@ load(struct replay *r, struct str name)
 	return p;
 }
 
+/* Nobody is told: a line of the log says who would be. */
+static void
+tell(const struct notice *n)
+{
+	static const char *const ways[] = { [NOTIFY_COMMAND] = "command",
+		[NOTIFY_MAIL] = "mail",
+		[NOTIFY_HTTP] = "http" };
+
+	log_event(LOG_EV_NOTIFY, "what=given how=%s to=%.*s key=%.*s text=%.*s",
+	    ways[n->how], STR_FMT(n->to), STR_FMT(n->key), STR_FMT(n->text));
+}
+
 static bool
 start(struct replay *r)
 {
@@ -206,6 +220,7 @@ start(struct replay *r)
 	r->store = store_open(STR("memory:"), &err);
 	r->services.store = r->store;
 	r->services.hostname = STR("mx.example.net");
+	r->services.notify = tell;
 	if (r->services.resolver == NULL || r->store == NULL)
 		fail(r, "%.*s", STR_FMT(buf_str(&err)));
 	else
@@ -585,7 +600,7 @@ log_holds(struct replay *r, struct str rest)
 	bool any;
 
 	fflush(stderr);
-	rewind(r->log);
+	fseek(r->log, r->logged, SEEK_SET);
 	while ((n = fread(chunk, 1, sizeof(chunk), r->log)) > 0)
 		buf_add(&text, chunk, n);
 	any = line_holds(buf_str(&text), rest);
@@ -687,6 +702,8 @@ run_command(struct replay *r, struct str line)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (!str_eq(word, str_of(commands[i].word)))
 			continue;
+		fseek(r->log, 0, SEEK_END);
+		r->logged = ftell(r->log);
 		if (commands[i].needs_session && r->session == NULL)
 			fail(r, "nobody is connected");
 		else

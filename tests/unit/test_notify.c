@@ -1,3 +1,9 @@
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -68,9 +74,14 @@ run(const char *command, const char *key)
 {
 	char out[64], value[] = "KEY=$(touch /nowhere) ; it's";
 	char *envp[] = { out, value, NULL };
+	struct notice n = { .how = NOTIFY_COMMAND,
+		.to = str_of(command),
+		.same = str_of(command),
+		.key = str_of(key) };
 
 	snprintf(out, sizeof(out), "OUT=%s", file);
-	return notify_run(&services, str_of(command), str_of(key), envp);
+	n.facts = envp;
+	return notify_send(&services, &n);
 }
 
 static void
@@ -111,33 +122,224 @@ test_without_store(void **state)
 	once_an_hour();
 }
 
-/* Commands end a moment after what they wrote is there. */
+/* Four run, as many wait as there is room for, the next one is skipped. */
 static void
-wait_for_room(void)
+test_queue(void **state)
 {
-	usleep(100000);
-}
-
-static void
-test_four_at_once(void **state)
-{
-	char key[20], command[100];
+	const int most = NOTIFY_AT_ONCE + NOTIFY_WAITING;
+	char key[20], command[100], go[sizeof(file) + 4];
+	int taken = 0;
 
 	(void)state;
 	clock_fake_advance(50 * NOTIFY_EVERY_MS);
-	wait_for_room();
+	snprintf(go, sizeof(go), "%s.go", file);
 	snprintf(command, sizeof(command),
-	    "while [ -e %s ]; do sleep 0.02; done", file);
-	for (int i = 0; i < NOTIFY_AT_ONCE + 1; i++) {
+	    "until [ -e %s ]; do sleep 0.02; done; printf x >> $OUT", go);
+	for (int i = 0; i < NOTIFY_AT_ONCE; i++) {
 		snprintf(key, sizeof(key), "n=%d", i);
-		assert_int_equal(run(command, key), i < NOTIFY_AT_ONCE);
+		taken += run(command, key);
 	}
-	unlink(file);
+	usleep(200000); /* each thread has taken one */
+	for (int i = NOTIFY_AT_ONCE; i < most + 1; i++) {
+		snprintf(key, sizeof(key), "n=%d", i);
+		taken += run(command, key);
+	}
+	assert_int_equal(taken, most);
+	close(creat(go, 0600));
+	for (int i = 0; i < 300; i++) {
+		struct stat st;
+
+		if (stat(file, &st) == 0 && st.st_size == most)
+			break;
+		usleep(10000);
+	}
 	/* skipped for want of room is not told: it may run later */
-	for (int i = 0; i < 100 && !run("true", key); i++)
-		usleep(20000);
+	assert_true(run("true", key));
 	assert_false(run("true", key));
-	wait_for_room();
+	unlink(go);
+}
+
+/* ---- a server that takes one connection ---- */
+
+struct peer {
+	pthread_t thread;
+	int fd;
+	unsigned int port;
+	const char *const *answers; /* one for each line; NULL: HTTP */
+	struct buf got;
+};
+
+static void
+answer_lines(struct peer *p, FILE *in, FILE *out)
+{
+	const char *const *answer = p->answers;
+	char line[2000];
+	bool data = false;
+
+	fprintf(out, "%s\r\n", *answer++);
+	fflush(out);
+	while (*answer != NULL && fgets(line, sizeof(line), in) != NULL) {
+		buf_adds(&p->got, line);
+		if (data && strcmp(line, ".\r\n") != 0)
+			continue;
+		data = strncmp(line, "DATA", 4) == 0;
+		fprintf(out, "%s\r\n", *answer++);
+		fflush(out);
+	}
+}
+
+static void
+answer_http(struct peer *p, FILE *in, FILE *out)
+{
+	size_t length = 0;
+	char line[2000];
+
+	while (fgets(line, sizeof(line), in) != NULL && line[0] != '\r') {
+		buf_adds(&p->got, line);
+		if (strncasecmp(line, "Content-Length:", 15) == 0)
+			length = strtoul(line + 15, NULL, 10);
+	}
+	while (length-- > 0)
+		buf_addc(&p->got, (char)fgetc(in));
+	fputs("HTTP/1.1 204 No Content\r\n\r\n", out);
+	fflush(out);
+}
+
+static void *
+peer_main(void *arg)
+{
+	struct peer *p = arg;
+	int fd = accept(p->fd, NULL, NULL);
+	FILE *in = fdopen(fd, "r"), *out = fdopen(dup(fd), "w");
+
+	if (p->answers != NULL)
+		answer_lines(p, in, out);
+	else
+		answer_http(p, in, out);
+	fclose(in);
+	fclose(out);
+	return NULL;
+}
+
+static void
+peer_start(struct peer *p, const char *const *answers)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t n = sizeof(a);
+
+	*p = (struct peer){ .answers = answers, .got = BUF_INIT(100000) };
+	p->fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(bind(p->fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(p->fd, 1), 0);
+	assert_int_equal(getsockname(p->fd, (struct sockaddr *)&a, &n), 0);
+	p->port = ntohs(a.sin_port);
+	assert_int_equal(pthread_create(&p->thread, NULL, peer_main, p), 0);
+}
+
+static void
+peer_got(struct peer *p, const char *want)
+{
+	if (strstr(p->got.p, want) == NULL)
+		fail_msg("no %s in:\n%s", want, p->got.p);
+}
+
+static char queue_id[] = "POSTERN_QUEUE_ID=4ABC";
+static char sender[] = "POSTERN_SENDER=\"quoted\"@x.org";
+static char other[] = "PATH=/bin";
+static char nothing[] = "POSTERN_RCPT=";
+static char *facts[] = { queue_id, sender, other, nothing, NULL };
+
+static void
+test_mail(void **state)
+{
+	static const char *const answers[] = { "220 x", "250 x", "250 x",
+		"250 x", "354 x", "250 x", "221 x", NULL };
+	char via[64];
+	struct peer p;
+	struct notice n = { .how = NOTIFY_MAIL,
+		.to = STR("postmaster@example.org"),
+		.same = STR("a mail"),
+		.key = STR("user=alice"),
+		.text = STR("alice \303\274 is over"),
+		.hostname = STR("mx.example.net"),
+		.facts = facts };
+
+	(void)state;
+	clock_fake_advance(100 * NOTIFY_EVERY_MS);
+	peer_start(&p, answers);
+	snprintf(via, sizeof(via), "smtp://127.0.0.1:%u", p.port);
+	n.via = str_of(via);
+	assert_true(notify_send(&services, &n));
+	assert_false(notify_send(&services, &n));
+	pthread_join(p.thread, NULL);
+	peer_got(&p, "EHLO mx.example.net\r\n");
+	peer_got(&p, "MAIL FROM:<>");
+	peer_got(&p, "RCPT TO:<postmaster@example.org>");
+	peer_got(&p, "From: postern <postmaster@mx.example.net>\r\n");
+	peer_got(&p, "Subject: postern: alice ?? is over\r\n");
+	peer_got(&p, "Auto-Submitted: auto-generated\r\n");
+	peer_got(&p, "\r\n\r\nalice \303\274 is over\r\n");
+	peer_got(&p, "queue_id     4ABC\r\n");
+	peer_got(&p, "sender       \"quoted\"@x.org\r\n");
+	assert_null(strstr(p.got.p, "/bin"));
+	assert_null(strstr(p.got.p, "rcpt "));
+	buf_free(&p.got);
+	close(p.fd);
+}
+
+static void
+test_http(void **state)
+{
+	char url[64];
+	struct peer p;
+	struct notice n = { .how = NOTIFY_HTTP,
+		.same = STR("a post"),
+		.key = STR("user=alice"),
+		.text = STR("over"),
+		.hostname = STR("mx.example.net"),
+		.facts = facts };
+
+	(void)state;
+	clock_fake(T0 + 200 * NOTIFY_EVERY_MS);
+	peer_start(&p, NULL);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/hook", p.port);
+	n.to = str_of(url);
+	assert_true(notify_send(&services, &n));
+	pthread_join(p.thread, NULL);
+	peer_got(&p, "POST /hook HTTP/1.1\r\n");
+	peer_got(&p, "Content-Type: application/json\r\n");
+	peer_got(&p,
+	    "{\"time\":1700720000,\"host\":\"mx.example.net\","
+	    "\"key\":\"user=alice\",\"notice\":\"over\","
+	    "\"queue_id\":\"4ABC\","
+	    "\"sender\":\"\\\"quoted\\\"@x.org\"}");
+	buf_free(&p.got);
+	close(p.fd);
+}
+
+static int told;
+
+static void
+tell(const struct notice *n)
+{
+	told += str_eq(n->to, STR("exit 1"));
+}
+
+static void
+test_told_elsewhere(void **state)
+{
+	struct services quiet = { .notify = tell };
+	struct notice n = { .how = NOTIFY_COMMAND,
+		.to = STR("exit 1"),
+		.same = STR("elsewhere"),
+		.key = STR("user=alice") };
+
+	(void)state;
+	clock_fake_advance(300 * NOTIFY_EVERY_MS);
+	assert_true(notify_send(&quiet, &n));
+	assert_false(notify_send(&quiet, &n));
+	assert_int_equal(told, 1);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -148,7 +350,10 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_with_store),
 		T(test_without_store),
-		T(test_four_at_once),
+		T(test_queue),
+		T(test_mail),
+		T(test_http),
+		T(test_told_elsewhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -154,7 +154,9 @@ test_every_fact_and_stage(void **state)
 			struct buf text = BUF_INIT(1000);
 			struct policy *p;
 
-			buf_printf(&text, "on %s {\n log \"{%s%s}\"\n}\n",
+			buf_printf(&text,
+			    "geoip /nowhere.mmdb\non %s {\n log "
+			    "\"{%s%s}\"\n}\n",
 			    stage_word((enum stage)s), f->name,
 			    f->takes_arg ? "(X)" : "");
 			p = policy_load_text(STR("p"), buf_str(&text), false,
