@@ -38,7 +38,8 @@ POLICY := diag lex parse parse_define parse_rule parse_condition \
 	journal road
 MILTER := threads glue apply
 DAEMON := socket control admin_key admin_rows admin server message \
-	report scan cli main
+	report scan maillog_time maillog limits_report limits_try limits_main \
+	cli main
 
 SRCS := $(BASE:%=filter/base/%.c) $(SERVICE:%=filter/service/%.c) \
 	$(MAIL:%=filter/mail/%.c) $(CHECK:%=filter/check/%.c) \

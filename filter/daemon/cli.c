@@ -6,6 +6,7 @@
 #include "check/dkim_signer.h"
 #include "daemon/cli.h"
 #include "daemon/control.h"
+#include "daemon/limits_try.h"
 #include "daemon/scan.h"
 #include "daemon/server.h"
 #include "score/score.h"
@@ -38,6 +39,10 @@ static const struct command {
 	    "[--resolver R] [--rules GLOB]\n\t    [--now TIME] [--json] "
 	    "FILE...",
 	    "judges messages offline and explains", NULL, 0 },
+	{ "limits", limits_main,
+	    "try --log LOG... [--json] [--all] [-c CONF | CONF]",
+	    "tries the limits of a policy on the mail of Postfix's logs", NULL,
+	    0 },
 	{ "status", ask_main, "[-c CONF] [--json]",
 	    "counters of the running daemon", "j", 0 },
 	{ "metrics", ask_main, "[-c CONF]", "the same as Prometheus text", "",

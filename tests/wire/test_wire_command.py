@@ -1,5 +1,6 @@
-"""who, show, release and block: what an admin sees and changes."""
+"""who, show, release, block, limits: what an admin sees and changes."""
 
+import gzip
 import json
 import os
 import pwd
@@ -10,6 +11,7 @@ import pytest
 import postern as program
 from milterclient import FIELDS, MilterClient
 from mta_postfix import USERS
+from net import wait_for
 from smtpclient import message, token
 
 POLICY = """
@@ -284,3 +286,132 @@ def test_a_long_answer(postern, milter):
         shell=True, capture_output=True, text=True, timeout=30, check=True)
     assert json.loads(done.stdout)["kind"] == "limit"
     assert daemon.cli("status").returncode == 0
+
+
+# --- limits try ------------------------------------------------------------
+
+TRY = """
+table bulk { news@example.org }
+limit submission per user { 3 messages/1h  100 recipients/1d }
+limit probing per client { 2 rejected recipients/1h }
+on connect {
+	tempfail		if over probing
+}
+on rcpt {
+	reject "550 5.7.1 nothing about limits"	if sender = "s@example.org"
+	greylist
+	next			if sender in bulk
+	tempfail "{limit.max}"	if user and over submission
+	notify "touch {touched}"	if over submission at 60%
+}
+"""
+HOUR = ["10:00:{:02} mx postfix/submission/smtpd[7]: Q{}ABC: "
+        "client=c[192.0.2.1], sasl_method=PLAIN, sasl_username={}",
+        "10:00:{:02} mx postfix/qmgr[8]: Q{}ABC: from=<{}@example.org>, "
+        "size=500, nrcpt=1 (queue active)",
+        "10:00:{:02} mx postfix/lmtp[9]: Q{}ABC: to=<x@example.net>, "
+        "relay=x, status=sent (ok)"]
+
+
+def try_limits(conf, *args, **more):
+    done = program.run("limits", "try", "--json", *args, conf, **more)
+    return done, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture
+def tried(tmp_path):
+    path = tmp_path / "try.conf"
+    path.write_text(TRY.replace("{touched}", str(tmp_path / "touched")))
+    return str(path)
+
+
+def refusals(said):
+    return [s for s in said
+            if s["kind"] == "hit" and "tempfail" in s["source"]]
+
+
+def synthetic(users):
+    lines = []
+    for at, user in enumerate(users):
+        lines += ["Nov 20 " + line.format(at, 1000 + at, user)
+                  for line in HOUR]
+    return "\n".join(lines) + "\n"
+
+
+def test_limits_try(tried, tmp_path):
+    text = synthetic(["alice"] * 5 + ["bob"] * 2 + ["news"] * 9 + ["s"] * 3)
+    done, said = try_limits(tried, "--log", "-", input=text)
+    assert done.returncode == 0, done.stderr
+    hits = refusals(said)
+    assert [(h["key"], h["limit"], h["unit"], h["times"], h["used"], h["max"])
+            for h in hits] == \
+        [("user=alice", "submission", "messages", 2, 3, 3)]
+    assert "T10:00:03" in hits[0]["first"] and "T10:00:04" in hits[0]["last"]
+    near = {s["key"]: s for s in said if s["kind"] == "near"}
+    # Refused by a rule about something else: that decides nothing here.
+    assert near["user=s"]["used"] == 3
+    assert near["user=bob"]["used"] == 2 and "user=news" not in near
+    assert {s["key"] for s in said if "notify" in s.get("source", "")} == \
+        {"user=alice", "user=bob", "user=s"}
+    summary = said[-1]
+    assert (summary["messages"], summary["recipients"], summary["bad"]) == \
+        (19, 19, 0)
+    # Nothing is done but counting.
+    assert not os.path.exists(tmp_path / "touched")
+    human = program.run("limits", "try", "--log", "-", tried, input=text)
+    assert "2 times  user=alice  submission: 3 messages/1h" in human.stdout
+
+
+def test_limits_try_files(tried, tmp_path):
+    one, two = tmp_path / "mail.log.1.gz", tmp_path / "mail.log"
+    text = synthetic(["alice"] * 4).splitlines(keepends=True)
+    with gzip.open(one, "wt") as out:
+        out.writelines(text[:7])
+    two.write_text("".join(text[7:]) + "no log line\n")
+    _, said = try_limits(tried, "--log", str(one), "--log", str(two))
+    assert [(s["key"], s["times"]) for s in refusals(said)] == \
+        [("user=alice", 1)]
+    assert (said[-1]["lines"], said[-1]["bad"]) == (13, 1)
+    done, _ = try_limits(tried, "--log", str(tmp_path / "none"))
+    assert done.returncode == 2 and "none" in done.stderr
+    cut = tmp_path / "cut.gz"
+    cut.write_bytes(one.read_bytes()[:-20])
+    done, _ = try_limits(tried, "--log", str(cut))
+    assert done.returncode == 2 and "cut.gz" in done.stderr
+    broken = tmp_path / "broken.conf"
+    broken.write_text("on rcpt {\n")
+    done, _ = try_limits(str(broken), "--log", str(two))
+    assert done.returncode == 3
+    assert program.run("limits", "try", tried).returncode == 2
+    assert program.run("limits").returncode == 2
+    assert program.run("limits", "dry", "--log", "x").returncode == 2
+
+
+def test_limits_try_on_a_real_log(postern, postfix, tried):
+    """What Postfix itself has written just now."""
+    if not postfix.sasl:
+        pytest.skip("saslpasswd2 (sasl2-bin) is not installed")
+    postern("on rcpt { accept }\n")
+    user = sorted(USERS)[0]
+    began = len(postfix.log())
+    for count in (1, 2, 1, 3, 1):
+        with postfix.connect() as c:
+            assert c.login(user, USERS[user]).code == 235
+            assert c.mail(f"{user}@example.org").code == 250
+            for i in range(count):
+                assert c.rcpt(f"r{i}@example.net").code == 250
+            assert c.data(message(token())).code == 250
+
+    def logged():
+        return postfix.log()[began:]
+    wait_for(lambda: logged().count(" removed\n") >= 5, 20, "deliveries")
+    done, said = try_limits(tried, "--log", "-", input=logged())
+    assert done.returncode == 0, done.stderr
+    assert (said[-1]["messages"], said[-1]["recipients"],
+            said[-1]["bad"], said[-1]["unnamed"]) == (5, 8, 0, 0), \
+        logged() + done.stdout
+    hit = refusals(said)[0]
+    # The fourth message had three recipients, the fifth one.
+    assert (hit["key"], hit["times"]) == (f"user={user}", 4)
+    assert any(s["kind"] == "near" and s["unit"] == "recipients" and
+               s["used"] == 4 for s in said)
