@@ -12,6 +12,7 @@
 #include "score/score.h"
 
 #define DIAG_TEXT_MAX	(4 * 1024 * 1024)
+#define RULES_OUT_MAX	(4 * 1024 * 1024)
 #define KEYS_WAIT_MS	2000
 #define REQUEST_MAX	8000	/* what the daemon reads of one */
 
@@ -197,6 +198,19 @@ keys_compare(const struct policy *p)
 	buf_free(&err);
 }
 
+/* What of the rule files is in force, and each line that is not. */
+static void
+print_ruleset(const struct ruleset *rules)
+{
+	struct buf out = BUF_INIT(RULES_OUT_MAX);
+
+	if (rules == NULL)
+		return;
+	ruleset_report(rules, &out);
+	fwrite(out.p, 1, out.n, stdout);
+	buf_free(&out);
+}
+
 static int
 check_main(int argc, char **argv)
 {
@@ -224,6 +238,7 @@ check_main(int argc, char **argv)
 		printf(", %zu score rules, %zu lines left out",
 		    ruleset_count(p->ruleset), ruleset_left_out(p->ruleset));
 	printf(": well formed\n");
+	print_ruleset(p->ruleset);
 	keys_compare(p);
 	policy_release(&p);
 	return 0;

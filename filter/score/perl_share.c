@@ -15,6 +15,7 @@ struct group {
 	size_t		 start, end;
 	size_t		 same;		/* the first of this text */
 	unsigned int	 count;		/* of its text; at the first */
+	bool		 repeated;	/* a {n,m} is behind it */
 	bool		 apart;		/* it can't be a subroutine */
 	bool		 used;		/* at the first: it is called */
 	bool		 written;	/* at the first: it is defined */
@@ -105,6 +106,15 @@ group_open(struct sharer *s, size_t i)
 	return true;
 }
 
+/* PCRE2 writes out a group as often as its quantifier says. */
+static void
+group_close(struct group *g, struct str in, size_t end)
+{
+	g->end = end;
+	g->repeated = end + 1 < in.n && in.p[end] == '{' &&
+	    chr_digit((unsigned char)in.p[end + 1]);
+}
+
 /* An unfinished one at the end tells that something was misread. */
 static bool
 find_groups(struct sharer *s)
@@ -122,7 +132,8 @@ find_groups(struct sharer *s)
 				return false;
 			i++;
 			if (s->stack[--s->depth] != SIZE_MAX)
-				s->groups[s->stack[s->depth]].end = i;
+				group_close(&s->groups[s->stack[s->depth]],
+				    s->in, i);
 		} else
 			i += atom_len(s->in, i);
 	}
@@ -154,7 +165,8 @@ count_groups(struct sharer *s)
 			map_put(seen, group_text(s, g), (void *)(i + 1));
 		else
 			g->same = first - 1;
-		any |= s->groups[g->same].count++ > 0;
+		s->groups[g->same].count += 1 + g->repeated;
+		any |= s->groups[g->same].count > 1;
 	}
 	map_free(&seen, NULL);
 	return any;
