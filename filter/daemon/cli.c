@@ -225,6 +225,7 @@ check_main(int argc, char **argv)
 	p = cli_load_policy(o.conf, false, stdout);
 	if (p == NULL)
 		return 1;
+	print_ruleset(p->ruleset);
 	printf("%s: %zu rules (", o.conf, p->nrules);
 	for (stage = 0; stage < STAGE_COUNT; stage++) {
 		for (n = 0, r = p->rules[stage]; r != NULL; r = r->next)
@@ -238,7 +239,6 @@ check_main(int argc, char **argv)
 		printf(", %zu score rules, %zu lines left out",
 		    ruleset_count(p->ruleset), ruleset_left_out(p->ruleset));
 	printf(": well formed\n");
-	print_ruleset(p->ruleset);
 	keys_compare(p);
 	policy_release(&p);
 	return 0;
