@@ -20,7 +20,7 @@ SERVICE += $(if $(GEOIP),geoip_maxmind,geoip_none)
 MAIL := stage session envelope charset header header_mailbox tld field \
 	field_word field_address field_pseudo relay relay_line relay_form \
 	relay_table body link mime_cut mime html view view_part view_html \
-	view_body uri uri_text uri_canon uri_html oddity filetype \
+	view_body uri uri_text uri_canon oddity filetype \
 	archive archive_zip archive_rar archive_disk ole inspect uuencode \
 	verdict
 CHECK := check key taglist spf spf_received spf_eval spf_record spf_macro \

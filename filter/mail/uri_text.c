@@ -1,0 +1,226 @@
+#include <string.h>
+
+#include "mail/uri.h"
+
+/*
+ * Where a mail reader would see a link in running text: behind a scheme or
+ * "www.", at an address, or at a name that ends in a top level.  Each kind
+ * has its own delimiters.  How far the next one is remembered, so that text
+ * without any costs no more.
+ */
+
+#define KNOWN_MAX 2048
+#define LOCAL_MAX 251
+#define HOST_MAX  252
+
+/* A path has the delimiters of a link. */
+enum ahead { AHEAD_LINK, AHEAD_MAIL, AHEAD_LOCAL, AHEAD_PATH };
+
+static bool
+is_word(int c)
+{
+	return chr_alnum(c) || c == '_';
+}
+
+static bool
+is_space(int c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static bool
+is_in(unsigned char c, const char *set)
+{
+	return c != '\0' && strchr(set, c) != NULL;
+}
+
+static bool
+begins_link(unsigned char c)
+{
+	return is_space(c) || is_in(c, "><\"'`,{[(|\x1b\xa0");
+}
+
+static bool
+begins_bare(unsigned char c)
+{
+	return is_space(c) ||
+	    is_in(c, "!\"#$&'()*+,/:;<=>?@[\\]^`{|}~\x1b\xa0");
+}
+
+static bool
+is_end(unsigned char c, int kind)
+{
+	if (is_space(c) || is_in(c, "><\"`}]{[|\x1b\xa0"))
+		return true;
+	if (kind == AHEAD_LINK)
+		return false;
+	return c >= 0x80 || c == ',' || c == '(' || c == '\'' ||
+	    (kind == AHEAD_LOCAL && c == '@');
+}
+
+static size_t
+scan_end(struct str s, size_t from, size_t to, int kind)
+{
+	while (from < to && !is_end((unsigned char)s.p[from], kind))
+		from++;
+	return from;
+}
+
+/* The next delimiter of that kind from i on, or the text's end. */
+static size_t
+next_end(struct uri_text *t, size_t i, enum ahead what)
+{
+	struct uri_ahead *a = &t->ahead[what];
+	int kind = what == AHEAD_PATH ? AHEAD_LINK : (int)what;
+
+	if (i < a->from) {
+		size_t end = scan_end(t->s, i, a->from, kind);
+
+		return end < a->from ? end : a->end;
+	}
+	if (i > a->end || a->end == 0) {
+		a->from = i;
+		a->end = scan_end(t->s, i, t->s.n, kind);
+	}
+	return a->end;
+}
+
+static size_t
+scheme_end(struct str s, size_t i)
+{
+	static const struct str schemes[] = { { "https://", 8 },
+		{ "http://", 7 }, { "ftp://", 6 }, { "ftp.", 4 } };
+	struct str rest = str_sub(s, i, 8);
+	size_t n = 3;
+
+	for (size_t k = 0; k < sizeof(schemes) / sizeof(schemes[0]); k++)
+		if (str_istarts(rest, schemes[k]))
+			return i + schemes[k].n;
+	if (!str_istarts(rest, STR("www")))
+		return 0;
+	while (n < 5 && n < rest.n && chr_digit((unsigned char)rest.p[n]))
+		n++;
+	return n < rest.n && rest.p[n] == '.' ? i + n + 1 : 0;
+}
+
+/* Behind what a scheme or "www." begins at i, 0 if none does. */
+static size_t
+known_end(struct uri_text *t, size_t i)
+{
+	size_t from = scheme_end(t->s, i), end;
+
+	if (from == 0)
+		return 0;
+	end = next_end(t, from, AHEAD_LINK);
+	return end > from && end - from <= KNOWN_MAX ? end : 0;
+}
+
+static size_t
+mail_end(struct uri_text *t, size_t i)
+{
+	size_t from = i + 7, end;
+
+	if (str_istarts(str_sub(t->s, i, 7), STR("mailto:"))) {
+		end = next_end(t, from, AHEAD_MAIL);
+		if (end > from && end - from <= KNOWN_MAX)
+			return end;
+	}
+	from = next_end(t, i, AHEAD_LOCAL);
+	if (from == i || from - i > LOCAL_MAX || from >= t->s.n ||
+	    t->s.p[from] != '@')
+		return 0;
+	end = next_end(t, from + 1, AHEAD_MAIL);
+	return end > from + 1 && end - from - 1 <= LOCAL_MAX ? end : 0;
+}
+
+static bool
+is_host_char(unsigned char c)
+{
+	return chr_alnum(c) || c == '.' || c == '_' || c == '-';
+}
+
+static size_t
+port_end(struct str s, size_t i)
+{
+	size_t from = i + 1;
+
+	if (i >= s.n || s.p[i] != ':')
+		return i;
+	for (i = from; i < s.n && chr_digit((unsigned char)s.p[i]); i++)
+		continue;
+	return i > from && i - from <= 5 ? i : from - 1;
+}
+
+/* Behind a name with a known top level, its port and path; 0 if it is none. */
+static size_t
+bare_end(struct uri_text *t, size_t i, struct str *host)
+{
+	struct str s = t->s;
+	size_t n = 0, end, path;
+
+	if (i > 0 && !begins_bare((unsigned char)s.p[i - 1]))
+		return 0;
+	if (!chr_alnum((unsigned char)s.p[i]))
+		return 0;
+	while (i + n < s.n && n <= HOST_MAX + 64 &&
+	    is_host_char((unsigned char)s.p[i + n]))
+		n++;
+	end = i + n;
+	if (s.p[end - 1] == '.')
+		n--;
+	*host = str_sub(s, i, n);
+	if (n > HOST_MAX + 64 || !tld_ends(t->tlds, *host) ||
+	    host->p[0] == '.' || str_rchr(*host, '.') > HOST_MAX)
+		return 0;
+	end = port_end(s, end);
+	if (end < s.n && s.p[end] == '/') {
+		path = next_end(t, end + 1, AHEAD_PATH);
+		if (path > end + 1 && path - end - 1 <= 2048)
+			end = path;
+	}
+	return end == s.n || is_end((unsigned char)s.p[end], AHEAD_LINK) ? end :
+									   0;
+}
+
+/* May a URI begin at i?  (ESC ( x is a change of character set.) */
+static bool
+may_begin(struct str s, size_t i)
+{
+	bool before = i > 0 && is_word((unsigned char)s.p[i - 1]);
+
+	if (before != is_word((unsigned char)s.p[i]))
+		return true;
+	if (i > 0 && begins_link((unsigned char)s.p[i - 1]))
+		return true;
+	return i >= 3 && s.p[i - 3] == '\x1b' && s.p[i - 2] == '(' &&
+	    s.p[i - 1] != '\n';
+}
+
+bool
+uri_text_next(struct uri_text *t, enum uri_kind *kind, struct str *found,
+    struct str *host)
+{
+	size_t end;
+
+	*host = STR_NONE;
+	for (; t->at < t->s.n; t->at++) {
+		if (!may_begin(t->s, t->at))
+			continue;
+		*kind = URI_SCHEME;
+		end = known_end(t, t->at);
+		if (end == 0) {
+			*kind = URI_MAIL;
+			end = mail_end(t, t->at);
+		}
+		if (end == 0) {
+			*kind = URI_BARE;
+			end = bare_end(t, t->at, host);
+		}
+		if (end > 0) {
+			*found = str_sub(t->s, t->at, end - t->at);
+			t->at = end;
+			return true;
+		}
+	}
+	return false;
+}
