@@ -71,13 +71,14 @@ struct str	 field_of_part(struct arena *, const struct view_part *,
 
 /* A field's text unfolded, trimmed and with its encoded words decoded to
  * UTF-8 (RFC 2047), leniently as SpamAssassin does; without LF. */
-struct str	 field_decode(struct arena *, struct str name, struct str value);
+struct str	 field_decode(struct arena *, struct str name,
+		    struct str value);
 
 /* The addresses of a field (RFC 5322 section 3.4), leniently: p is NULL where
  * an entry has no such part. */
 struct field_address {
 	struct field_address *next;
-	struct str	 phrase;	/* display name or comment, as it came */
+	struct str	 phrase;	/* display name or comment, raw */
 	struct str	 address;
 };
 
