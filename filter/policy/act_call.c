@@ -187,6 +187,28 @@ notice_text(struct eval *e, const struct rule *rule)
 	return line != NULL ? str_of(line) : STR_NONE;
 }
 
+/* What makes two notices the same: whom they tell, and what as written. */
+static struct str
+notice_same(struct eval *e, const struct rule *rule)
+{
+	struct buf same = BUF_INIT(16384);
+	struct str result;
+
+	if (rule->text == NULL)
+		return rule->source;
+	buf_addstr(&same, rule->name);
+	buf_addc(&same, ' ');
+	for (const struct text *t = rule->text; t != NULL; t = t->next) {
+		buf_addstr(&same, t->literal);
+		if (t->fact.def != NULL)
+			buf_printf(&same, "{%s(%.*s)}", t->fact.def->name,
+			    STR_FMT(t->fact.arg));
+	}
+	result = arena_str(e->arena, buf_str(&same));
+	buf_free(&same);
+	return result;
+}
+
 void
 act_notify(struct eval *e, const struct rule *rule)
 {
@@ -195,7 +217,6 @@ act_notify(struct eval *e, const struct rule *rule)
 	const struct settings *set = &s->policy->settings;
 	struct notice n = { .how = rule->how,
 		.to = rule->name,
-		.same = rule->source,
 		.key = notify_key(e),
 		.via = set->text[SETTING_MTA],
 		.hostname = set->text[SETTING_HOSTNAME],
@@ -206,8 +227,10 @@ act_notify(struct eval *e, const struct rule *rule)
 	env_all(&env, s, rule, n.key);
 	if (rule->how == NOTIFY_COMMAND)
 		n.to = n.same = notify_command(e, rule, &env);
-	else
+	else {
 		n.text = notice_text(e, rule);
+		n.same = notice_same(e, rule);
+	}
 	if (n.to.n == 0)
 		return;
 	e->detail =
