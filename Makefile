@@ -22,10 +22,10 @@ MAIL := stage session envelope charset header header_mailbox tld field \
 	relay_table body link mime_cut mime html view view_part view_html \
 	view_body uri uri_text uri_canon oddity filetype \
 	archive archive_zip archive_rar archive_disk ole inspect uuencode \
-	verdict
+	link_host verdict
 CHECK := check key taglist spf spf_received spf_eval spf_record spf_macro \
 	dkim_canon dkim_key dkim_signature dkim dkim_signer dkim_sign dmarc \
-	dmarc_record arc_set arc dnsbl greylist limit limit_book limit_ask notify authres
+	dmarc_record arc_set arc dnsbl uribl greylist limit limit_book limit_ask notify authres
 SCORE := regex perl_share perl_regex meta rule \
 	rule_text condition option replace_tag rule_file ruleset \
 	ruleset_report literal \

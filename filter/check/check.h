@@ -59,6 +59,7 @@ struct dmarc_result;
 struct arc_result;
 struct dmarc_override;
 struct dnsbl_result;
+struct uribl_state;
 struct score_result;
 struct limit_book;
 
@@ -75,6 +76,7 @@ struct checks {
 	bool			 (*dmarc_override)(struct txn *,
 				    struct str domain, struct dmarc_override *);
 	struct dnsbl_result	*dnsbls;	/* one for each list asked */
+	struct uribl_state	*uribls;	/* the same, about links */
 	/* Two letters, or STR_NONE: where the client is said to be. */
 	struct str		 (*country)(const struct session *);
 	struct score_result	*score;

@@ -13,6 +13,10 @@ static const struct dnsbl_range usual = {
 	.from = { .family = ADDR_V4, .b = { 127, 0, 0, 2 } },
 	.to = { .family = ADDR_V4, .b = { 127, 0, 0, 255 } },
 };
+static const struct dnsbl_range usual_domains = {
+	.from = { .family = ADDR_V4, .b = { 127, 0, 0, 2 } },
+	.to = { .family = ADDR_V4, .b = { 127, 0, 1, 254 } },
+};
 
 /* Starts the question "address.zone"; NULL if there is none to be asked. */
 static struct lookup *
@@ -78,7 +82,7 @@ code_counts(const struct dnsbl *list, const struct addr *code)
 	size_t n = list->nranges;
 
 	if (n == 0) {
-		ranges = &usual;
+		ranges = list->domains ? &usual_domains : &usual;
 		n = 1;
 	}
 	for (size_t i = 0; i < n; i++)
@@ -111,8 +115,8 @@ code_log(const struct dnsbl_result *r, const struct addr *code,
 	    STR_FMT(r->list->name), STR_FMT(r->zone), text, problem);
 }
 
-static void
-result_judge(struct dnsbl_result *r, const struct dns_answer *answer)
+void
+dnsbl_judge(struct dnsbl_result *r, const struct dns_answer *answer)
 {
 	r->listed = DNSBL_NO;
 	for (size_t i = 0; i < answer->count; i++) {
@@ -146,7 +150,7 @@ dnsbl_check(struct session *s, const struct dnsbl *list)
 	if (answer->status == DNS_SERVFAIL || answer->status == DNS_TIMEOUT)
 		r->listed = DNSBL_UNKNOWN;
 	else
-		result_judge(r, answer);
+		dnsbl_judge(r, answer);
 	r->done = true;
 	return r;
 }

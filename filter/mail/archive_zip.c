@@ -179,10 +179,12 @@ take_member(struct zip *z, const struct member *m)
 static bool
 read_local(const struct zip *z, uint64_t at, struct member *m)
 {
-	const char *p = z->s.p + at;
+	const char *p;
 
-	if (!archive_has(z->s, at, LOCAL_BYTES) ||
-	    memcmp(p, "PK\x03\x04", 4) != 0 ||
+	if (!archive_has(z->s, at, LOCAL_BYTES))
+		return false;
+	p = z->s.p + at;
+	if (memcmp(p, "PK\x03\x04", 4) != 0 ||
 	    !archive_has(z->s, at + LOCAL_BYTES, archive_le16(p + 26)))
 		return false;
 	*m = (struct member){ .at = at,
@@ -257,10 +259,12 @@ find_directory(struct str s, uint64_t *at, uint64_t *end, uint64_t *before)
 static bool
 read_entry(const struct zip *z, uint64_t at, uint64_t before, struct member *m)
 {
-	const char *p = z->s.p + at;
+	const char *p;
 
-	if (!archive_has(z->s, at, ENTRY_BYTES) ||
-	    memcmp(p, "PK\x01\x02", 4) != 0 ||
+	if (!archive_has(z->s, at, ENTRY_BYTES))
+		return false;
+	p = z->s.p + at;
+	if (memcmp(p, "PK\x01\x02", 4) != 0 ||
 	    !archive_has(z->s, at + ENTRY_BYTES, archive_le16(p + 28)))
 		return false;
 	*m = (struct member){ .at = before + archive_le32(p + 42),
@@ -305,7 +309,8 @@ find_hidden(struct zip *z, uint64_t from, uint64_t directory)
 	size_t n = z->count;
 	uint64_t at = from;
 
-	qsort(z->members, n, sizeof(*z->members), by_place);
+	if (n > 1)
+		qsort(z->members, n, sizeof(*z->members), by_place);
 	for (size_t i = 0; i < n; i++) {
 		const struct member m = z->members[i];
 

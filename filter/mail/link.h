@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/addr.h"
 #include "base/arena.h"
 #include "base/map.h"
 #include "base/str.h"
@@ -39,5 +40,19 @@ void	link_set_free(struct link_set *);
 void	link_add(struct link_set *, struct str);
 /* Adds every link that stands in a text. */
 void	link_find(struct link_set *, struct str text);
+
+/* A registered domain that links lead to, or an address in its place. */
+struct link_domain {
+	struct link_domain *next;
+	struct str	 text;
+	struct addr	 addr;		/* ADDR_NONE: it is a domain */
+};
+
+/* Its host, in lower case A-labels; "" where there is none, or where it is
+ * an address, in whatever form browsers take, which is in *addr. */
+struct str	 link_host(struct arena *, struct str link, struct addr *);
+/* Each once, in their order (base/psl.h); false: the arena is full. */
+bool		 link_domains(struct arena *, const struct url *,
+		    struct link_domain **first);
 
 #endif

@@ -481,7 +481,7 @@ mime_parse(struct arena *a, const struct headers *hs, struct str body)
 	w.full |= !inspect_end(&w.inspect);
 	c->urls = w.links.first;
 	cut(&w, w.links.truncated ? ODD(LINKS_MANY) : 0);
-	w.full |= w.links.full;
+	w.full |= w.links.full || !link_domains(a, c->urls, &c->domains);
 	link_set_free(&w.links);
 	buf_free(&w.text);
 	return w.full ? NULL : c;

@@ -9,6 +9,7 @@
 #include "check/dnsbl.h"
 #include "check/key.h"
 #include "check/limit.h"
+#include "check/uribl.h"
 #include "mail/oddity.h"
 #include "policy/eval.h"
 #include "policy/fact.h"
@@ -279,13 +280,21 @@ static enum truth
 cond_listed(struct eval *e, const struct expr *x)
 {
 	int64_t start = clock_mono_us();
-	const struct dnsbl_result *r = dnsbl_check(e->session, x->list);
+	const struct dnsbl_result *r;
 	enum truth t = TRUTH_UNKNOWN;
 
+	if (!x->list->domains)
+		r = dnsbl_check(e->session, x->list);
+	else if (e->session->txn != NULL)
+		r = uribl_check(e->session->txn, x->list);
+	else
+		return TRUTH_FALSE;
 	if (r != NULL && r->listed != DNSBL_UNKNOWN)
 		t = truth_of(r->listed == DNSBL_YES);
 	if (t == TRUTH_TRUE && e->trace != NULL)
 		e->trace->listed = r;
+	if (t == TRUTH_TRUE && r->domain.n > 0)
+		record(e, STR("dnsbl.domain"), r->domain, t, start);
 	return record_asked(e, "listed", x->list->name, t, start);
 }
 

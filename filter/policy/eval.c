@@ -4,6 +4,7 @@
 #include "check/dnsbl.h"
 #include "check/limit.h"
 #include "check/spf.h"
+#include "check/uribl.h"
 #include "base/log.h"
 
 #define STORE_TEXT	"451 4.3.0 state store unavailable"
@@ -141,6 +142,34 @@ ask(struct eval *e, struct rule *rule)
 	trace_rule(e->trace, rule, t, e->detail);
 }
 
+/* --- lookups started early --------------------------------------------- */
+
+/* The lists of one kind that a condition asks. */
+static void
+start_lists(struct session *s, const struct expr *x, bool domains)
+{
+	for (; x != NULL; x = x->right) {
+		if (x->op == EXPR_LISTED && x->list->domains == domains &&
+		    domains)
+			uribl_start(s->txn, x->list);
+		else if (x->op == EXPR_LISTED && x->list->domains == domains)
+			dnsbl_start(s, x->list);
+		start_lists(s, x->left, domains);
+	}
+}
+
+/* Links are known when the whole message is. */
+static void
+prefetch_links(struct session *s)
+{
+	const struct rule *rule = s->policy->rules[STAGE_MESSAGE];
+
+	if (s->txn == NULL || s->policy->ndnsbls == 0)
+		return;
+	for (; rule != NULL; rule = rule->next)
+		start_lists(s, rule->condition, true);
+}
+
 /* --- a stage ----------------------------------------------------------- */
 
 static void
@@ -180,6 +209,8 @@ policy_eval(struct session *s, enum stage stage, struct decision *d)
 	*d = (struct decision){ .action = ACTION_NONE };
 	if (settled_before(s, stage, d))
 		return;
+	if (stage == STAGE_MESSAGE)
+		prefetch_links(s);
 	if (s->policy->nlimits > 0)
 		limit_event(s, stage);
 	for (rule = s->policy->rules[stage]; rule != NULL && !e.ended;
@@ -187,18 +218,6 @@ policy_eval(struct session *s, enum stage stage, struct decision *d)
 		ask(&e, rule);
 	if (s->policy->nlimits > 0)
 		limits_settle(s, stage, d);
-}
-
-/* --- lookups started early --------------------------------------------- */
-
-static void
-start_lists(struct session *s, const struct expr *x)
-{
-	for (; x != NULL; x = x->right) {
-		if (x->op == EXPR_LISTED && x->list != NULL)
-			dnsbl_start(s, x->list);
-		start_lists(s, x->left);
-	}
 }
 
 static void
@@ -213,7 +232,7 @@ prefetch_client(struct session *s)
 	for (int stage = 0; stage < STAGE_COUNT; stage++)
 		for (rule = s->policy->rules[stage]; rule != NULL;
 		     rule = rule->next)
-			start_lists(s, rule->condition);
+			start_lists(s, rule->condition, false);
 }
 
 void

@@ -622,6 +622,17 @@ get_dnsbl_zone(struct session *s, const struct fact_ref *ref, struct value *out)
 }
 
 static void
+get_dnsbl_domain(struct session *s, const struct fact_ref *ref,
+    struct value *out)
+{
+	const struct dnsbl_result *listed = listed_of(s, out);
+
+	(void)ref;
+	if (listed != NULL)
+		fact_set_text(out, listed->domain);
+}
+
+static void
 get_dnsbl_code(struct session *s, const struct fact_ref *ref, struct value *out)
 {
 	const struct dnsbl_result *listed = listed_of(s, out);
@@ -674,6 +685,7 @@ static fact_getter *const getters[FACT_COUNT] = {
 	[FACT_ARCHIVE_NAME] = fact_get_archive_name,
 	[FACT_ARCHIVE_ENCRYPTED] = fact_get_archive_encrypted,
 	[FACT_URLS] = fact_get_urls,
+	[FACT_URLS_DOMAIN] = fact_get_urls_domain,
 	[FACT_DKIM] = fact_get_dkim,
 	[FACT_DKIM_DOMAIN] = fact_get_dkim_domain,
 	[FACT_DMARC] = fact_get_dmarc,
@@ -697,6 +709,7 @@ static fact_getter *const getters[FACT_COUNT] = {
 	[FACT_LIMIT_KEY] = get_limit_key,
 	[FACT_DNSBL_NAME] = get_dnsbl_name,
 	[FACT_DNSBL_ZONE] = get_dnsbl_zone,
+	[FACT_DNSBL_DOMAIN] = get_dnsbl_domain,
 	[FACT_DNSBL_CODE] = get_dnsbl_code,
 };
 

@@ -141,6 +141,9 @@ enum value_kind {
 	X(URLS,		"urls",		MESSAGE, LIST,	0, \
 	    NEED_HEADERS | NEED_CONTENT, \
 	    "links in text and HTML parts")				\
+	X(URLS_DOMAIN,	"urls.domain",	MESSAGE, LIST,	0, \
+	    NEED_HEADERS | NEED_CONTENT, \
+	    "registered domains they lead to, or addresses")		\
 	X(DKIM,		"dkim",		MESSAGE, WORD,	0, \
 	    NEED_HEADERS | NEED_DKIM, \
 	    "best result of all DKIM signatures")			\
@@ -187,9 +190,11 @@ enum value_kind {
 	X(LIMIT_KEY,	"limit.key",	CONNECT, TEXT,	0, 0,		\
 	    "whom it is about")						\
 	X(DNSBL_NAME,	"dnsbl.name",	CONNECT, TEXT,	0, 0,		\
-	    "the list that was last found to list the client")		\
+	    "the list that was last found to list the client or a link") \
 	X(DNSBL_ZONE,	"dnsbl.zone",	CONNECT, TEXT,	0, 0,		\
 	    "its zone")							\
+	X(DNSBL_DOMAIN,	"dnsbl.domain",	CONNECT, TEXT,	0, 0,		\
+	    "the domain of a link that it lists; absent for a client")	\
 	X(DNSBL_CODE,	"dnsbl.code",	CONNECT, TEXT,	0, 0,		\
 	    "the address it answered")
 

@@ -2,6 +2,7 @@
 #include <stddef.h>
 
 #include "mail/archive.h"
+#include "mail/link.h"
 #include "policy/fact_get.h"
 
 void
@@ -95,4 +96,16 @@ fact_get_urls(struct session *s, const struct fact_ref *ref, struct value *out)
 	(void)ref;
 	if (c != NULL)
 		fact_set_chain(s, c->urls, offsetof(struct url, text), out);
+}
+
+void
+fact_get_urls_domain(struct session *s, const struct fact_ref *ref,
+    struct value *out)
+{
+	const struct content *c = fact_content_of(s, out);
+
+	(void)ref;
+	if (c != NULL)
+		fact_set_chain(s, c->domains,
+		    offsetof(struct link_domain, text), out);
 }

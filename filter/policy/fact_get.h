@@ -44,7 +44,7 @@ const struct content *fact_content_of(struct session *, struct value *out);
 fact_getter fact_get_attachment_name, fact_get_attachment_type,
     fact_get_attachment_magic, fact_get_attachment_mismatch,
     fact_get_attachment_macro, fact_get_archive_name,
-    fact_get_archive_encrypted, fact_get_urls;
+    fact_get_archive_encrypted, fact_get_urls, fact_get_urls_domain;
 
 /* Who sent it (fact_auth.c). */
 fact_getter fact_get_spf, fact_get_spf_explanation, fact_get_spf_domain,

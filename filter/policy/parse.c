@@ -24,6 +24,7 @@ static const struct {
 	{ "include", parse_include },
 	{ "table", parse_table },
 	{ "dnsbl", parse_dnsbl },
+	{ "uribl", parse_uribl },
 	{ "limit", parse_limit },
 	{ "dmarc", parse_dmarc },
 	{ "signing", parse_signing },
@@ -45,7 +46,7 @@ statement_find(struct str word)
 const char *
 parse_kind_word(enum name_kind kind)
 {
-	static const char *const words[] = { "table", "dnsbl", "limit" };
+	static const char *const words[] = { "table", "list", "limit" };
 
 	return words[kind];
 }

@@ -112,6 +112,7 @@ bool		 parse_brace(struct parse *, struct token *open);
 /* Statements; `word' is their first, read already. */
 void		 parse_table(struct parse *, const struct token *word);
 void		 parse_dnsbl(struct parse *, const struct token *word);
+void		 parse_uribl(struct parse *, const struct token *word);
 void		 parse_limit(struct parse *, const struct token *word);
 void		 parse_dmarc(struct parse *, const struct token *word);
 /* Skips an entry that is not understood, to the next line or brace. */

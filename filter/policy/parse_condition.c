@@ -50,7 +50,7 @@ test_name(struct parse *p, enum expr_op op, struct place place,
 static struct expr *
 test_listed(struct parse *p, struct place place)
 {
-	return test_name(p, EXPR_LISTED, place, "the name of a dnsbl");
+	return test_name(p, EXPR_LISTED, place, "the name of a dnsbl or uribl");
 }
 
 /* over LIMIT [at N%] */

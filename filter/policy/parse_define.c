@@ -303,22 +303,22 @@ is_domain(struct str s)
 	    str_find(s, STR("..")) < 0;
 }
 
-void
-parse_dnsbl(struct parse *p, const struct token *word)
+/* NAME "zone" { ranges } */
+static struct dnsbl *
+list_read(struct parse *p)
 {
 	struct dnsbl *list = parse_alloc(p, sizeof(*list));
 	struct token name, zone;
 
-	(void)word;
 	if (!name_read(p, "a name for the list", &name))
-		return;
+		return list;
 	list->name = name.text;
 	name_add(p, NAME_DNSBL, &name, list);
 	policy_push((void ***)&p->policy->dnsbls, &p->policy->ndnsbls, list);
 	zone = lex_next(p->lex);
 	if (zone.kind != TOKEN_STRING && zone.kind != TOKEN_WORD) {
 		parse_expected(p, &zone, "the DNS zone of the list");
-		return;
+		return list;
 	}
 	list->zone = zone.text;
 	if (zone.text.n > 1 && zone.text.p[zone.text.n - 1] == '.')
@@ -327,6 +327,21 @@ parse_dnsbl(struct parse *p, const struct token *word)
 		diag_error(p->diag, zone.place, "not a DNS zone");
 	if (lex_peek(p->lex)->kind == TOKEN_LBRACE)
 		parse_ranges(p, list);
+	return list;
+}
+
+void
+parse_dnsbl(struct parse *p, const struct token *word)
+{
+	(void)word;
+	list_read(p);
+}
+
+void
+parse_uribl(struct parse *p, const struct token *word)
+{
+	(void)word;
+	list_read(p)->domains = true;
 }
 
 /* "messages/1h" or the second half of "rejected recipients/10m". */

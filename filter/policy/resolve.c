@@ -296,8 +296,13 @@ bind_listed(struct resolve *r, struct expr *e)
 {
 	struct named *n = name_find(r, NAME_DNSBL, e->name, e->name_place);
 
-	if (n != NULL)
-		e->list = n->object;
+	if (n == NULL)
+		return;
+	e->list = n->object;
+	if (!e->list->domains)
+		return;
+	need_stage(r, e->name_place, STAGE_MESSAGE, "list ", e->name);
+	r->needs |= NEED_HEADERS | NEED_CONTENT;
 }
 
 static void

@@ -53,9 +53,10 @@ static struct dnsbl_range narrow[] = {
 	{ { ADDR_V4, { 127, 0, 0, 10 } }, { ADDR_V4, { 127, 0, 0, 11 } } },
 	{ { ADDR_V4, { 127, 0, 1, 0 } }, { ADDR_V4, { 127, 0, 1, 255 } } },
 };
-static const struct dnsbl plain = { STR("plain"), STR("bl.example"), NULL, 0 };
+static const struct dnsbl plain = { STR("plain"), STR("bl.example"), NULL, 0,
+	false };
 static const struct dnsbl ranged = { STR("ranged"), STR("bl.example"), narrow,
-	2 };
+	2, false };
 
 static struct session *
 session_from(const char *client)
@@ -122,7 +123,7 @@ test_unknown(void **state)
 		{ { ADDR_V4, { 0 } }, { ADDR_V4, { 255, 255, 255, 255 } } },
 	};
 	static const struct dnsbl greedy = { STR("greedy"), STR("bl.example"),
-		all, 1 };
+		all, 1, false };
 	int64_t late = metric_get(METRIC_DNS_TIMEOUTS);
 
 	(void)state;

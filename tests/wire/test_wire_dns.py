@@ -117,3 +117,53 @@ def test_back_again(asked):
     while ask(milter, "servfail.example.org")[0] != "c":
         assert time.monotonic() < limit
         time.sleep(0.5)
+
+
+LINKS = """
+deadline stage 3s
+uribl dbl "dbl.example.net"
+on message {
+	reject "550 5.7.1 {dnsbl.domain} {dnsbl.code}"	if listed dbl
+	header "X-Links" "none listed"			if not listed dbl
+}
+"""
+
+LINKS_ZONE = "\n".join(
+    [f"d{i}.org.dbl.example.net A !delay=700 127.0.0.1" for i in range(20)] +
+    ["evil.org.dbl.example.net A !delay=700 127.0.1.2",
+     "stalled.org.dbl.example.net A !timeout"])
+
+
+def send_links(path, *domains):
+    """The answer, its text, what is edited, and the seconds."""
+    m = MilterClient(path)
+    m.negotiate()
+    m.connect()
+    m.helo("client.example.org")
+    m.mail("sender@example.com")
+    m.rcpt()
+    m.data()
+    began = time.monotonic()
+    m.content(FIELDS, "".join(f"http://{d}/\r\n" for d in domains).encode())
+    answer = m.end()
+    took = time.monotonic() - began
+    edits = b"".join(data for _, data in m.edits)
+    m.quit()
+    return answer, m.reply, edits, took
+
+
+def test_links_are_looked_up_all_at_once(postern, milter):
+    names = [f"d{i}.org" for i in range(20)]
+    with dnsserver.DnsServer(LINKS_ZONE) as server:
+        postern(LINKS, resolver=f"127.0.0.1@{server.port}")
+        answer, reply, _, took = send_links(milter, *names, "www.evil.org")
+        assert answer == "y" and "evil.org 127.0.1.2" in reply
+        assert took < 0.7 + 1.3 * program.slack()
+        assert all(server.asked(f"{n}.dbl.example.net") for n in names)
+        # Unlisted: each was asked, none counts.
+        answer, _, edits, _ = send_links(milter, *names)
+        assert answer == "a" and b"none listed" in edits
+        # One that does not answer is waited for no longer than the stage.
+        answer, _, edits, took = send_links(milter, "stalled.org")
+        assert answer == "a" and b"none listed" not in edits
+        assert took < 3 + 1.5 * program.slack()
