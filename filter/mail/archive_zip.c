@@ -216,6 +216,7 @@ walk_locals(struct zip *z, uint64_t at, uint64_t end)
 	const char *next;
 	uint64_t after;
 
+	end = end < z->s.n ? end : z->s.n;
 	while (at < end && read_local(z, at, &m)) {
 		z->level->a->odd |= ODD(ARCHIVE_BROKEN);
 		if (!take_member(z, &m))
