@@ -19,8 +19,10 @@ GEOIP := $(call HAS,libmaxminddb)
 SERVICE += $(if $(GEOIP),geoip_maxmind,geoip_none)
 MAIL := stage session envelope charset header header_mailbox tld field \
 	field_word field_address field_pseudo relay relay_line relay_form \
-	relay_table body link mime_cut mime html view view_part view_html \
-	view_body uri uri_text uri_canon oddity filetype \
+	relay_table body link mime_cut mime html html_entity html_token \
+	html_uri view view_line view_type view_part view_decode view_charset \
+	view_body view_style view_tag view_html view_text view_attr \
+	uri uri_text uri_canon oddity filetype \
 	archive archive_zip archive_rar archive_disk ole inspect uuencode \
 	link_host verdict
 CHECK := check key taglist spf spf_received spf_eval spf_record spf_macro \
