@@ -180,6 +180,12 @@ spf-random: deps-test
 	+$(MAKE_J) build/unit/test_spf_suite
 	SPF_CASES=$${SPF_CASES:-20000} build/unit/test_spf_suite 2>/dev/null
 
+# The promise of limits against a model that keeps every timestamp, on each
+# kind of store; `make check' does a part of it.
+store-property: deps-test
+	+$(MAKE_J) build/unit/test_store_property
+	STORE_EVENTS=$${STORE_EVENTS:-1000000} build/unit/test_store_property
+
 bench: deps-test
 	+$(MAKE_J) all
 	tests/bench/run $(BUILD)/postern
@@ -216,6 +222,6 @@ clean:
 	rm -rf build
 
 .PHONY: all programs unit fuzz-programs deps deps-test check check-asan \
-	check-tsan fuzz spf-random bench run lint format install clean
+	check-tsan fuzz spf-random store-property bench run lint format install clean
 -include $(OBJS:.o=.d) $(wildcard $(BUILD)/unit/*.d $(BUILD)/fuzz_*.d \
 	$(BUILD)/replay.d $(BUILD)/sa/*.d)
