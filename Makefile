@@ -30,7 +30,7 @@ CHECK := check key taglist spf spf_received spf_eval spf_record spf_macro \
 	dmarc_record arc_set arc dnsbl uribl greylist limit limit_book limit_ask notify authres
 SCORE := regex perl_share perl_regex meta rule \
 	rule_text condition option replace_tag rule_file ruleset \
-	ruleset_report literal \
+	ruleset_report capture literal \
 	prefilter prefilter_cache match eval eval_header eval_mime eval_body \
 	eval_html eval_uri eval_relay auth_rule score report
 POLICY := diag lex parse parse_define parse_rule parse_condition \

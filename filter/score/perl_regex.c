@@ -156,6 +156,38 @@ struct finder {
 	struct perl_regex *regex;
 };
 
+/* Whether whatever the pattern matches holds all its templates. */
+static bool
+templates_bare(struct str pattern)
+{
+	bool in_class = false;
+	size_t i, n, depth = 0;
+
+	for (i = 0; i < pattern.n; i++) {
+		n = template_len(str_sub(pattern, i, pattern.n));
+		if (n > 0 &&
+		    (depth > 0 || in_class ||
+			(i + n < pattern.n &&
+			    strchr("?*{+", pattern.p[i + n]) != NULL)))
+			return false;
+		if (n > 0)
+			i += n - 1;
+		else if (pattern.p[i] == '\\')
+			i++;
+		else if (in_class)
+			in_class = pattern.p[i] != ']';
+		else if (pattern.p[i] == '[')
+			in_class = true;
+		else if (pattern.p[i] == '(')
+			depth++;
+		else if (pattern.p[i] == ')' && depth > 0)
+			depth--;
+		else if (pattern.p[i] == '|' && depth == 0)
+			return false;
+	}
+	return true;
+}
+
 static bool
 note_template(void *arg, struct str name, struct buf *out)
 {
@@ -406,6 +438,7 @@ change(struct arena *a, struct perl_regex *re, struct str perl, struct buf *why)
 	new.source = arena_str(a, perl);
 	new.pattern = arena_str(a, buf_str(&out));
 	new.captures = has_captures(perl);
+	new.bare = templates_bare(new.pattern);
 	if (out.failed || new.pattern.p == NULL ||
 	    !each_template(new.pattern, &bare, note_template, &f))
 		buf_adds(why, "the regex is too long");

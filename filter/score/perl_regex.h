@@ -31,6 +31,8 @@ struct perl_regex {
 	struct str	 flags;		/* of regex_new() */
 	struct str	 templates[PERL_REGEX_TEMPLATES];
 	size_t		 ntemplates;
+	bool		 bare;		/* each is matched as it stands: in no
+					 * group, alternative or quantifier */
 	bool		 captures;	/* (?<NAME>...) for other rules */
 	bool		 shared;	/* too large as it stands */
 	struct regex	*regex;		/* NULL where it has templates */

@@ -264,21 +264,25 @@ finish_metas(struct rule_reader *rd, const struct ruleset_how *how)
 
 /* ---- the whole ---- */
 
-/* Those that are in force, numbered; names alone are not rules. */
+/* Those that are in force, numbered; names alone are not rules.  Rules that
+ * capture something for others come first. */
 static void
 number_rules(struct ruleset *set)
 {
-	struct score_rule **at = &set->first, *r;
+	struct score_rule *lists[2], **tails[2] = { &lists[0], &lists[1] };
+	struct score_rule *r;
 
-	while ((r = *at) != NULL) {
-		if (r->kind == RULE_KIND_COUNT) {
-			*at = r->next;
-			continue;
+	for (r = set->first; r != NULL; r = r->next)
+		if (r->kind != RULE_KIND_COUNT) {
+			*tails[!r->perl.captures] = r;
+			tails[!r->perl.captures] = &r->next;
 		}
+	*tails[1] = NULL;
+	*tails[0] = lists[1];
+	set->first = lists[0];
+	set->tail = NULL;
+	for (r = set->first; r != NULL; r = r->next)
 		r->index = set->count++;
-		at = &r->next;
-	}
-	set->tail = at;
 }
 
 /* The rings of options become lists with their first at the head. */
