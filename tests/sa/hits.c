@@ -1,7 +1,7 @@
 /*
  * hits - which rules a message hits, all of them, for the scripts beside it.
  *
- * usage: hits [-o] [-l] RULES [FILE...]
+ * usage: hits [-o] [-l] [-t] RULES [FILE...]
  *	RULES: globs of rule files; FILE: messages, `-' reads names from the
  *	standard input.  One JSON object a message: its name, and how often
  *	each rule hit it.
@@ -108,6 +108,110 @@ judge_listed(void)
 	return failed;
 }
 
+/* A rule's own test line, as a message: a header rule reads its text as the
+ * field, others as the body.  That of a meta is a whole message, with "\n" for
+ * line ends. */
+static struct str
+test_message(struct arena *a, const struct score_rule *r,
+    const struct rule_test *t)
+{
+	struct buf out = BUF_INIT(OUT_MAX);
+	struct str made;
+	size_t i;
+
+	if (r->kind == RULE_META || r->kind == RULE_MIMEHEADER) {
+		for (i = 0; i < t->text.n; i++)
+			if (str_starts(str_sub(t->text, i, 2), STR("\\n"))) {
+				buf_addc(&out, '\n');
+				i++;
+			} else
+				buf_addc(&out, t->text.p[i]);
+		buf_addc(&out, '\n');
+	} else if (r->kind != RULE_HEADER) {
+		buf_printf(&out, "\n%.*s\n", STR_FMT(t->text));
+	} else if (str_starts(r->field, STR("ALL"))) {
+		buf_printf(&out, "%.*s\n\n", STR_FMT(t->text));
+	} else {
+		buf_printf(&out, "%s: %.*s\n\n",
+		    str_eq(r->field, STR("ToCc")) ? "To" :
+			str_eq(r->field, STR("MESSAGEID")) ? "Message-ID" :
+							     r->field.p,
+		    STR_FMT(t->text));
+	}
+	made = arena_str(a, buf_str(&out));
+	buf_free(&out);
+	return made;
+}
+
+/* The fields up to the empty line, then the body. */
+static bool
+fill_text(struct txn *t, struct str text)
+{
+	struct str line, value, name;
+
+	if (check_attach_txn(t, &services) == NULL)
+		return false;
+	while ((line = str_cut(text, '\n', &text)).n > 0 && text.p != NULL) {
+		name = str_cut(line, ':', &value);
+		if (value.p != NULL &&
+		    !header_add(t->arena, &t->headers, name, value))
+			return false;
+	}
+	if (text.p != NULL)
+		body_add(&t->body, text.p, text.n);
+	return true;
+}
+
+static bool
+has_hit(const struct score_result *result, struct str name)
+{
+	const struct score_hit *hit;
+
+	for (hit = result->subs; hit != NULL; hit = hit->next)
+		if (str_eq(hit->rule, name))
+			return true;
+	return score_hit(result, name);
+}
+
+static const char *
+run_test(const struct rule_test *t)
+{
+	const struct score_rule *r = map_get(rules->by_name, t->rule);
+	struct session *s;
+	struct txn *txn;
+	const struct score_result *result = NULL;
+	bool hit;
+
+	if (r == NULL || r->kind == RULE_KIND_COUNT)
+		return "skip";
+	/* Which field a function reads is not told. */
+	if (r->kind == RULE_HEADER && r->eval.p != NULL)
+		return "skip";
+	s = session_new();
+	txn = txn_begin(s, BODY_MAX);
+	if (fill_text(txn, test_message(txn->arena, r, t)))
+		result = score_run(txn, rules);
+	hit = result != NULL && has_hit(result, t->rule);
+	session_free(&s);
+	return result != NULL && hit == t->ok ? "ok" : "not ok";
+}
+
+static int
+run_tests(void)
+{
+	const struct rule_test *t;
+	int failed = 0;
+
+	for (t = rules->tests; t != NULL; t = t->next) {
+		const char *word = run_test(t);
+
+		failed |= strcmp(word, "not ok") == 0;
+		printf("%s %.*s %s:%u\n", word, STR_FMT(t->rule), t->file,
+		    t->line);
+	}
+	return failed;
+}
+
 static void
 list_rules(void)
 {
@@ -124,21 +228,24 @@ main(int argc, char **argv)
 	struct ruleset_how how = { .plugins = NULL };
 	struct buf problems = BUF_INIT(OUT_MAX), err = BUF_INIT(4096);
 	struct ruleset *set;
-	bool list = false;
+	bool list = false, test = false;
 	int c, failed = 0;
 
-	while ((c = getopt(argc, argv, "ol")) != -1) {
+	while ((c = getopt(argc, argv, "olt")) != -1) {
 		if (c == 'o') {
 			how =
 			    (struct ruleset_how){ oracle_plugins, true, true };
 		} else if (c == 'l') {
 			list = true;
+		} else if (c == 't') {
+			test = true;
+			how.every = true;
 		} else {
 			return 2;
 		}
 	}
 	if (optind == argc) {
-		fprintf(stderr, "usage: hits [-o] [-l] RULES [FILE...]\n");
+		fprintf(stderr, "usage: hits [-o] [-l] [-t] RULES [FILE...]\n");
 		return 2;
 	}
 	set = ruleset_load_how(str_of(argv[optind++]), &how, &problems, &err);
@@ -151,6 +258,8 @@ main(int argc, char **argv)
 	rules = set;
 	if (list)
 		list_rules();
+	if (test)
+		failed = run_tests();
 	for (; optind < argc; optind++)
 		failed |= strcmp(argv[optind], "-") == 0 ?
 		    judge_listed() :
