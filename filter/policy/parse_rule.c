@@ -330,7 +330,8 @@ is_plain_address(struct parse *p, struct str s)
 	    a.valid;
 }
 
-/* notify "COMMAND", notify mail "ADDRESS" ["TEXT"], notify http "URL" ["TEXT"] */
+/* notify "COMMAND", notify mail "ADDRESS" ["TEXT"],
+ * notify http "URL" ["TEXT"] */
 static bool
 args_notify(struct parse *p, struct rule *r)
 {

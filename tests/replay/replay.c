@@ -40,7 +40,7 @@ struct replay {
 	struct policy	*policy, *next;	/* in force; after `reload' */
 	struct session	*session;
 	FILE		*log;
-	long		 logged;	/* before the step that is asked about */
+	long		 logged;	/* before the step asked about */
 
 	struct decision	 decision;	/* the last answer */
 	struct outcome	 outcome;	/* where `ended' */

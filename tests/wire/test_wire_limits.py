@@ -1,11 +1,18 @@
 """Limits with real logins: counted where it matters, behind the MTA."""
 
+import json
 import os
+import random
+import shutil
 import threading
+import time
 
 import pytest
 
+from milterclient import FIELDS, Closed, MilterClient
 from mta_postfix import USERS
+from postern import Postern, slack
+from redisserver import Redis
 from smtpclient import Gone, message, token
 
 LIMIT = """
@@ -308,3 +315,262 @@ on rcpt {
     with postfix.connect(client="198.51.100.9") as c:
         assert c.post(message(token())).code == 250
     assert daemon.wait_log("event=block")
+
+
+# --- many at once ----------------------------------------------------------
+
+HUNDRED = """
+limit hourly per user { 100 recipients/1h }
+on rcpt {
+	tempfail "451 4.7.1 {limit.max} per {limit.window}"	if over hourly
+}
+"""
+
+
+class Crowd:
+    """Fifty clients with one login, who send until they are told to stop."""
+
+    def __init__(self, postfix, mark, pause):
+        self.postfix = postfix
+        self.mark = mark
+        self.pause = pause
+        self.stop = threading.Event()
+        self.lock = threading.Lock()
+        self.accepted = self.refused = self.unanswered = 0
+        self.threads = [threading.Thread(target=self._work, args=(n,))
+                        for n in range(50)]
+
+    def start(self):
+        for t in self.threads:
+            t.start()
+        return self
+
+    def end(self):
+        self.stop.set()
+        for t in self.threads:
+            t.join(60)
+            assert not t.is_alive()
+
+    def _work(self, n):
+        dice = random.Random(n)
+        while not self.stop.wait(dice.uniform(0, self.pause)):
+            try:
+                with self.postfix.connect() as c:
+                    if c.login("alice", USERS["alice"]).code == 235:
+                        while self._send(c, dice) and self.pause == 0:
+                            pass
+            except (Gone, OSError):
+                self.stop.wait(0.02)
+
+    def _send(self, c, dice):
+        """One message of one to three; false: this connection is no good."""
+        if self.stop.is_set() or c.mail("alice@example.org").code != 250:
+            return False
+        rcpts = 0
+        for i in range(dice.randint(1, 3)):
+            code = c.rcpt(f"r{i}@example.net").code
+            rcpts += code == 250
+            self.refused += code == 451
+        if rcpts == 0:
+            return c.cmd("RSET").code == 250
+        try:
+            code = c.data(message(self.mark)).code
+        except (Gone, OSError):
+            self.unanswered += rcpts
+            raise
+        with self.lock:
+            self.accepted += rcpts * (code == 250)
+            self.unanswered += rcpts * (code != 250)
+        return code == 250
+
+
+def at_sink(postfix, sink, mark):
+    postfix.settle()
+    return sum(len(d.rcpts) for d in sink.all(mark))
+
+
+def used(daemon, key):
+    """What `show' says of each window."""
+    done = daemon.cli("show", "--json", key)
+    return [json.loads(line)["used"] for line in done.stdout.splitlines()]
+
+
+def test_fifty_clients(postfix, postern, sink, logins, state):
+    """One login, fifty clients, a hundred recipients: exactly a hundred."""
+    daemon = postern(HUNDRED, state=state)
+    mark = token()
+    crowd_of_50 = Crowd(postfix, mark, 0).start()
+    time.sleep(4 * slack())
+    crowd_of_50.end()
+    daemon.wait_metric("connections_open", 0)
+    assert crowd_of_50.refused > 100
+    assert crowd_of_50.accepted == 100
+    assert at_sink(postfix, sink, mark) == 100
+    assert used(daemon, "user=alice") == [100]
+
+
+def test_fifty_clients_and_ten_kills(postfix, postern, sink, logins, state):
+    """Never more than a hundred, and what was accepted stays counted."""
+    slow = "on message {\n\tdelay 200ms\n}\n"	# so that kills meet messages
+    daemon = postern(HUNDRED + slow, state=state)
+    mark = token()
+    fifty = Crowd(postfix, mark, 6).start()
+    for _ in range(10):
+        fifty.stop.wait(0.3 * slack())
+        daemon.kill()
+        daemon.start()
+        before = fifty.accepted
+        assert used(daemon, "user=alice") >= [before] or before == 0
+    fifty.stop.wait(1)
+    fifty.end()
+    daemon.wait_metric("connections_open", 0)
+    rest = Sender(postfix, "alice", mark, 3)
+    with rest.connect() as c:
+        while rest.deliver(c):
+            pass
+    delivered = at_sink(postfix, sink, mark)
+    assert delivered <= 100
+    assert fifty.accepted <= delivered
+    assert used(daemon, "user=alice") == [100]
+    # What a dying process had charged, and nobody was told "accepted" of.
+    assert delivered + fifty.unanswered >= 100
+
+
+# --- two hosts, one Redis --------------------------------------------------
+
+@pytest.fixture
+def redis(lab):
+    why = Redis.missing()
+    if why:
+        pytest.skip(why)
+    one = Redis(f"{lab}/redis-{token()}")
+    yield one.start()
+    one.kill()
+    shutil.rmtree(one.dir)
+
+
+@pytest.fixture
+def pair(lab, redis):
+    """pair(rules, ...): two daemons with one store."""
+    started = []
+
+    def start(rules, **more):
+        for _ in range(2):
+            path = f"{lab}/host-{token()}"
+            os.makedirs(path)
+            started.append(Postern(path, f"{path}/milter", rules,
+                                   state=redis.spec, **more).start())
+        return started
+    yield start
+    for one in started:
+        one.stop()
+        one.kill()
+        assert not one.complaints, "\n".join(one.complaints[:60])
+        shutil.rmtree(one.lab)
+
+
+class Forty:
+    """Forty clients of one login, half of them on each host."""
+
+    def __init__(self, hosts, seconds=None, pause=0.0):
+        self.hosts = hosts
+        self.pause = pause
+        self.stop = threading.Event()
+        self.lock = threading.Lock()
+        self.accepted = self.refused = self.faults = 0
+        self.unsure = 0	# judged by a host that could not say it was counted
+        self.threads = [threading.Thread(target=self._work, args=(n,))
+                        for n in range(40)]
+        for t in self.threads:
+            t.start()
+        if seconds is not None:
+            time.sleep(seconds)
+            self.end()
+
+    def end(self):
+        self.stop.set()
+        for t in self.threads:
+            t.join(60)
+            assert not t.is_alive()
+
+    def _work(self, n):
+        dice = random.Random(n)
+        with MilterClient(self.hosts[n % 2].milter, 60) as m:
+            m.negotiate()
+            m.connect()
+            m.helo()
+            while not self.stop.is_set():
+                self._send(m, dice)
+                self.stop.wait(dice.uniform(0, self.pause))
+
+    def _send(self, m, dice):
+        if m.mail("alice@example.org", user="alice") not in "ca":
+            return
+        rcpts = refused = 0
+        for i in range(dice.randint(1, 3)):
+            answer = m.rcpt(f"r{i}@example.net")
+            rcpts += answer == "c"
+            refused += answer != "c"
+            if m.reply and "store" in m.reply:
+                self.faults += 1
+        answer = ""
+        if rcpts:
+            m.data()
+            m.content(FIELDS)
+            answer = m.end()
+        else:
+            m.abort()
+        with self.lock:
+            self.refused += refused
+            if answer and answer in "ac":
+                self.accepted += rcpts
+            elif answer:
+                self.unsure += rcpts
+
+
+@pytest.mark.parametrize("fault", ["none", "killed", "cut off"])
+def test_two_hosts(pair, redis, fault):
+    """Forty clients on two hosts get a hundred, whatever Redis goes through."""
+    hosts = pair(HUNDRED, settings="on fault tempfail")
+    if fault == "none":
+        forty = Forty(hosts, 3 * slack())
+        assert (forty.accepted, forty.unsure) == (100, 0)
+    else:
+        forty = Forty(hosts, pause=6)
+        time.sleep(1)
+        if fault == "killed":
+            redis.kill()
+            time.sleep(1)
+            redis.start()
+        else:
+            redis.pause()
+            time.sleep(5)
+            redis.resume()
+        time.sleep(4 * slack())
+        forty.end()
+        assert forty.faults > 0
+        assert 100 - forty.unsure <= forty.accepted <= 100
+        rest = Forty(hosts, 2 * slack())
+        assert rest.faults == 0
+        assert forty.accepted + rest.accepted <= 100
+        assert forty.accepted + rest.accepted + forty.unsure >= 100
+    assert forty.refused > 0
+    for host in hosts:
+        assert used(host, "user=alice") == [100]
+
+
+def test_two_hosts_accept(pair, redis):
+    """`on fault accept': nobody waits for a Redis that is gone."""
+    hosts = pair(HUNDRED, settings="on fault accept")
+    first = Forty(hosts, 1, pause=4)
+    assert 0 < first.accepted <= 100
+    redis.kill()
+    gone = Forty(hosts, 2)
+    assert gone.refused == 0 and gone.accepted > 0
+    assert all(h.wait_log("event=store") for h in hosts)
+    redis.start()
+    for host in hosts:
+        host.wait_log("event=store", count=2)
+    Forty(hosts, 2 * slack())
+    for host in hosts:
+        assert used(host, "user=alice")[0] >= 100
