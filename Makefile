@@ -164,7 +164,8 @@ check: deps-test
 
 check-asan: deps-test
 	+$(MAKE_ASAN) programs
-	POSTERN_SLACK=4 tests/run build/asan/postern unit errors replay wire
+	POSTERN_SLACK=4 tests/run build/asan/postern unit errors replay odd \
+		wire
 
 check-tsan: deps-test
 	+$(MAKE_TSAN) programs

@@ -88,6 +88,7 @@ unpack(struct zip *z, const struct member *m, struct str data, size_t most)
 	struct archive *a = z->level->a;
 	struct buf out = BUF_INIT(most);
 	enum filetype type;
+	unsigned int odd;
 
 	if (m->method == METHOD_DEFLATE)
 		inflate_into(data, -15, PEEK_BYTES, &out);
@@ -105,9 +106,12 @@ unpack(struct zip *z, const struct member *m, struct str data, size_t most)
 	else
 		buf_addstr(&out, str_sub(data, 0, most));
 	a->unpacked += out.n < archive_room(a) ? out.n : archive_room(a);
-	if (out.n < m->entry.size)
-		a->odd |= ODD(ARCHIVE_MANY);
+	odd = a->odd;
 	archive_look(z->level, m->entry.name, buf_str(&out), type);
+	/* What was cut off here is not broken. */
+	if (out.n == most && out.n < m->entry.size)
+		a->odd =
+		    (a->odd & ~ODD(ARCHIVE_BROKEN)) | odd | ODD(ARCHIVE_MANY);
 	buf_free(&out);
 }
 
@@ -350,7 +354,9 @@ walk_directory(struct zip *z, uint64_t at, uint64_t end, uint64_t before)
 		if (more)
 			check_local(z, &m);
 	}
-	if (more && at != end)
+	if (!more)
+		return;
+	if (at != end)
 		z->level->a->odd |= ODD(ARCHIVE_BROKEN);
 	find_hidden(z, before, directory);
 }

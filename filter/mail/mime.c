@@ -116,7 +116,7 @@ static GByteArray *
 make_input(struct walk *w, const struct headers *hs, struct str body)
 {
 	struct buf head = BUF_INIT(1024 * 1024);
-	GByteArray *bytes = g_byte_array_new();
+	GByteArray *bytes;
 	unsigned int odd = 0;
 	size_t n;
 
@@ -124,6 +124,7 @@ make_input(struct walk *w, const struct headers *hs, struct str body)
 	n = mime_cut_why(buf_str(&head), body, &odd);
 	cut(w, odd);
 	buf_addc(&head, '\n');
+	bytes = g_byte_array_sized_new((guint)(head.n + n));
 	g_byte_array_append(bytes, (const guint8 *)head.p, head.n);
 	if (n > 0)
 		g_byte_array_append(bytes, (const guint8 *)body.p, n);
@@ -330,6 +331,25 @@ charset_of(GMimeObject *obj)
 	return str_of(g_mime_object_get_content_type_parameter(obj, "charset"));
 }
 
+/* No part is longer decoded than it is encoded: room for that is asked for
+ * once, where growing would take twice as much. */
+static GMimeStream *
+decode(GMimeDataWrapper *content)
+{
+	GMimeStream *from, *mem;
+	gint64 n = 0;
+
+	if (content != NULL) {
+		from = g_mime_data_wrapper_get_stream(content);
+		n = g_mime_stream_length(from);
+	}
+	mem = g_mime_stream_mem_new_with_byte_array(
+	    g_byte_array_sized_new(n > 0 ? (guint)n : 0));
+	if (content != NULL)
+		g_mime_data_wrapper_write_to_stream(content, mem);
+	return mem;
+}
+
 static void walk_part(struct walk *, GMimeObject *, unsigned int);
 
 /* A message that was sent as base64, which RFC 2046 section 5.2.1 forbids and
@@ -370,10 +390,8 @@ take_leaf(struct walk *w, GMimePart *part, unsigned int depth)
 	const char *name = g_mime_part_get_filename(part);
 	struct str type = type_of(w, obj);
 	bool text = str_starts(type, STR("text/"));
-	GMimeStream *mem = g_mime_stream_mem_new();
+	GMimeStream *mem = decode(content);
 
-	if (content != NULL)
-		g_mime_data_wrapper_write_to_stream(content, mem);
 	if (content != NULL && text)
 		add_text(w, bytes_of(mem), charset_of(obj),
 		    str_eq(type, STR("text/html")));
