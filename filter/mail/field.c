@@ -80,6 +80,12 @@ field_push(struct fields *f, struct field_values *out, struct str s)
 	return true;
 }
 
+static bool
+is_space(int c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
 /* s and an LF. */
 static struct str
 with_lf(struct arena *a, struct str s)
@@ -103,6 +109,28 @@ field_raw(struct fields *f, const struct header *h)
 }
 
 struct str
+field_unfolded(struct fields *f, const struct header *h)
+{
+	struct str s = field_raw(f, h);
+	char *p = s.p != NULL ? arena_alloc(f->arena, s.n + 1) : NULL;
+	size_t n = 0;
+
+	if (p == NULL)
+		return STR_NONE;
+	for (size_t i = 0; i < s.n;) {
+		if (s.p[i] != '\n' || i + 1 == s.n ||
+		    !is_space((unsigned char)s.p[i + 1])) {
+			p[n++] = s.p[i++];
+			continue;
+		}
+		p[n++] = ' ';
+		while (i < s.n && is_space((unsigned char)s.p[i]))
+			i++;
+	}
+	return (struct str){ p, n };
+}
+
+struct str
 field_decoded(struct fields *f, const struct header *h)
 {
 	struct str s = field_decode(f->arena, h->name,
@@ -121,12 +149,6 @@ add_plain(struct fields *f, struct field_values *out, struct str name, bool raw)
 		    !field_push(f, out,
 			raw ? field_raw(f, h) : field_decoded(f, h)))
 			break;
-}
-
-static bool
-is_space(int c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
 /* A display name as it is shown: space is one, quotes around it go. */
@@ -172,7 +194,8 @@ addresses_of(struct fields *f, const struct field_values *in,
 				s = fa->phrase;
 				if (!(flags & FIELD_RAW))
 					s = shown_name(f->arena,
-					    field_decode(f->arena, STR(""), s));
+					    field_decode_phrase(f->arena,
+						STR(""), s));
 			} else if (!(flags & FIELD_ADDR)) {
 				continue;
 			}
@@ -275,6 +298,18 @@ host_of(struct fields *f, struct str s, unsigned int flags)
 	return host;
 }
 
+static bool
+is_word_at(struct str s, size_t i)
+{
+	return i < s.n && (chr_alnum((unsigned char)s.p[i]) || s.p[i] == '_');
+}
+
+static bool
+word_edge(struct str s, size_t i)
+{
+	return (i > 0 && is_word_at(s, i - 1)) != is_word_at(s, i);
+}
+
 static struct str
 ip_of(struct fields *f, struct str s, unsigned int flags)
 {
@@ -283,8 +318,11 @@ ip_of(struct fields *f, struct str s, unsigned int flags)
 	size_t n = 0, i;
 
 	for (i = 0; i < s.n; i++) {
-		n = i > 0 && s.p[i - 1] == '.' ? 0 : relay_ip_at(s, i);
-		if (n > 0 && (i + n == s.n || s.p[i + n] != '.'))
+		if ((i > 0 && s.p[i - 1] == '.') || !word_edge(s, i))
+			continue;
+		n = relay_ip_at(s, i);
+		if (n > 0 && word_edge(s, i + n) &&
+		    (i + n == s.n || s.p[i + n] != '.'))
 			break;
 	}
 	if (i == s.n)

@@ -120,11 +120,13 @@ literal_end(struct str s, size_t i)
 static size_t
 mail_end(struct str s, size_t i)
 {
-	size_t from = i;
+	size_t from = i, quoted = NOWHERE;
 
-	if (i < s.n && s.p[i] == '"' && (i = quote_end(s, i)) == NOWHERE)
-		i = from;
-	if (i == from)
+	if (i < s.n && s.p[i] == '"')
+		quoted = quote_end(s, i);
+	if (quoted != NOWHERE && quoted < s.n && s.p[quoted] == '@')
+		i = quoted;
+	else
 		while (i < s.n && is_local_char(s.p[i]))
 			i++;
 	if (i == from || i >= s.n || s.p[i] != '@')

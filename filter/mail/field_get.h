@@ -25,6 +25,11 @@ struct fields {
 /* A copy of s is not made; false: the arena is full. */
 bool		 field_push(struct fields *, struct field_values *, struct str);
 struct str	 field_raw(struct fields *, const struct header *);
+/* field_decode() without trimming. */
+struct str	 field_decode_phrase(struct arena *, struct str name,
+		    struct str phrase);
+/* Raw, but each fold is one space. */
+struct str	 field_unfolded(struct fields *, const struct header *);
 struct str	 field_decoded(struct fields *, const struct header *);
 /* false: it is not the name of a pseudo-header. */
 bool		 field_pseudo(struct fields *, struct field_values *,

@@ -146,7 +146,7 @@ add_named(struct fields *f, struct field_values *out, struct str name, bool raw)
 	for (; h != NULL; h = h->next)
 		if (str_ieq(h->name, name))
 			field_push(f, out,
-			    raw ? field_raw(f, h) : field_decoded(f, h));
+			    raw ? field_unfolded(f, h) : field_decoded(f, h));
 }
 
 /* Other programs' message ids too: lists move the field of the author. */

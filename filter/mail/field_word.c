@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "mail/charset.h"
-#include "mail/field.h"
+#include "mail/field_get.h"
 
 /*
  * Encoded words as SpamAssassin reads them.  What mail programs would not
@@ -222,6 +222,31 @@ add_raw(struct buf *b, struct str s)
 		add_western(b, s);
 }
 
+/* UTF-16 as SpamAssassin leaves it: as bytes where its order shows, else
+ * western. */
+static void
+add_utf16(struct buf *b, struct str s)
+{
+	unsigned long even = 0, odd = 0, little = 0, big = 0;
+
+	if (!str_starts(s, STR("\xff\xfe")) && !str_starts(s, STR("\xfe\xff")))
+		for (size_t i = 0; i + 1 < s.n; i += 2) {
+			unsigned char x = (unsigned char)s.p[i];
+			unsigned char y = (unsigned char)s.p[i + 1];
+
+			little += x == ' ' && y == 0;
+			big += x == 0 && y == ' ';
+			even += (x >> 4) + (x & 15);
+			odd += (y >> 4) + (y & 15);
+		}
+	little += even > 4 * odd;
+	big += 4 * odd > even;
+	if (is_ascii(s) || (little != big && s.n % 2 == 0))
+		buf_addstr(b, s);
+	else
+		add_western(b, s);
+}
+
 static void
 add_charset(struct buf *b, struct str charset, struct str s)
 {
@@ -244,6 +269,11 @@ add_charset(struct buf *b, struct str charset, struct str s)
 			natives[i].add(b, s);
 			return;
 		}
+	if (str_istarts(charset, STR("utf16")) ||
+	    str_istarts(charset, STR("utf-16"))) {
+		add_utf16(b, s);
+		return;
+	}
 	if (!charset_known(charset) || !charset_add(b, charset, s)) {
 		if (is_ascii(s))
 			buf_addstr(b, s);
@@ -338,16 +368,22 @@ is_plain_field(struct str name)
 	return str_istarts(name, STR("list-"));
 }
 
-/* Folds become one space, other line breaks go, then the ends. */
+static struct str
+trim(struct str s)
+{
+	while (s.n > 0 && is_space((unsigned char)s.p[0]))
+		s = str_sub(s, 1, s.n);
+	while (s.n > 0 && is_space((unsigned char)s.p[s.n - 1]))
+		s.n--;
+	return s;
+}
+
+/* Folds become one space, other line breaks go. */
 static void
 unfold(struct buf *b, struct str s)
 {
 	size_t i = 0;
 
-	while (s.n > 0 && is_space((unsigned char)s.p[0]))
-		s = str_sub(s, 1, s.n);
-	while (s.n > 0 && is_space((unsigned char)s.p[s.n - 1]))
-		s.n--;
 	while (i < s.n) {
 		if (s.p[i] == '\r' && i + 1 < s.n && s.p[i + 1] == '\n') {
 			i++;
@@ -367,6 +403,12 @@ unfold(struct buf *b, struct str s)
 
 struct str
 field_decode(struct arena *a, struct str name, struct str value)
+{
+	return field_decode_phrase(a, name, trim(value));
+}
+
+struct str
+field_decode_phrase(struct arena *a, struct str name, struct str value)
 {
 	struct decoder d = { .out = BUF_INIT(4 * value.n + 64),
 		.run = BUF_INIT(value.n + 1) };

@@ -355,5 +355,11 @@ match(struct relay_line *l, const char *f, size_t i)
 bool
 relay_form_match(struct relay_line *l, const char *form)
 {
-	return match(l, form, 0);
+	struct relay_line old = *l;
+
+	if (match(l, form, 0))
+		return true;
+	old.steps = l->steps;
+	*l = old;
+	return false;
 }

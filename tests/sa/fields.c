@@ -10,6 +10,9 @@
 #include "daemon/message.h"
 #include "mail/field.h"
 
+#define TLDS "/usr/share/spamassassin/20_aux_tlds.cf"
+
+static struct tld_set *tlds;
 static char *specs[200];
 static size_t nspecs;
 
@@ -46,12 +49,31 @@ show(void *arg, struct message *m)
 	(void)arg;
 	for (f = m->fields; f != NULL; f = f->next)
 		header_add(txn->arena, &txn->headers, f->name, f->value);
-	fields = field_open(txn->arena, txn, NULL, NULL);
+	fields = field_open(txn->arena, txn, NULL, tlds);
 	for (size_t i = 0; i < nspecs; i++) {
 		field_parse(str_of(specs[i]), &name, &flags);
 		emit(m->label, specs[i], field_get(fields, name, flags));
 	}
 	session_free(&s);
+}
+
+/* The top levels that SpamAssassin goes by. */
+static void
+load_tlds(void)
+{
+	FILE *f = fopen(TLDS, "r");
+	char line[4096], *word, *rest;
+
+	tlds = tld_set_new();
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+		word = strtok_r(line, " \t\n", &rest);
+		if (word == NULL || strncmp(word, "util_rb_", 8) != 0)
+			continue;
+		while ((word = strtok_r(NULL, " \t\n", &rest)) != NULL)
+			tld_set_add(tlds, str_of(word));
+	}
+	if (f != NULL)
+		fclose(f);
 }
 
 int
@@ -65,6 +87,7 @@ main(int argc, char **argv)
 		specs[nspecs++] = strdup(line);
 	}
 	psl_global_init();
+	load_tlds();
 	for (int i = 1; i < argc; i++)
 		message_each(argv[i], show, NULL, &err);
 	fputs(err.p != NULL ? err.p : "", stderr);
