@@ -1,5 +1,6 @@
 #include "mail/relay.h"
 
+#include "mail/field_get.h"
 #include "mail/relay_form.h"
 
 /* The longest prefix that fits decides. */
@@ -245,12 +246,15 @@ take_fields(struct walk *w, const struct headers *hs)
 {
 	const struct header *h = header_get(hs, STR("Received"), 1);
 	unsigned int n = 0;
+	struct str s;
 
 	for (; h != NULL && n < RELAY_MAX_COUNT; h = h->next) {
 		if (!str_ieq(h->name, STR("Received")))
 			continue;
 		n++;
-		if (!take_field(w, h->value))
+		s = field_decode(w->arena, h->name,
+		    str_sub(h->value, 0, FIELD_MAX_VALUE));
+		if (s.p == NULL || !take_field(w, s))
 			return false;
 	}
 	return take_origins(w, hs);

@@ -62,6 +62,7 @@ const struct relay_form relay_forms[] = {
 	{ FAMILY_POSTFIX, FORM_ASKED | FORM_UNKNOWN, "%h+ (%r+[%i]) by %b+ " },
 	{ FAMILY_SCALIX, 0, "%h+ (%? %i) by %b+" },
 	{ FAMILY_DOMINO, 0, "%h+ ([%i]) by %b+ (Lotus" },
+	{ FAMILY_ANY, 0, "%i ([%j]) by %b+%_.%|with HTTP%|" },
 	/* Sendmail and those that write as it does. */
 	{ FAMILY_ANY, FORM_ASKED | FORM_IDENT | FORM_NOT_QMAIL,
 	    "%h+ (%r+ [%i]%_,) by %b+ (" },
@@ -101,6 +102,8 @@ const struct relay_form relay_forms[] = {
 	{ FAMILY_ANY, FORM_SKIP, "%_+ by %_+ with BSMTP" },
 	{ FAMILY_ANY, FORM_ASKED, "%r+ (%E %h*) (%{%d+@%}%i%_.) by %b+ with " },
 	{ FAMILY_ANY, 0, "[%i] (%{account %_+ %}%E %h*) by %b+ (" },
+	{ FAMILY_ANY, FORM_ASKED | FORM_SAME,
+	    "%r+ ([%i] verified) by %b+ (%_.CommuniGate Pro" },
 	{ FAMILY_ANY, FORM_SKIP, "%_+ (%_+) by %_+ (Content Technologies " },
 	{ FAMILY_ANY, 0, "%h+ ([%i] [%_+]) by %b+ with " },
 	{ FAMILY_ANY, 0, "%i by %b+ with " },
