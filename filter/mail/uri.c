@@ -91,11 +91,12 @@ add_place(struct finder *f, const struct uri_place *what, bool need_host)
 		.tag = what->tag,
 		.schemeless = what->schemeless,
 		.unlinked = what->unlinked,
+		.from_html = what->from_html,
 		.forms = p->forms,
 		.nforms = forms.n };
 	for (size_t i = 0; i < forms.n; i++) {
 		keep(f, u[i]);
-		u[i]->from_html |= what->tag.n > 0;
+		u[i]->from_html |= what->from_html;
 		u[i]->anchor |= str_eq(what->tag, STR("a"));
 		p->forms[i] = u[i];
 	}
@@ -288,6 +289,41 @@ find_in(struct finder *f, struct str line)
 		take_found(f, kind, found, host);
 }
 
+/* Attributes. */
+
+static void
+take_link(struct finder *f, struct str uri, struct str tag)
+{
+	struct uri_place p = { .written = uri, .tag = tag, .from_html = true };
+	struct str key =
+	    arena_printf(f->arena, "%.*s\n%.*s", STR_FMT(uri), STR_FMT(tag));
+
+	f->full |= key.p == NULL;
+	if (f->full || map_get(f->seen, key) != NULL)
+		return;
+	map_put(f->seen, key, f);
+	add_place(f, &p, false);
+}
+
+static void
+find_links(struct finder *f, const struct view *view)
+{
+	const struct html_facts *html;
+	const struct html_link *link;
+	const struct html_anchor *a;
+
+	for (html = view->html; html != NULL; html = html->next) {
+		for (link = html->links; link != NULL; link = link->next)
+			if (!enough(f))
+				take_link(f, link->uri, link->tag);
+		/* SpamAssassin has an anchor's also as it is written. */
+		for (a = html->anchors; a != NULL; a = a->next)
+			if (!enough(f))
+				take_link(f, a->href, STR(""));
+		f->list->truncated |= html->uri_truncated;
+	}
+}
+
 static bool
 finder_open(struct finder *f, struct arena *a, const struct uri_config *config)
 {
@@ -334,5 +370,6 @@ uri_find(struct arena *a, const struct view *view,
 		return NULL;
 	for (size_t i = 0; i < view->body.count; i++)
 		find_in(&f, view->body.line[i]);
+	find_links(&f, view);
 	return finder_close(&f);
 }

@@ -9,6 +9,7 @@
 #include "base/psl.h"
 #include "daemon/message.h"
 #include "mail/field.h"
+#include "mail/uri.h"
 
 #define TLDS "/usr/share/spamassassin/20_aux_tlds.cf"
 
@@ -45,6 +46,8 @@ show(void *arg, struct message *m)
 	struct fields *fields;
 	unsigned int flags;
 	struct str name;
+	struct arena *a = arena_new(256 * 1024 * 1024);
+	const struct uri *u;
 
 	(void)arg;
 	for (f = m->fields; f != NULL; f = f->next)
@@ -54,6 +57,12 @@ show(void *arg, struct message *m)
 		field_parse(str_of(specs[i]), &name, &flags);
 		emit(m->label, specs[i], field_get(fields, name, flags));
 	}
+	for (u = uri_find(a, view_make(a, &txn->headers, m->body),
+		 &(struct uri_config){ .tlds = tlds })
+		     ->first;
+	     u != NULL; u = u->next)
+		emit(m->label, "uri", u->text);
+	arena_free(&a);
 	session_free(&s);
 }
 
