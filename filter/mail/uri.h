@@ -42,8 +42,8 @@ struct uri {
 struct uri_place {
 	struct uri_place *next;
 	struct str	 written;	/* with a scheme put before it */
-	struct str	 tag;		/* "a", "img" ...; "" for the text,
-					 * and for an anchor not made absolute */
+	struct str	 tag;		/* "a", "img" ...; "" for the text, and
+					 * for an anchor as it is written */
 	bool		 from_html;
 	bool		 schemeless;	/* as written */
 	bool		 unlinked;	/* nor "www."; a host's name alone */
