@@ -187,6 +187,11 @@ store-property: deps-test
 	+$(MAKE_J) build/unit/test_store_property
 	STORE_EVENTS=$${STORE_EVENTS:-1000000} build/unit/test_store_property
 
+# Ten million keys of strangers, and those in use keep their counts.
+store-flood: deps-test
+	+$(MAKE_J) build/unit/test_store_size
+	STORE_KEYS=$${STORE_KEYS:-10000000} build/unit/test_store_size
+
 bench: deps-test
 	+$(MAKE_J) all
 	tests/bench/run $(BUILD)/postern
@@ -223,6 +228,7 @@ clean:
 	rm -rf build
 
 .PHONY: all programs unit fuzz-programs deps deps-test check check-asan \
-	check-tsan fuzz spf-random store-property bench run lint format install clean
+	check-tsan fuzz spf-random store-property store-flood \
+	bench run lint format install clean
 -include $(OBJS:.o=.d) $(wildcard $(BUILD)/unit/*.d $(BUILD)/fuzz_*.d \
 	$(BUILD)/replay.d $(BUILD)/sa/*.d)

@@ -241,6 +241,9 @@ reload(struct buf *out)
 		policy_release(&old);
 		open_log(new);
 		glue_set_policy(new);
+		if (server.services.store != NULL)
+			store_set_max(server.services.store,
+			    new->settings.state_max);
 		metric_inc(METRIC_RELOADS);
 		log_event(LOG_EV_RELOAD, "conf=%s rules=%zu",
 		    server.options->conf, new->nrules);
@@ -469,6 +472,7 @@ open_services(const struct policy *p, struct buf *err)
 	sv->store = store_open(p->settings.text[SETTING_STATE], err);
 	if (sv->store == NULL)
 		return fail(err, "the state store can't be opened");
+	store_set_max(sv->store, p->settings.state_max);
 	sv->resolver = resolver_new(p->settings.text[SETTING_RESOLVER], err);
 	if (sv->resolver == NULL)
 		return fail(err, "the resolver can't be set up");

@@ -29,6 +29,8 @@
 	X(CONTROL,	"control",					\
 	    "unix:/run/postern/control.sock mode 0600",			\
 	    "where postern status and its like connect; `off' for none") \
+	X(STATE_MAX,	"state max",	"256M",				\
+	    "bytes that counters and notes may take")			\
 	X(STATE,	"state",	"sqlite:/var/lib/postern/state.db", \
 	    "where counters live: sqlite:PATH, redis://HOST, "		\
 	    "rediss://HOST, redis+unix:///PATH or memory:")		\
@@ -75,7 +77,7 @@ struct settings {
 	struct place	 place[SETTING_COUNT];	/* source NULL: the default */
 	struct listen	 listen, control;
 	int64_t		 deadline_stage_ms, deadline_message_ms;
-	uint64_t	 body_max;
+	uint64_t	 body_max, state_max;
 	bool		 fault_tempfail;
 };
 

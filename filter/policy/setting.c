@@ -11,6 +11,7 @@
 #define TIME_MAX_MS    (10LL * 366 * 24 * 3600 * 1000)
 #define MTA_TIMEOUT_MS 30000 /* Postfix' milter_command_timeout */
 #define BODY_MAX_MAX   (1ULL << 30)
+#define STATE_MAX_MIN  (1ULL << 20)
 
 static const struct {
 	const char *words, *def, *help;
@@ -59,7 +60,8 @@ setting_is_first_word(struct str word)
 		struct str rest, first;
 
 		first = str_cut(str_of(table[s].words), ' ', &rest);
-		if (rest.p != NULL && str_eq(first, word))
+		if (rest.p != NULL && str_eq(first, word) &&
+		    setting_find(word, STR_NONE) == SETTING_COUNT)
 			return true;
 	}
 	return false;
@@ -502,6 +504,13 @@ value_set(struct settings *set, enum setting s, const struct setting_in *in,
 			return fail_at(in, 0,
 			    "expected a size up to 1G, such "
 			    "as 16M");
+		return true;
+	case SETTING_STATE_MAX:
+		if (!setting_size(in->words[0].text, &set->state_max) ||
+		    set->state_max < STATE_MAX_MIN)
+			return fail_at(in, 0,
+			    "expected a size of 1M or more, such "
+			    "as 256M");
 		return true;
 	case SETTING_MTA:
 		return mta_set(in);

@@ -228,6 +228,12 @@ store_clear(struct store *st, struct str key)
 }
 
 void
+store_set_max(struct store *st, uint64_t bytes)
+{
+	st->ops->set_max(st->backend, bytes);
+}
+
+void
 store_stats(struct store *st, struct store_stats *out)
 {
 	*out = (struct store_stats){ .down = atomic_load(&st->health.down) };

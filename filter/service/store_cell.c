@@ -8,8 +8,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define SHARD_MAX   (STORE_CELLS_MAX / STORE_SHARDS)
 #define BUCKETS_MIN 16
+#define LOOK_AT	    64 /* buckets, for a cold cell */
+#define HEAP_COST   16 /* what malloc() takes besides */
 
 int64_t
 store_cell_now(struct store_memory *m)
@@ -111,14 +112,53 @@ store_cell_find(struct store_shard *s, const struct store_name *name)
 	return c;
 }
 
+/* Without what a counter has grown by. */
+static uint32_t
+cell_bytes(const struct store_cell *c)
+{
+	return (c->kind == STORE_COUNTER ? sizeof(struct store_counter) :
+					   sizeof(struct store_note)) +
+	    c->nspace + c->nkey + HEAP_COST + sizeof(void *);
+}
+
+static uint32_t
+note_bytes(struct store_note *o)
+{
+	return cell_bytes(&o->cell) + (o->nvalue ? o->nvalue + HEAP_COST : 0);
+}
+
+void
+store_cell_used(struct store_counter *k)
+{
+	if (k->cell.heat < 30 && ++k->uses >= (uint32_t)2 << k->cell.heat)
+		k->cell.heat++;
+}
+
+void
+store_cell_weigh(struct store_memory *m, struct store_counter *k)
+{
+	uint32_t now = cell_bytes(&k->cell) + members_bytes(k->members);
+
+	if (k->slots.cap)
+		now += k->slots.cap * sizeof(uint64_t) + HEAP_COST;
+	if (now == k->weight)
+		return;
+	atomic_fetch_add(&m->bytes, (uint64_t)now - k->weight);
+	k->weight = now;
+}
+
 static void
 cell_free(struct store_memory *m, struct store_cell *c)
 {
 	if (c->kind == STORE_COUNTER) {
+		atomic_fetch_sub(&m->bytes, store_cell_counter(c)->weight);
 		slots_free(&store_cell_counter(c)->slots);
 		members_free(&store_cell_counter(c)->members);
 		atomic_fetch_sub(&m->counters, 1);
 	} else {
+		atomic_fetch_sub(&m->bytes, note_bytes(store_cell_note(c)));
+		atomic_fetch_sub(&m->note_bytes,
+		    note_bytes(store_cell_note(c)));
 		free(store_cell_note(c)->value);
 		atomic_fetch_sub(&m->notes, 1);
 	}
@@ -224,7 +264,89 @@ cell_new(struct store_memory *m, const struct store_name *name)
 		memcpy(text, name->space.p, c->nspace);
 	if (c->nkey)
 		memcpy(text + c->nspace, name->key.p, c->nkey);
+	if (c->kind == STORE_COUNTER) {
+		store_cell_weigh(m, store_cell_counter(c));
+	} else {
+		atomic_fetch_add(&m->bytes, cell_bytes(c));
+		atomic_fetch_add(&m->note_bytes, cell_bytes(c));
+	}
 	return c;
+}
+
+/* Of those the hand comes by, the first cold counter, or the coldest. */
+static struct store_cell **
+shard_coldest(struct store_shard *s)
+{
+	struct store_cell **best = NULL, **at;
+	size_t buckets = s->nbuckets < LOOK_AT ? s->nbuckets : LOOK_AT;
+
+	for (size_t i = 0; i < buckets; i++) {
+		at = &s->buckets[s->hand++ & (s->nbuckets - 1)];
+		for (; *at; at = &(*at)->next) {
+			if ((*at)->kind != STORE_COUNTER || (*at)->refs ||
+			    (*at)->queued)
+				continue;
+			if ((*at)->heat <= s->cold) {
+				s->cold = (*at)->heat;
+				return at;
+			}
+			if (best == NULL || (*at)->heat < (*best)->heat)
+				best = at;
+		}
+	}
+	if (best)
+		s->cold = (*best)->heat;
+	return best;
+}
+
+/* Puts out one counter; its row is for another to take, 0: there is none. */
+static bool
+shard_evict(struct store_memory *m, struct store_shard *s, int64_t *row,
+    bool *members)
+{
+	struct store_cell **at = shard_coldest(s), *c;
+
+	if (at == NULL)
+		return false;
+	c = *at;
+	*at = c->next;
+	s->ncells--;
+	*row = c->id;
+	*members = store_cell_counter(c)->members != NULL || c->heir;
+	atomic_fetch_add(&m->evicted, 1);
+	cell_free(m, c);
+	return true;
+}
+
+static bool
+is_full(struct store_memory *m)
+{
+	return atomic_load_explicit(&m->bytes, memory_order_relaxed) >=
+	    atomic_load_explicit(&m->bytes_max, memory_order_relaxed);
+}
+
+/* Room for notes is never made: a block stays, and a stranger's waits. */
+static bool
+note_fits(struct store_memory *m, const struct store_name *name)
+{
+	uint64_t half = atomic_load(&m->bytes_max) / 2;
+
+	if (str_eq(name->space, STR("block")))
+		half += half / 2;
+	return atomic_load(&m->note_bytes) < half;
+}
+
+static void
+shard_add(struct store_shard *s, struct store_cell *c)
+{
+	size_t b;
+
+	if (s->ncells >= s->nbuckets)
+		shard_grow(s);
+	b = bucket_of(s, c->hash);
+	c->next = s->buckets[b];
+	s->buckets[b] = c;
+	s->ncells++;
 }
 
 struct store_cell *
@@ -232,29 +354,41 @@ store_cell_get(struct store_memory *m, const struct store_name *name)
 {
 	struct store_shard *s = store_cell_shard(m, name->hash);
 	struct store_cell *c = store_cell_find(s, name);
-	size_t b;
+	bool members = false, evicted = false;
+	int64_t row = 0;
 
 	if (c)
 		return c;
-	shard_sweep(m, s, s->ncells < SHARD_MAX ? 2 : s->nbuckets);
-	if (s->ncells >= SHARD_MAX)
+	shard_sweep(m, s, 2);
+	if (name->kind == STORE_NOTE) {
+		if (!note_fits(m, name))
+			return NULL;
+		c = cell_new(m, name);
+		shard_add(s, c);
+		return c;
+	}
+	if (is_full(m))
+		evicted = shard_evict(m, s, &row, &members);
+	/* Everything here is in use just now: a little more is allowed. */
+	if (!evicted && is_full(m) && s->ncells > 0 &&
+	    atomic_load(&m->bytes) / 5 * 4 > atomic_load(&m->bytes_max))
 		return NULL;
-	/* The hand above makes room as it moves on. */
-	if (name->kind == STORE_NOTE && atomic_load(&m->notes) >= m->notes_max)
-		return NULL;
-	if (s->ncells >= s->nbuckets)
-		shard_grow(s);
 	c = cell_new(m, name);
-	b = bucket_of(s, c->hash);
-	c->next = s->buckets[b];
-	s->buckets[b] = c;
-	s->ncells++;
+	shard_add(s, c);
+	if (row != 0) {
+		c->id = row;
+		c->heir = members;
+		store_cell_changed(m, c);
+	}
 	return c;
 }
 
 void
-store_cell_set_note(struct store_note *o, struct str value, int64_t expires_ms)
+store_cell_set_note(struct store_memory *m, struct store_note *o,
+    struct str value, int64_t expires_ms)
 {
+	uint32_t before = note_bytes(o), more;
+
 	if (value.n > STORE_VALUE_MAX)
 		value.n = STORE_VALUE_MAX;
 	free(o->value);
@@ -263,6 +397,46 @@ store_cell_set_note(struct store_note *o, struct str value, int64_t expires_ms)
 	if (value.n)
 		memcpy(o->value, value.p, value.n);
 	o->expires_ms = expires_ms;
+	more = note_bytes(o) - before;
+	atomic_fetch_add(&m->bytes, (int32_t)more);
+	atomic_fetch_add(&m->note_bytes, (int32_t)more);
+}
+
+/* Empties a counter; its row goes with the next group, and it with that. */
+static void
+shard_empty_coldest(struct store_memory *m, struct store_shard *s)
+{
+	struct store_cell **at = shard_coldest(s), *c;
+
+	if (at == NULL)
+		return;
+	c = *at;
+	slots_free(&store_cell_counter(c)->slots);
+	members_free(&store_cell_counter(c)->members);
+	store_cell_weigh(m, store_cell_counter(c));
+	atomic_fetch_add(&m->evicted, 1);
+	if (c->id)
+		store_cell_changed(m, c);
+	store_cell_drop_if_empty(m, s, c);
+}
+
+void
+store_memory_set_max(struct store_memory *m, uint64_t bytes)
+{
+	uint64_t have = atomic_load(&m->bytes), part;
+
+	atomic_store(&m->bytes_max, bytes);
+	if (have <= bytes)
+		return;
+	for (size_t i = 0; i < STORE_SHARDS; i++) {
+		struct store_shard *s = &m->shards[i];
+
+		pthread_mutex_lock(&s->lock);
+		part = (uint64_t)((double)s->ncells * (have - bytes) / have);
+		while (part-- > 0)
+			shard_empty_coldest(m, s);
+		pthread_mutex_unlock(&s->lock);
+	}
 }
 
 struct store_memory *
@@ -277,7 +451,7 @@ store_memory_new(const struct store_journal *journal)
 	if (journal)
 		m->journal = *journal;
 	m->ahead = clock_wall_ms() - clock_mono_ms();
-	m->notes_max = STORE_NOTES_MAX;
+	m->bytes_max = STORE_BYTES_MAX;
 	if (getrandom(m->secret, sizeof(m->secret), 0) < 0)
 		m->secret[0] = str_hash(STR("secret"));
 	for (size_t i = 0; i < STORE_SHARDS; i++) {

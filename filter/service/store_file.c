@@ -659,6 +659,8 @@ store_file_put(struct store_file *f, struct store_row *row, struct buf *why)
 
 	if (row->expires_ms == 0)
 		return file_delete(f, row, why);
+	if (row->heir && row->id && !file_delete_id(f, row->kind, row->id, why))
+		return false;
 	if (row->id == 0)
 		row->id = f->next_id++;
 	sqlite3_bind_int64(st, 1, row->id);

@@ -137,6 +137,7 @@ share_fill(struct store_memory *m, struct share *sh,
 	}
 	if (!members_hold(&of, member))
 		return STORE_DOWN;
+	store_cell_weigh(m, sh->counter);
 	sh->member = member;
 	sh->cost = 1;
 	return STORE_OK;
@@ -247,6 +248,8 @@ share_count(struct store_memory *m, struct share *sh, int64_t now)
 		slots_add(&k->slots, sh->cost);
 		k->reserved -= sh->cost;
 	}
+	store_cell_used(k);
+	store_cell_weigh(m, k);
 	store_cell_changed(m, &k->cell);
 }
 
@@ -347,6 +350,8 @@ store_memory_count(struct store_memory *m, const struct store_window *w)
 	if (ok && (w->cost || member)) {
 		ok = counter_count(store_cell_counter(c), member, w->cost,
 		    store_cell_now(m));
+		store_cell_used(store_cell_counter(c));
+		store_cell_weigh(m, store_cell_counter(c));
 		if (ok)
 			store_cell_changed(m, c);
 	}
@@ -364,7 +369,7 @@ store_memory_note_put(struct store_memory *m, struct str space, struct str key,
 
 	pthread_mutex_lock(&s->lock);
 	if ((c = store_cell_get(m, &name)) != NULL) {
-		store_cell_set_note(store_cell_note(c), value, expires_ms);
+		store_cell_set_note(m, store_cell_note(c), value, expires_ms);
 		store_cell_changed(m, c);
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -407,7 +412,7 @@ store_memory_note_del(struct store_memory *m, struct str space, struct str key)
 	if (c && store_cell_note(c)->expires_ms > clock_wall_ms())
 		result = STORE_OK;
 	if (c) {
-		store_cell_set_note(store_cell_note(c), STR_NONE, 0);
+		store_cell_set_note(m, store_cell_note(c), STR_NONE, 0);
 		store_cell_changed(m, c);
 		store_cell_drop_if_empty(m, s, c);
 	}
@@ -500,6 +505,7 @@ counter_clear(struct store_memory *m, struct store_counter *k)
 	if (k->slots.n == 0 && k->members == NULL)
 		return false;
 	members_clear(&of);
+	store_cell_weigh(m, k);
 	store_cell_changed(m, &k->cell);
 	return true;
 }
@@ -530,6 +536,8 @@ store_memory_stats(struct store_memory *m, struct store_stats *out)
 {
 	out->keys = atomic_load(&m->counters);
 	out->notes = atomic_load(&m->notes);
+	out->memory_bytes = atomic_load(&m->bytes);
+	out->evicted = atomic_load(&m->evicted);
 }
 
 static void *
@@ -634,6 +642,12 @@ backend_clear(void *m, struct str key)
 }
 
 static void
+backend_set_max(void *m, uint64_t bytes)
+{
+	store_memory_set_max(m, bytes);
+}
+
+static void
 backend_stats(void *m, struct store_stats *out)
 {
 	store_memory_stats(m, out);
@@ -655,5 +669,6 @@ const struct store_backend store_backend_memory = {
 	.note_del = backend_note_del,
 	.each = backend_each,
 	.clear = backend_clear,
+	.set_max = backend_set_max,
 	.stats = backend_stats,
 };

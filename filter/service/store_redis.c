@@ -708,6 +708,14 @@ redis_clear(void *arg, struct str key)
 	return cleared;
 }
 
+/* A server has a size of its own (maxmemory). */
+static void
+redis_set_max(void *arg, uint64_t bytes)
+{
+	(void)arg;
+	(void)bytes;
+}
+
 /* Few keys are counted; of many, it is said how many the database has. */
 static void
 redis_stats(void *arg, struct store_stats *out)
@@ -782,5 +790,6 @@ const struct store_backend store_backend_redis = {
 	.note_del = redis_note_del,
 	.each = redis_each,
 	.clear = redis_clear,
+	.set_max = redis_set_max,
 	.stats = redis_stats,
 };

@@ -59,6 +59,7 @@ store_row_read(struct store_memory *m, struct store_cell *c,
 	row->id = c->id;
 	row->members = NULL;
 	row->distinct = false;
+	row->heir = c->heir;
 	if (c->kind == STORE_COUNTER) {
 		counter_read(store_cell_counter(c), row);
 	} else {
@@ -90,6 +91,7 @@ store_row_saved(struct store_memory *m, struct store_cell *c, int64_t id)
 
 	pthread_mutex_lock(&s->lock);
 	c->id = id;
+	c->heir = false;
 	c->refs--;
 	store_cell_drop_if_empty(m, s, c);
 	pthread_mutex_unlock(&s->lock);
@@ -166,6 +168,18 @@ counter_load(struct store_counter *k, const struct store_row *row, int64_t now,
 	return true;
 }
 
+/* How often it counted is not on disk; what it holds tells enough. */
+static void
+counter_warm(struct store_memory *m, struct store_counter *k)
+{
+	uint64_t sum = slots_sum(&k->slots);
+
+	k->uses = sum < UINT32_MAX ? (uint32_t)sum : UINT32_MAX;
+	while (k->cell.heat < 30 && k->uses >= (uint32_t)2 << k->cell.heat)
+		k->cell.heat++;
+	store_cell_weigh(m, k);
+}
+
 bool
 store_row_load(struct store_memory *m, const struct store_row *row, bool *twice)
 {
@@ -186,8 +200,10 @@ store_row_load(struct store_memory *m, const struct store_row *row, bool *twice)
 		good = counter_load(store_cell_counter(c), row,
 		    store_cell_now(m), *twice);
 	else
-		store_cell_set_note(store_cell_note(c),
+		store_cell_set_note(m, store_cell_note(c),
 		    (struct str){ row->value, row->nvalue }, row->expires_ms);
+	if (good && row->kind == STORE_COUNTER)
+		counter_warm(m, store_cell_counter(c));
 	if (good && *twice)
 		store_cell_changed(m, c);
 	else if (good)

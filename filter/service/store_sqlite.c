@@ -175,6 +175,8 @@ sqlite_open(struct str where, struct store_health *health, struct buf *err)
 	s->writer = store_writer_new(&writer_ops, s, health);
 	journal.arg = s->writer;
 	s->memory = store_memory_new(&journal);
+	/* what is on disk is read whole, whatever comes to be the maximum */
+	store_memory_set_max(s->memory, UINT64_MAX);
 	s->file = store_file_open(s->path, err);
 	if (s->file && store_file_load(s->file, s->memory, err)) {
 		if (store_writer_start(s->writer))
@@ -317,6 +319,14 @@ sqlite_clear(void *arg, struct str key)
 }
 
 static void
+sqlite_set_max(void *arg, uint64_t bytes)
+{
+	struct store_sqlite *s = arg;
+
+	store_memory_set_max(s->memory, bytes);
+}
+
+static void
 sqlite_stats(void *arg, struct store_stats *out)
 {
 	struct store_sqlite *s = arg;
@@ -342,5 +352,6 @@ const struct store_backend store_backend_sqlite = {
 	.note_del = sqlite_note_del,
 	.each = sqlite_each,
 	.clear = sqlite_clear,
+	.set_max = sqlite_set_max,
 	.stats = sqlite_stats,
 };

@@ -15,6 +15,16 @@ note(struct store_memory *m, int i, int64_t expires_ms)
 	    expires_ms);
 }
 
+static int
+fill(struct store_memory *m, int from, int64_t expires_ms)
+{
+	int n = 0;
+
+	while (note(m, from + n, expires_ms) == STORE_OK)
+		n++;
+	return n;
+}
+
 static void
 test_notes_have_an_end(void **state)
 {
@@ -24,14 +34,16 @@ test_notes_have_an_end(void **state)
 	struct store_held *h = NULL;
 
 	(void)state;
-	m->notes_max = 100;
-	for (int i = 0; i < 100; i++)
-		assert_int_equal(note(m, i, T0 + HOUR), STORE_OK);
-	assert_int_equal(note(m, 100, T0 + HOUR), STORE_DOWN);
+	store_memory_set_max(m, 20000);
+	assert_in_range(fill(m, 100, T0 + HOUR), 60, 140);
 	/* What is there can be changed, and counters are as before. */
-	assert_int_equal(note(m, 7, T0 + HOUR / 2), STORE_OK);
+	assert_int_equal(note(m, 107, T0 + HOUR / 2), STORE_OK);
 	assert_int_equal(store_memory_reserve(m, &w, 1, &h, &u), STORE_OK);
 	store_memory_refund(m, &h);
+	/* A block is worth more than what strangers leave. */
+	assert_int_equal(store_memory_note_put(m, STR("block"), STR("user=a"),
+			     STR_NONE, T0 + HOUR),
+	    STORE_OK);
 	store_memory_free(&m);
 }
 
@@ -40,16 +52,52 @@ static void
 test_expired_notes_make_room(void **state)
 {
 	struct store_memory *m = store_memory_new(NULL);
-	int taken = 0;
+	int first, taken = 0;
 
 	(void)state;
-	m->notes_max = 100;
-	for (int i = 0; i < 100; i++)
-		assert_int_equal(note(m, i, T0 + HOUR), STORE_OK);
+	store_memory_set_max(m, 20000);
+	first = fill(m, 1000, T0 + HOUR);
 	clock_fake_advance(2 * HOUR);
-	for (int i = 1000; i < 21000; i++)
+	for (int i = 2000; i < 9000; i++)
 		taken += note(m, i, T0 + 3 * HOUR) == STORE_OK;
-	assert_int_equal(taken, 100);
+	assert_in_range(taken, first - 2, first + 2);
+	store_memory_free(&m);
+}
+
+/* Everything that weighs something is let go of. */
+static void
+test_bytes_add_up(void **state)
+{
+	struct store_memory *m = store_memory_new(NULL);
+	struct store_window w;
+	char key[32], who[32];
+	struct store_held *h;
+
+	(void)state;
+	for (int i = 0; i < 2000; i++) {
+		snprintf(key, sizeof(key), "user=%d", i % 37);
+		snprintf(who, sizeof(who), "who-%d", i);
+		w = i % 3 ? window(key, HOUR, 500, 1) :
+			    member(key, HOUR, 500, who);
+		assert_int_equal(store_memory_count(m, &w), STORE_OK);
+		assert_int_equal(store_memory_reserve(m, &w, 1, &h, NULL),
+		    STORE_OK);
+		store_memory_refund(m, &h);
+		note(m, i % 50, T0 + HOUR + i);
+		clock_fake_advance(2000);
+	}
+	assert_true(m->bytes > 10000);
+	clock_fake_advance(4 * HOUR);
+	for (int i = 0; i < 500000 && m->counters + m->notes > 1; i++) {
+		snprintf(key, sizeof(key), "other=%d", i);
+		w = window(key, HOUR, 3, 1);
+		assert_int_equal(store_memory_reserve(m, &w, 1, &h, NULL),
+		    STORE_OK);
+		store_memory_refund(m, &h);
+	}
+	assert_in_range(m->counters + m->notes, 0, 1);
+	assert_in_range(m->bytes, 0, 200);
+	assert_int_equal(m->note_bytes > m->bytes, 0);
 	store_memory_free(&m);
 }
 
@@ -61,6 +109,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_notes_have_an_end),
 		T(test_expired_notes_make_room),
+		T(test_bytes_add_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -312,10 +312,10 @@ property(const char *const specs[2], long part)
 {
 	const char *text = getenv("STORE_EVENTS");
 	struct store *st[2] = { open_as(specs[0]), NULL };
-	long events = text ? atol(text) : part;
+	long events = text ? strtol(text, NULL, 10) : part;
 
 	text = getenv("STORE_SEED");
-	seed = text ? (unsigned int)atol(text) : 20;
+	seed = text ? (unsigned int)strtol(text, NULL, 10) : 20;
 	print_message("%ld events, seed %u\n", events, seed);
 	if (specs[1])
 		st[1] = open_as(specs[1]);
