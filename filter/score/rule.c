@@ -7,6 +7,7 @@
 
 #define NAME_MAX_CHARS	100
 #define ARGS_MAX	64
+#define META_MAX	(256 * 1024)
 
 static const char *const kind_words[] = {
 #define X(id, word) [RULE_##id] = word,
@@ -329,10 +330,23 @@ static bool
 parse_meta(struct arena *a, struct score_rule *r, struct str rest,
     struct buf *why)
 {
+	struct buf text = BUF_INIT(META_MAX);
+	ptrdiff_t at, end;
+
 	r->text = arena_str(a, rest);
-	if (r->text.p == NULL)
-		return false;
-	r->meta = meta_parse(a, r->text, why);
+	/* Whom rules_matching() names is known when all files are read. */
+	while ((at = str_find(rest, STR("rules_matching("))) >= 0 &&
+	    (end = str_chr(str_sub(rest, (size_t)at, rest.n), ')')) > 0) {
+		buf_addstr(&text, str_sub(rest, 0, (size_t)at));
+		buf_addc(&text, '0');
+		rest = str_sub(rest, (size_t)(at + end) + 1, rest.n);
+	}
+	buf_addstr(&text, rest);
+	if (text.failed)
+		buf_adds(why, "the expression is too long");
+	else if (r->text.p != NULL)
+		r->meta = meta_parse(a, arena_str(a, buf_str(&text)), why);
+	buf_free(&text);
 	return r->meta != NULL;
 }
 
