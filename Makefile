@@ -12,7 +12,7 @@ FUZZ_SECONDS ?= 60
 BASE := mem arena str map addr psl clock log metric
 SERVICE := resolver dns_answer resolver_file resolver_unbound store \
 	slots members store_cell store_memory store_row store_writer store_file \
-	store_sqlite redis_url redis_wire redis_link store_redis post
+	store_sqlite redis_url redis_wire redis_link store_redis history post
 # What is optional is there or not: files are chosen, not lines.
 HAS = $(shell pkg-config --exists $(1) 2>/dev/null && echo yes)
 GEOIP := $(call HAS,libmaxminddb)
@@ -37,9 +37,9 @@ POLICY := diag lex parse parse_define parse_rule parse_condition \
 	parse_signing setting table override allowance \
 	resolve fact_table fact \
 	fact_content fact_auth fact_geo text trace cond act act_call eval policy \
-	journal road
+	journal record road
 MILTER := threads glue apply
-DAEMON := socket control admin_key admin_rows admin server message \
+DAEMON := socket control admin_key admin_rows admin why server message \
 	report scan maillog_time maillog limits_report limits_try limits_main \
 	cli main
 

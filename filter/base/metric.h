@@ -43,6 +43,8 @@
 	X(LIMIT_OVER, COUNTER, "limit_over", "answers yes to `over LIMIT'") \
 	X(STORE_FAULTS, COUNTER, "store_faults",			\
 	    "failures of the state store")				\
+	X(HISTORY_LOST, COUNTER, "history_lost",			\
+	    "messages that the history could not keep")			\
 	X(INTERNAL, COUNTER, "internal_errors",				\
 	    "things that should not happen")
 

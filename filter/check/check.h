@@ -41,11 +41,13 @@ enum auth_result {
 const char	*auth_result_word(enum auth_result);
 bool		 auth_result_parse(struct str, enum auth_result *);
 
+struct history;
 struct notice;
 
 struct services {
 	struct resolver	*resolver;
 	struct store	*store;		/* NULL: no state was configured */
+	struct history	*history;	/* NULL: none is kept */
 	struct str	 hostname;	/* our authserv-id */
 	unsigned int	 spf_voids_max;	/* 0: SPF_VOIDS_MAX */
 	/* Called in place of giving a notice, where nobody should be told. */

@@ -28,7 +28,7 @@ static const struct command {
 	const char	*help;
 	/* of those that ask the daemon */
 	const char	*options;	/* of "jaft", see ask_options */
-	int		 nwords;
+	int		 nwords;	/* -1: one or none */
 } commands[] = {
 	{ "run", run_main, "[-c CONF] [--shadow] [-f]",
 	    "the daemon; -f stays in the foreground", NULL, 0 },
@@ -58,6 +58,10 @@ static const struct command {
 	    "empties its counters and lifts its block", "j", 1 },
 	{ "block", ask_main, "[-c CONF] [--json] KEY TIME",
 	    "blocks it: user=alice 2h", "j", 2 },
+	{ "why", ask_main,
+	    "[-c CONF] [--json] [QUEUE-ID] [--from ADDRESS] [--to ADDRESS]",
+	    "what was decided about a message of the last days, and why", "jft",
+	    -1 },
 	{ "help", help_main, "", "this text", NULL, 0 },
 };
 
@@ -283,7 +287,8 @@ make_request(int argc, char **argv, const struct command *c,
 		if (ask_options[index].has_arg)
 			control_add_arg(request, str_of(optarg));
 	}
-	if (argc - optind != c->nwords)
+	if (argc - optind != c->nwords &&
+	    (c->nwords != -1 || argc - optind > 1))
 		return false;
 	for (; optind < argc; optind++)
 		control_add_arg(request, str_of(argv[optind]));

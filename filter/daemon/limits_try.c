@@ -58,12 +58,18 @@ takes_part(const struct rule *r)
 	}
 }
 
-/* Notices are not given and nothing is signed; that the rule fired is told. */
+/* Nothing is signed; that the rule fired is told all the same. */
 static void
 tame(struct rule *r)
 {
-	if (r->verb == VERB_NOTIFY || r->verb == VERB_SIGN)
+	if (r->verb == VERB_SIGN)
 		r->verb = VERB_LOG;
+}
+
+static void
+nobody_is_told(const struct notice *notice)
+{
+	(void)notice;
 }
 
 static void
@@ -463,6 +469,7 @@ limits_try_new(struct policy *p, struct buf *err)
 	t->policy = policy_ref(p);
 	t->sessions = map_new(false);
 	t->entries = map_new(false);
+	t->services.notify = nobody_is_told;
 	t->services.hostname = p->settings.text[SETTING_HOSTNAME];
 	t->services.store = store_open(STR("memory:"), err);
 	t->services.resolver = resolver_new(STR("file:/dev/null"), err);

@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/metric.h"
 #include "base/psl.h"
 #include "check/dkim.h"
@@ -24,9 +25,11 @@
 #include "daemon/control.h"
 #include "daemon/server.h"
 #include "daemon/socket.h"
+#include "daemon/why.h"
 #include "milter/glue.h"
 #include "milter/threads.h"
 #include "score/score.h"
+#include "service/history.h"
 #include "service/post.h"
 
 #define STOP_WAIT_MS	1500	/* within the two seconds a stop may take */
@@ -244,6 +247,11 @@ reload(struct buf *out)
 		if (server.services.store != NULL)
 			store_set_max(server.services.store,
 			    new->settings.state_max);
+		if (server.services.history != NULL &&
+		    new->settings.history_bytes > 0)
+			history_set(server.services.history,
+			    new->settings.history_age_ms,
+			    new->settings.history_bytes);
 		metric_inc(METRIC_RELOADS);
 		log_event(LOG_EV_RELOAD, "conf=%s rules=%zu",
 		    server.options->conf, new->nrules);
@@ -343,6 +351,7 @@ static const struct {
 	{ "show", admin_show, 1 },
 	{ "release", admin_release, 1 },
 	{ "block", admin_block, 2 },
+	{ "why", why_answer, 1 },
 };
 
 #define REQUESTS (sizeof(requests) / sizeof(requests[0]))
@@ -366,7 +375,8 @@ handle(struct control_call *call)
 	}
 	if (!admin_read(&a, call))
 		return false;
-	if (a.nwords != requests[i].words) {
+	if (a.nwords != requests[i].words &&
+	    !(a.nwords == 0 && (a.from.n > 0 || a.to.n > 0))) {
 		buf_printf(&call->out, "%s takes %zu words, not %zu\n",
 		    requests[i].name, requests[i].words, a.nwords);
 		return false;
@@ -462,6 +472,48 @@ print_mta_lines(const struct policy *p)
 	fflush(stdout);
 }
 
+/* A file beside the state's, unless the policy names one. */
+static char *
+history_path(const struct settings *set)
+{
+	struct str state = set->text[SETTING_STATE];
+	struct buf path = BUF_INIT(8192);
+	char *result = NULL;
+
+	if (set->history_path.n > 0)
+		buf_addstr(&path, set->history_path);
+	else if (str_starts(state, STR("sqlite:")))
+		buf_printf(&path, "%.*s.history",
+		    STR_FMT(str_sub(state, 7, state.n)));
+	if (path.n > 0)
+		result = mem_strdup(path.p);
+	buf_free(&path);
+	return result;
+}
+
+/* Mail does not depend on it: where there is no file there is memory. */
+static void
+open_history(const struct settings *set)
+{
+	struct buf err = BUF_INIT(ERROR_MAX);
+	struct history **h = &server.services.history;
+	char *path = history_path(set);
+
+	if (set->history_bytes == 0) {
+		free(path);
+		return;
+	}
+	*h = history_open(path, set->history_age_ms, set->history_bytes, &err);
+	if (*h == NULL) {
+		log_event(LOG_EV_STORE, "history=memory why=%s", err.p);
+		buf_truncate(&err, 0);
+		*h = history_open(NULL, set->history_age_ms, set->history_bytes,
+		    &err);
+	}
+	free(path);
+	buf_free(&err);
+}
+
 static bool
 open_services(const struct policy *p, struct buf *err)
 {
@@ -476,6 +528,7 @@ open_services(const struct policy *p, struct buf *err)
 	sv->resolver = resolver_new(p->settings.text[SETTING_RESOLVER], err);
 	if (sv->resolver == NULL)
 		return fail(err, "the resolver can't be set up");
+	open_history(&p->settings);
 	if (!dkim_global_init())
 		return fail(err, "DKIM can't be set up");
 	if (!post_init())
@@ -490,6 +543,7 @@ close_services(void)
 {
 	struct services *sv = &server.services;
 
+	history_close(&sv->history);
 	store_close(&sv->store);
 	resolver_free(&sv->resolver);
 	dkim_global_free();

@@ -34,6 +34,9 @@
 	X(STATE,	"state",	"sqlite:/var/lib/postern/state.db", \
 	    "where counters live: sqlite:PATH, redis://HOST, "		\
 	    "rediss://HOST, redis+unix:///PATH or memory:")		\
+	X(HISTORY,	"history",	"7d 100M",			\
+	    "how long, and in how many bytes, `postern why' "		\
+	    "remembers: TIME SIZE [PATH], or off")			\
 	X(RESOLVER,	"resolver",	"system",			\
 	    "system, recursive, ADDR@PORT or file:PATH")		\
 	X(GEOIP,	"geoip",	"",				\
@@ -79,6 +82,10 @@ struct settings {
 	int64_t		 deadline_stage_ms, deadline_message_ms;
 	uint64_t	 body_max, state_max;
 	bool		 fault_tempfail;
+	/* history; 0 bytes: off.  No path: beside the state. */
+	int64_t		 history_age_ms;
+	uint64_t	 history_bytes;
+	struct str	 history_path;
 };
 
 struct policy {

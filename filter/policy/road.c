@@ -15,6 +15,7 @@
 #include "policy/eval.h"
 #include "policy/journal.h"
 #include "policy/override.h"
+#include "policy/record.h"
 #include "policy/trace.h"
 
 #define NEEDS_SPF     (NEED_SPF | NEED_SPF_HELO)
@@ -739,6 +740,22 @@ road_message(struct session *s, struct str queue_id, struct outcome *out)
 	s->txn->judged = true;
 	count_outcome(s, out);
 	journal_message(s, out);
+	record_put(s, out);
+}
+
+/* The MTA never tells of the end of such a message. */
+static bool
+something_refused(const struct txn *txn)
+{
+	const struct rcpt *r = txn->rcpts;
+
+	if (txn->verdict.action == ACTION_REJECT ||
+	    txn->verdict.action == ACTION_TEMPFAIL)
+		return true;
+	while (r != NULL && r->action != ACTION_REJECT &&
+	    r->action != ACTION_TEMPFAIL)
+		r = r->next;
+	return r != NULL;
 }
 
 void
@@ -749,6 +766,8 @@ road_abort(struct session *s)
 	if (!s->txn->judged && s->txn->verdict.action != ACTION_REJECT &&
 	    s->txn->verdict.action != ACTION_TEMPFAIL)
 		metric_inc(METRIC_ABORTS);
+	if (!s->txn->judged && something_refused(s->txn))
+		record_put(s, NULL);
 	txn_end(s);
 }
 

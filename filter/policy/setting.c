@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "service/history.h"
 #include "service/redis_url.h"
 
 #define TIME_MAX_MS    (10LL * 366 * 24 * 3600 * 1000)
@@ -454,12 +455,35 @@ paths_set(const struct setting_in *in, struct str *text)
 	return true;
 }
 
+/* "7d 100M", perhaps with the path of a file; "off" */
+static bool
+history_setting(struct settings *set, const struct setting_in *in)
+{
+	set->history_bytes = 0;
+	set->history_path = STR_NONE;
+	if (in->n == 1 && str_eq(in->words[0].text, STR("off")))
+		return true;
+	if (!setting_time(in->words[0].text, &set->history_age_ms) ||
+	    set->history_age_ms == 0)
+		return fail_at(in, 0, "expected a time such as 7d, or off");
+	if (in->n < 2 ||
+	    !setting_size(in->words[1].text, &set->history_bytes) ||
+	    set->history_bytes < HISTORY_SIZE_MIN)
+		return fail_at(in, in->n < 2 ? 0 : 1,
+		    "expected a time and a size of 1M or more, such as "
+		    "7d 100M");
+	if (in->n > 2)
+		set->history_path = absolute(in, in->words[2].text);
+	return true;
+}
+
 static size_t
 words_allowed(enum setting s)
 {
 	return s == SETTING_LISTEN || s == SETTING_CONTROL ? 7 :
 	    s == SETTING_RULES || s == SETTING_GEOIP	   ? SETTING_WORDS_MAX :
 	    s == SETTING_LOG				   ? 2 :
+	    s == SETTING_HISTORY			   ? 3 :
 							     1;
 }
 
@@ -487,6 +511,8 @@ value_set(struct settings *set, enum setting s, const struct setting_in *in,
 		return listen_set(in, &set->control, true);
 	case SETTING_STATE:
 		return state_set(in, text);
+	case SETTING_HISTORY:
+		return history_setting(set, in);
 	case SETTING_RESOLVER:
 		return resolver_set(in, text);
 	case SETTING_RULES:

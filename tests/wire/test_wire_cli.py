@@ -191,6 +191,8 @@ on rcpt {
     shown = daemon.cli("show", "sender=s@example.org")
     assert shown.returncode == 0 and "few" in shown.stdout
     assert "s@example.org" in daemon.cli("who").stdout
+    why = daemon.cli("why", "4XqWHY")
+    assert why.returncode == 0 and "accept" in why.stdout
     assert daemon.cli("block", "sender=s@example.org", "1h").returncode == 0
     assert answer() == "550 5.7.1 blocked"
     assert daemon.cli("release", "sender=s@example.org").returncode == 0

@@ -415,3 +415,152 @@ def test_limits_try_on_a_real_log(postern, postfix, tried):
     assert (hit["key"], hit["times"]) == (f"user={user}", 4)
     assert any(s["kind"] == "near" and s["unit"] == "recipients" and
                s["used"] == 4 for s in said)
+
+
+# --- why -------------------------------------------------------------------
+
+WHY = """
+limit few per sender { 2 recipients/1h }
+on connect { tag seen if client = 192.0.2.1 }
+on mail {
+	reject "550 5.7.1 not you"	if sender = "bad@example.org"
+}
+on rcpt {
+	reject "550 5.1.1 no such user"	if rcpt = "none@example.net"
+	tempfail "451 4.7.1 enough"	if over few
+}
+on message {
+	reject "550 5.7.1 spam"		if subject = "spam"
+	quarantine "held"		if subject = "hold"
+	score 2.5			if tag seen
+}
+"""
+
+
+def why(daemon, *args):
+    done = daemon.cli("why", "--json", *args)
+    return rows(done)
+
+
+def test_why(postern, milter):
+    daemon = postern(WHY)
+    with MilterClient(milter) as m:
+        m.negotiate()
+        m.connect()
+        m.helo("h.example.org")
+        m.mail("a\\\t\"b\"@example.org", user="alice")
+        m.queue_id = "4XqWHY1"
+        assert m.rcpt("none@example.net") != "c"
+        assert m.rcpt("R1@example.net") == "c"
+        m.data()
+        m.content(FIELDS)
+        assert m.end("4XqWHY1") in ("a", "c")
+    one, = why(daemon, "4XqWHY1")
+    assert (one["queue_id"], one["verdict"], one["stage"], one["client"],
+            one["helo"], one["user"], one["score"]) == \
+        ("4XqWHY1", "accept", "message", "192.0.2.1", "h.example.org",
+         "alice", 2.5)
+    assert one["from"] == "a\\\t\"b\"@example.org"
+    assert one["rcpts"] == [
+        {"rcpt": "none@example.net", "action": "reject",
+         "rule": "postern.conf:13"},
+        {"rcpt": "R1@example.net", "action": "accept", "rule": ""}]
+    asked = [(r["stage"], r["answer"]) for r in one["rules"]]
+    assert asked == [("connect", "yes"), ("mail", "no"), ("rcpt", "yes"),
+                     ("rcpt", "no"), ("rcpt", "no"), ("message", "no"),
+                     ("message", "no"), ("message", "yes")]
+    assert one["rules"][2]["detail"] == "550 5.1.1 no such user"
+    assert one["rules"][4]["facts"][0]["name"] == "over few"
+    human = daemon.cli("why", "4XqWHY1").stdout
+    assert "  verdict     accept\n" in human
+    assert "none@example.net  reject  postern.conf:13" in human
+    assert "rcpt: yes  reject" in human and "over few" in human
+    # by envelope, whatever the case
+    assert why(daemon, "--to", "r1@EXAMPLE.net") == [one]
+    assert why(daemon, "--to", "<r1@example.net>", "4XqWHY1") == [one]
+    for args in (("4XqWHY",), ("--to", "1@example.net"),
+                 ("--from", "nobody@example.org"), ("4XqWHY1' OR 1",),
+                 ("4XqWHY1", "--from", "x@example.org")):
+        done = daemon.cli("why", *args)
+        assert done.returncode == 1, args
+        assert "knows nothing" in done.stderr
+    assert daemon.cli("why").returncode == 1
+    assert daemon.cli("why", "a", "b").returncode == 2
+
+
+def test_why_refused(postern, milter):
+    """Mail that came to no end, and has no queue id."""
+    daemon = postern(WHY)
+    assert send(milter, "bad@example.org") == "550 5.7.1 not you"
+    assert send(milter, "ok@example.org", rcpts=2) in ("a", "c")
+    assert send(milter, "ok@example.org") == "451 4.7.1 enough"
+    refused, = why(daemon, "--from", "bad@example.org")
+    assert (refused["verdict"], refused["stage"], refused["reply"],
+            refused["queue_id"]) == \
+        ("reject", "mail", "550 5.7.1 not you", "")
+    later, first = why(daemon, "--from", "ok@example.org")
+    assert (later["verdict"], later["stage"], later["rule"]) == \
+        ("tempfail", "rcpt", "postern.conf:14")
+    assert first["verdict"] == "accept"
+
+
+def test_why_verdicts(postern, milter):
+    daemon = postern(WHY)
+    for subject, verdict in (("spam", "reject"), ("hold", "quarantine")):
+        with MilterClient(milter) as m:
+            m.negotiate()
+            m.connect()
+            m.helo()
+            m.mail(f"{subject}@example.org")
+            m.rcpt()
+            m.data()
+            m.content([("Subject", subject), *FIELDS[:2]])
+            m.end(f"4XqV{subject}")
+        one, = why(daemon, f"4XqV{subject}")
+        assert one["verdict"] == verdict and one["stage"] == "message"
+        assert one["rule"].startswith("postern.conf:")
+
+
+def test_why_outlives_the_daemon(postern, milter, lab):
+    path = f"{lab}/why-{token()}.db"
+    daemon = postern(WHY, state=f"sqlite:{path}")
+    assert send(milter, "first@example.org") in ("a", "c")
+    assert why(daemon, "--from", "first@example.org")
+    daemon.kill()
+    daemon.start()
+    assert why(daemon, "--from", "first@example.org")
+    assert os.stat(path + ".history").st_mode & 0o777 == 0o600
+    daemon.stop()
+    # A file that is something else is left alone, and mail goes on.
+    with open(path + ".history", "wb") as out:
+        out.write(b"not a database" * 100)
+    daemon.start()
+    assert daemon.log("event=store", "history=memory")
+    assert send(milter, "second@example.org") in ("a", "c")
+    assert why(daemon, "--from", "second@example.org")
+    daemon.stop()
+    with open(path + ".history", "rb") as left:
+        assert left.read().startswith(b"not a database")
+    for end in ("", "-wal", "-shm", ".history"):
+        if os.path.exists(path + end):
+            os.unlink(path + end)
+
+
+def test_why_off(postern, milter):
+    daemon = postern(WHY, settings="history off")
+    assert send(milter) in ("a", "c")
+    done = daemon.cli("why", "--from", "s@example.org")
+    assert done.returncode == 1 and "no history" in done.stderr
+
+
+def test_why_through_postfix(postern, postfix):
+    daemon = postern(WHY)
+    with postfix.connect() as c:
+        assert c.mail("p@example.org").code == 250
+        assert c.rcpt("none@example.net").code == 550
+        assert c.rcpt("r@example.net").code == 250
+        reply = c.data(message(token()))
+    queue_id = str(reply).split("queued as ")[1].split()[0].rstrip("'\")")
+    one, = why(daemon, queue_id)
+    assert one["from"] == "p@example.org"
+    assert [r["action"] for r in one["rcpts"]] == ["reject", "accept"]

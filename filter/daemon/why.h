@@ -1,0 +1,17 @@
+/*
+ * why - what was decided about a message of the last days, and why.
+ *
+ * Answers `why QUEUE-ID' and `why --from ADDRESS --to ADDRESS' from the
+ * history: who sent it, each recipient, the verdict, every rule that was asked
+ * with the facts it read.  The control thread's.
+ */
+#ifndef DAEMON_WHY_H
+#define DAEMON_WHY_H
+
+#include "daemon/admin.h"
+
+#define WHY_MAX	20	/* messages that are told */
+
+bool	why_answer(struct admin *);
+
+#endif
