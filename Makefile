@@ -30,9 +30,9 @@ CHECK := check key taglist spf spf_received spf_eval spf_record spf_macro \
 	dmarc_record arc_set arc dnsbl uribl greylist limit limit_book limit_ask notify authres
 SCORE := regex perl_share perl_regex meta rule \
 	rule_text condition option replace_tag rule_file ruleset \
-	ruleset_report capture literal \
-	prefilter prefilter_cache match eval eval_header eval_mime eval_body \
-	eval_html eval_uri eval_relay auth_rule score report
+	ruleset_report capture tree literal \
+	chain prefilter plan match eval eval_header eval_mime eval_body \
+	eval_html eval_uri eval_relay auth_rule score score_report
 POLICY := diag lex parse parse_define parse_rule parse_condition \
 	parse_signing setting table override allowance \
 	resolve fact_table fact \

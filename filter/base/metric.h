@@ -45,6 +45,8 @@
 	    "failures of the state store")				\
 	X(HISTORY_LOST, COUNTER, "history_lost",			\
 	    "messages that the history could not keep")			\
+	X(RULES_LIMITED, COUNTER, "rules_limited",			\
+	    "score rules that were too much for a message")		\
 	X(INTERNAL, COUNTER, "internal_errors",				\
 	    "things that should not happen")
 

@@ -1,9 +1,9 @@
 #include <string.h>
 
 #include "score/literal.h"
+#include "score/tree.h"
 
-#define NESTING_MAX	50
-#define EXACT_MAX	LITERAL_STRINGS
+#define EXACT_MAX	48
 #define CLASS_MAX	4	/* bytes of a class that are told apart */
 #define COPIES_MAX	3	/* of a{3}: written out */
 
@@ -26,20 +26,11 @@ struct sequence {
 	bool		 whole;		/* run is all of it so far */
 };
 
-struct parser {
-	struct arena	*arena;
-	struct str	 text;
-	size_t		 pos;
-	unsigned int	 depth;
-	bool		 extended;	/* x: white space means nothing */
-	bool		 lost;		/* what follows is not understood */
-};
-
 static const struct str nothing = { "", 0 };
 static const struct exact empty = { &nothing, 1 };
 static const struct exact anything = { NULL, 0 };
 
-static struct node parse_choice(struct parser *);
+static struct node node_of(struct arena *, const struct tree *);
 
 /* --- sets of strings ---------------------------------------------------- */
 
@@ -164,7 +155,7 @@ both(struct arena *a, struct exact x, struct exact y)
 {
 	struct str *all;
 
-	if (x.count == 0 || y.count == 0 || x.count + y.count > EXACT_MAX)
+	if (x.count == 0 || y.count == 0 || x.count + y.count > LITERAL_STRINGS)
 		return anything;
 	all = arena_alloc(a, (x.count + y.count) * sizeof(*all));
 	if (all == NULL)
@@ -178,580 +169,185 @@ both(struct arena *a, struct exact x, struct exact y)
 
 /* Here anything may stand; the run before it is over. */
 static void
-sequence_break(struct parser *p, struct sequence *s, struct exact next)
+sequence_break(struct arena *a, struct sequence *s, struct exact next)
 {
-	must_exact(p->arena, &s->must, s->run);
+	must_exact(a, &s->must, s->run);
 	s->run = next;
 	s->whole = false;
 }
 
 static void
-sequence_add(struct parser *p, struct sequence *s, const struct node *node)
+sequence_add(struct arena *a, struct sequence *s, const struct node *node)
 {
-	struct exact joined = cross(p->arena, s->run, node->exact);
+	struct exact joined = cross(a, s->run, node->exact);
 
 	if (joined.count > 0) {
 		s->run = joined;
 		return;
 	}
 	must_join(&s->must, &node->must);
-	sequence_break(p, s, node->exact.count > 0 ? node->exact : empty);
+	sequence_break(a, s, node->exact.count > 0 ? node->exact : empty);
 }
 
 static struct node
-sequence_end(struct parser *p, struct sequence *s)
+sequence_end(struct arena *a, struct sequence *s)
 {
 	struct node node = { .must = s->must };
 
 	if (s->whole)
 		node.exact = s->run;
 	else
-		must_exact(p->arena, &node.must, s->run);
+		must_exact(a, &node.must, s->run);
 	return node;
 }
 
 /* All that a node asks for, its exact strings too. */
 static struct literals
-node_must(struct parser *p, const struct node *node)
+node_must(struct arena *a, const struct node *node)
 {
 	struct literals must = node->must;
 
-	must_exact(p->arena, &must, node->exact);
+	must_exact(a, &must, node->exact);
 	return must;
 }
 
 /* node{least,most}; most 0: without end. */
 static void
-sequence_repeat(struct parser *p, struct sequence *s, struct node node,
+sequence_repeat(struct arena *a, struct sequence *s, struct node node,
     unsigned int least, unsigned int most)
 {
 	unsigned int i;
 
 	if (least == 0 && most == 1) {
-		node.exact = both(p->arena, node.exact, empty);
+		node.exact = both(a, node.exact, empty);
 		node.must.count = 0;
-		sequence_add(p, s, &node);
+		sequence_add(a, s, &node);
 		return;
 	}
 	if (least == 0) {
-		sequence_break(p, s, empty);
+		sequence_break(a, s, empty);
 		return;
 	}
 	for (i = 0; i < least && i < COPIES_MAX; i++)
 		if (i == 0 || node.exact.count > 0)
-			sequence_add(p, s, &node);
+			sequence_add(a, s, &node);
 	/* Of the copies that may follow, the last is known. */
 	if (most != least || least > COPIES_MAX)
-		sequence_break(p, s, node.exact.count > 0 ? node.exact : empty);
+		sequence_break(a, s, node.exact.count > 0 ? node.exact : empty);
 }
 
-/* --- the pattern -------------------------------------------------------- */
-
-static int
-peek(const struct parser *p)
-{
-	return p->pos < p->text.n ? (unsigned char)p->text.p[p->pos] : -1;
-}
-
-static bool
-accept(struct parser *p, const char *word)
-{
-	if (!str_starts(str_sub(p->text, p->pos, p->text.n), str_of(word)))
-		return false;
-	p->pos += strlen(word);
-	return true;
-}
+/* --- trees -------------------------------------------------------------- */
 
 static struct node
-node_byte(struct parser *p, int c)
+node_bytes(struct arena *a, const struct tree *t)
 {
-	struct str *s = arena_alloc(p->arena, sizeof(*s));
-	char byte = (char)chr_lower(c);
+	struct str *texts;
+	size_t n = 0;
+	char byte;
+	int c;
 
-	if (s != NULL)
-		*s = arena_str(p->arena, (struct str){ &byte, 1 });
 	/* A NUL has no place in what arena_printf() joins. */
-	if (s == NULL || s->p == NULL || c == 0)
+	if (t->count == 0 || t->count > CLASS_MAX || tree_has(t, 0))
 		return (struct node){ 0 };
-	return (struct node){ .exact = { s, 1 } };
-}
-
-static struct node
-node_empty(void)
-{
-	return (struct node){ .exact = empty };
-}
-
-static int
-hex_digit(int c)
-{
-	if (chr_digit(c))
-		return c - '0';
-	c = chr_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Behind "\x": at most two digits, or any number in braces.  -1: lost. */
-static int
-parse_hex(struct parser *p)
-{
-	bool braces = accept(p, "{");
-	int c = 0, digits = 0;
-
-	while (hex_digit(peek(p)) >= 0 && (braces || digits < 2)) {
-		c = c * 16 + hex_digit(peek(p));
-		p->pos++;
-		if (++digits > 4)
-			return -1;
-	}
-	if (digits == 0 || c > 255 || (braces && !accept(p, "}")))
-		return -1;
-	return c;
-}
-
-/* The byte that an escape stands for; -1: it is not one byte. */
-static int
-escape_byte(struct parser *p, int c)
-{
-	static const char names[] = "nrtfea", bytes[] = "\n\r\t\f\033\a";
-	const char *at;
-
-	if (!chr_alnum(c))
-		return c;
-	if (c == 'x') {
-		c = parse_hex(p);
-		p->lost = p->lost || c < 0;
-		return c;
-	}
-	at = strchr(names, c);
-	return at != NULL ? bytes[at - names] : -1;
-}
-
-/* What follows \g, \k and \p: a name in some kind of brackets, or a word. */
-static void
-skip_name(struct parser *p)
-{
-	static const char open[] = "{<'", close[] = "}>'";
-	const char *at = peek(p) > 0 ? strchr(open, peek(p)) : NULL;
-	ptrdiff_t end;
-
-	if (at == NULL) {
-		p->lost = true;
-		return;
-	}
-	end =
-	    str_chr(str_sub(p->text, p->pos + 1, p->text.n), close[at - open]);
-	if (end < 0)
-		p->lost = true;
-	else
-		p->pos += 2 + (size_t)end;
-}
-
-static struct node
-parse_escape(struct parser *p)
-{
-	int c = peek(p), byte;
-
-	if (c < 0) {
-		p->lost = true;
-		return (struct node){ 0 };
-	}
-	p->pos++;
-	if (strchr("bBAzZGK", c) != NULL && c != 0)
-		return node_empty();
-	if (strchr("dDwWsSNRXhHvV", c) != NULL)
-		return (struct node){ 0 };
-	if (c >= '1' && c <= '9') {
-		while (chr_digit(peek(p)))
-			p->pos++;
-		return (struct node){ 0 };
-	}
-	if (c == 'k' || c == 'g' || c == 'p' || c == 'P') {
-		if ((c == 'p' || c == 'P') && chr_alpha(peek(p)))
-			p->pos++;
-		else
-			skip_name(p);
-		return (struct node){ 0 };
-	}
-	byte = escape_byte(p, c);
-	p->lost = p->lost || byte < 0;
-	return byte < 0 ? (struct node){ 0 } : node_byte(p, byte);
-}
-
-/* Behind "[": the ":alpha:]" of a POSIX class. */
-static void
-skip_posix(struct parser *p)
-{
-	int kind = peek(p);
-
-	for (p->pos++; chr_alpha(peek(p)) || peek(p) == '^';)
-		p->pos++;
-	if (peek(p) != kind)
-		p->lost = true;
-	p->pos++;
-	if (!accept(p, "]"))
-		p->lost = true;
-}
-
-/* One member of a class, in *c; false: it is not one byte. */
-static bool
-class_member(struct parser *p, int *c)
-{
-	*c = peek(p);
-	p->pos++;
-	if (*c == '[' && strchr(":.=", peek(p)) != NULL && peek(p) > 0) {
-		skip_posix(p);
-		return false;
-	}
-	if (*c != '\\')
-		return true;
-	*c = peek(p);
-	p->pos++;
-	if (*c == 'b') {
-		*c = '\b';
-		return true;
-	}
-	if (*c > 0 && strchr("dDwWsShHvV", *c) != NULL)
-		return false;
-	if (*c == 'p' || *c == 'P') {
-		if (chr_alpha(peek(p)))
-			p->pos++;
-		else
-			skip_name(p);
-		return false;
-	}
-	*c = *c < 0 ? -1 : escape_byte(p, *c);
-	p->lost = p->lost || *c < 0;
-	return !p->lost;
-}
-
-struct class {
-	bool		 has[256];
-	bool		 wide;		/* more than is worth counting */
-};
-
-static void
-class_add(struct class *class, int from, int to)
-{
-	int c;
-
-	for (c = from; c <= to && c < 256; c++)
-		class->has[chr_lower(c)] = true;
-}
-
-static struct node
-class_node(struct parser *p, const struct class *class)
-{
-	struct node node = { 0 }, byte;
-	int c, n = 0;
-
-	if (class->wide || class->has[0])
-		return node;
-	for (c = 1; c < 256; c++)
-		n += class->has[c];
-	for (c = 1; n <= CLASS_MAX && c < 256; c++) {
-		if (!class->has[c])
+	texts = arena_alloc(a, t->count * sizeof(*texts));
+	for (c = 1; texts != NULL && c < 256; c++) {
+		if (!tree_has(t, c))
 			continue;
-		byte = node_byte(p, c);
-		if (byte.exact.count == 0)
-			return byte;
-		node.exact = node.exact.count == 0 ?
-		    byte.exact :
-		    both(p->arena, node.exact, byte.exact);
+		byte = (char)c;
+		texts[n] = arena_str(a, (struct str){ &byte, 1 });
+		if (texts[n++].p == NULL)
+			return (struct node){ 0 };
 	}
-	return node;
+	return (struct node){ .exact = { texts, n } };
 }
 
 static struct node
-parse_class(struct parser *p)
-{
-	struct class class = { 0 };
-	bool first = true;
-	int from, to;
-
-	class.wide = accept(p, "^");
-	for (; !p->lost && (first || peek(p) != ']'); first = false) {
-		if (peek(p) < 0) {
-			p->lost = true;
-			break;
-		}
-		if (!class_member(p, &from)) {
-			class.wide = true;
-			continue;
-		}
-		to = from;
-		if (peek(p) == '-' && p->pos + 1 < p->text.n &&
-		    p->text.p[p->pos + 1] != ']') {
-			p->pos++;
-			if (!class_member(p, &to))
-				class.wide = true;
-		}
-		class_add(&class, from, to);
-	}
-	p->pos++;
-	return p->lost ? (struct node){ 0 } : class_node(p, &class);
-}
-
-/* "(?i-x:" and "(?i)": of the letters x alone matters here. */
-static bool
-parse_inline_flags(struct parser *p)
-{
-	bool on = true;
-	int c;
-
-	if (accept(p, "^"))
-		p->extended = false;
-	for (;; p->pos++) {
-		c = peek(p);
-		if (c == '-')
-			on = false;
-		else if (c == 'x')
-			p->extended = on;
-		else if (c < 0 || strchr("imsnaJ", c) == NULL)
-			break;
-	}
-	if (c != ':' && c != ')')
-		p->lost = true;
-	p->pos++;
-	return c == ':';
-}
-
-static bool
-accept_look(struct parser *p)
-{
-	return accept(p, "?=") || accept(p, "?!") || accept(p, "?<=") ||
-	    accept(p, "?<!");
-}
-
-/* Behind "("; *flags: it was no group but flags for what follows. */
-static struct node
-parse_group(struct parser *p, bool *flags)
-{
-	bool extended = p->extended, look = false;
-	struct node node;
-
-	*flags = false;
-	if (peek(p) == '*') {
-		p->lost = true;
-	} else if (accept_look(p)) {
-		look = true;
-	} else if (accept(p, "?<") || accept(p, "?P<")) {
-		p->pos--;
-		skip_name(p);
-	} else if (accept(p, "?'")) {
-		p->pos--;
-		skip_name(p);
-	} else if (!accept(p, "?:") && !accept(p, "?>") && !accept(p, "?|") &&
-	    accept(p, "?") && !parse_inline_flags(p)) {
-		*flags = true;
-		return node_empty();
-	}
-	if (p->lost || p->depth == NESTING_MAX) {
-		p->lost = true;
-		return (struct node){ 0 };
-	}
-	p->depth++;
-	node = parse_choice(p);
-	p->depth--;
-	p->extended = extended;
-	if (!accept(p, ")"))
-		p->lost = true;
-	return look ? node_empty() : node;
-}
-
-static bool
-parse_count(struct parser *p, unsigned int *n)
-{
-	size_t start = p->pos;
-
-	for (*n = 0; chr_digit(peek(p)) && *n < 100000; p->pos++)
-		*n = *n * 10 + (unsigned int)(peek(p) - '0');
-	return p->pos > start;
-}
-
-/* {n}, {n,} or {n,m}; otherwise the brace is a letter. */
-static bool
-parse_braces(struct parser *p, unsigned int *least, unsigned int *most)
-{
-	size_t start = p->pos;
-
-	p->pos++;
-	if (accept(p, ",")) {
-		p->lost = true;
-		return false;
-	}
-	if (parse_count(p, least)) {
-		*most = *least;
-		if (accept(p, ",") && !parse_count(p, most))
-			*most = 0;
-		if (accept(p, "}")) {
-			/* {0} matches nothing at all. */
-			if (*least == 0 && *most == 0)
-				*most = 2;
-			return true;
-		}
-	}
-	p->pos = start;
-	return false;
-}
-
-/* White space and comments of x. */
-static void
-skip_extended(struct parser *p)
-{
-	while (p->extended && !p->lost) {
-		if (chr_space(peek(p)) || peek(p) == '\f' || peek(p) == '\v')
-			p->pos++;
-		else if (peek(p) == '#')
-			while (peek(p) >= 0 && peek(p) != '\n')
-				p->pos++;
-		else
-			break;
-	}
-}
-
-static bool
-parse_quantifier(struct parser *p, unsigned int *least, unsigned int *most)
-{
-	int c;
-
-	skip_extended(p);
-	c = peek(p);
-	*least = c == '+';
-	*most = c == '?';
-	if (c == '{') {
-		if (!parse_braces(p, least, most))
-			return false;
-	} else if (c == '*' || c == '+' || c == '?') {
-		p->pos++;
-	} else {
-		return false;
-	}
-	skip_extended(p);
-	if (peek(p) == '?' || peek(p) == '+')
-		p->pos++;
-	return true;
-}
-
-/* *flags: nothing that a quantifier could follow. */
-static struct node
-parse_atom(struct parser *p, bool *flags)
-{
-	int c = peek(p);
-
-	*flags = false;
-	p->pos++;
-	switch (c) {
-	case '\\':
-		return parse_escape(p);
-	case '[':
-		return parse_class(p);
-	case '(':
-		return parse_group(p, flags);
-	case '.':
-		return (struct node){ 0 };
-	case '^':
-	case '$':
-		return node_empty();
-	case '*':
-	case '+':
-	case '?':
-		p->lost = true;
-		return (struct node){ 0 };
-	default:
-		return node_byte(p, c);
-	}
-}
-
-static struct node
-parse_sequence(struct parser *p)
+node_sequence(struct arena *a, const struct tree *t)
 {
 	struct sequence s = { .run = empty, .whole = true };
-	unsigned int least, most;
 	struct node node;
-	bool flags;
 
-	for (;;) {
-		skip_extended(p);
-		if (p->lost || peek(p) < 0 || peek(p) == '|' || peek(p) == ')')
-			break;
-		node = parse_atom(p, &flags);
-		if (!flags && parse_quantifier(p, &least, &most))
-			sequence_repeat(p, &s, node, least, most);
-		else
-			sequence_add(p, &s, &node);
+	for (t = t->child; t != NULL; t = t->next) {
+		if (t->kind == TREE_REPEAT) {
+			sequence_repeat(a, &s, node_of(a, t->child), t->least,
+			    t->most);
+			continue;
+		}
+		node = node_of(a, t);
+		sequence_add(a, &s, &node);
 	}
-	return sequence_end(p, &s);
+	return sequence_end(a, &s);
 }
 
-/* One set that some branch's every match meets: the best of each, together. */
-static void
-choice_join(struct parser *p, struct literal_set *all,
-    const struct literals *branch)
+/* The rarest of sets of which one is enough. */
+static struct literal_set
+rarest(const struct literals *must)
 {
-	const struct literal_set *best = &branch->set[0];
-	struct exact joined;
+	struct literal_set best = must->set[0];
 	size_t i;
 
-	for (i = 1; i < branch->count; i++)
-		if (branch->set[i].odds < best->odds)
-			best = &branch->set[i];
-	joined = both(p->arena, (struct exact){ all->text, all->count },
-	    (struct exact){ best->text, best->count });
-	all->text = joined.text;
-	all->count = joined.count;
-	all->odds += best->odds;
+	for (i = 1; i < must->count; i++)
+		if (must->set[i].odds < best.odds)
+			best = must->set[i];
+	return best;
 }
 
+/* Each branch meets one set of its own: together they are one. */
 static struct node
-parse_choice(struct parser *p)
+node_choice(struct arena *a, const struct tree *t)
 {
-	struct node node = parse_sequence(p), next;
+	struct node node = { 0 }, branch;
+	struct literal_set all = { 0 }, best;
 	struct literals must;
-	struct literal_set all;
-	bool known;
+	struct exact joined;
+	bool first = true, known = true;
 
-	if (peek(p) != '|')
-		return node;
-	must = node_must(p, &node);
-	known = must.count > 0;
-	all = (struct literal_set){ 0 };
-	if (known) {
-		all = must.set[0];
-		for (size_t i = 1; i < must.count; i++)
-			if (must.set[i].odds < all.odds)
-				all = must.set[i];
-	}
-	while (!p->lost && accept(p, "|")) {
-		next = parse_sequence(p);
-		node.exact = both(p->arena, node.exact, next.exact);
-		must = node_must(p, &next);
+	for (t = t->child; t != NULL; t = t->next, first = false) {
+		branch = node_of(a, t);
+		node.exact =
+		    first ? branch.exact : both(a, node.exact, branch.exact);
+		must = node_must(a, &branch);
 		known = known && must.count > 0;
-		if (known)
-			choice_join(p, &all, &must);
-		known = known && all.count > 0;
+		if (!known)
+			continue;
+		best = rarest(&must);
+		joined = first ? (struct exact){ best.text, best.count } :
+				 both(a, (struct exact){ all.text, all.count },
+				     (struct exact){ best.text, best.count });
+		all.text = joined.text;
+		all.count = joined.count;
+		all.odds += best.odds;
+		known = all.count > 0;
 	}
-	node.must.count = 0;
 	if (known && node.exact.count == 0)
 		must_add(&node.must, all);
 	return node;
 }
 
-bool
-literals_of(struct arena *a, struct str pattern, struct str flags,
-    struct literals *out)
+static struct node
+node_of(struct arena *a, const struct tree *t)
 {
-	struct parser p = { .arena = a, .text = pattern };
-	struct node node;
+	switch (t->kind) {
+	case TREE_EMPTY:
+		return (struct node){ .exact = empty };
+	case TREE_BYTE:
+		return node_bytes(a, t);
+	case TREE_SEQUENCE:
+		return node_sequence(a, t);
+	case TREE_CHOICE:
+		return node_choice(a, t);
+	case TREE_REPEAT:	/* stands in sequences alone */
+	case TREE_ANY:
+		break;
+	}
+	return (struct node){ 0 };
+}
 
-	*out = (struct literals){ 0 };
-	/* Unicode's case: a Kelvin sign is a k there. */
-	if (str_chr(flags, 'u') >= 0)
-		return false;
-	p.extended = str_chr(flags, 'x') >= 0;
-	node = parse_choice(&p);
-	if (p.lost || p.pos < pattern.n)
-		return false;
-	*out = node_must(&p, &node);
+bool
+literal_sets(struct arena *a, const struct tree *t, struct literals *out)
+{
+	struct node node = node_of(a, t);
+
+	*out = node_must(a, &node);
 	return out->count > 0;
 }

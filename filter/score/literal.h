@@ -1,10 +1,10 @@
 /*
  * literal - texts that whatever a regex matches must contain.
  *
- * literals_of() reads a pattern in PCRE2's syntax and answers with sets of
- * strings: a subject that the regex matches holds at least one string of every
- * set, once both are in lower case (ASCII's).  It errs on one side alone: what
- * it does not understand gives fewer sets or none, never a wrong one.
+ * literal_sets() answers with sets of strings: a subject that the regex
+ * matches holds at least one string of every set, once both are in lower case
+ * (ASCII's).  It errs on one side alone: where a pattern says too much there
+ * are fewer sets or none, never a wrong one.
  *
  * Strings live in the arena given.  Any thread; bounded in the pattern.
  */
@@ -16,9 +16,10 @@
 
 #include "base/arena.h"
 #include "base/str.h"
+#include "score/tree.h"
 
 #define LITERAL_SETS	3	/* at most, the rarest */
-#define LITERAL_STRINGS	48	/* of one set */
+#define LITERAL_STRINGS	128	/* of one set */
 #define LITERAL_SHORTEST 3	/* bytes; shorter ones are everywhere */
 #define LITERAL_LONGEST	32
 
@@ -33,8 +34,7 @@ struct literals {
 	size_t		 count;		/* 0: nothing is known */
 };
 
-/* flags: as regex_new() takes them.  false: nothing is known. */
-bool	literals_of(struct arena *, struct str pattern, struct str flags,
-	    struct literals *);
+/* false: nothing is known. */
+bool	literal_sets(struct arena *, const struct tree *, struct literals *);
 
 #endif

@@ -163,6 +163,7 @@ struct ruleset {
 	struct regex	**redirectors;	/* redirector_pattern */
 	size_t		 nredirectors;
 	double		 required;
+	struct plan	*plan;		/* score/plan.h; once it is loaded */
 };
 
 /*

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "score/auth_rule.h"
 #include "score/eval.h"
+#include "score/plan.h"
 #include "score/rule_file.h"
 #include "score/rule_text.h"
 
@@ -81,7 +83,8 @@ find_function(struct rule_reader *rd, struct score_rule *r)
 {
 	struct buf why = BUF_INIT(256);
 
-	if (r->eval.p == NULL || eval_find(r->eval) != NULL)
+	if (r->eval.p == NULL || eval_find(r->eval) != NULL ||
+	    auth_rule_known(r->eval))
 		return;
 	buf_printf(&why, "eval:%.*s", STR_FMT(r->eval));
 	drop_rule(rd, r, asks_network(r) ? LEFT_NETWORK : LEFT_FUNCTION, why.p);
@@ -324,6 +327,7 @@ finish(struct rule_reader *rd, const struct ruleset_how *how)
 	finish_metas(rd, how);
 	number_rules(rd->set);
 	open_options(rd->set);
+	rd->set->plan = plan_new(rd->set);
 }
 
 static bool
@@ -432,6 +436,7 @@ ruleset_free(struct ruleset **set)
 
 	if (*set == NULL)
 		return;
+	plan_free(&(*set)->plan);
 	while (map_next((*set)->by_name, &it, &name, &value))
 		rule_free_regexes(value);
 	for (i = 0; i < (*set)->nredirectors; i++)

@@ -14,12 +14,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct str text = { (const char *)data, size }, pattern, subject;
 	struct arena *a = arena_new(4 << 20);
 	struct buf err = BUF_INIT(1024);
+	const struct tree *t;
 	struct literals l;
 	struct regex *re;
 	size_t at, i, j;
 
 	pattern = str_cut(text, '\n', &subject);
-	if (literals_of(a, pattern, STR("i"), &l) &&
+	if ((t = tree_of(a, pattern, STR("i"))) != NULL &&
+	    literal_sets(a, t, &l) &&
 	    (re = regex_new(pattern, STR("i"), &err, &at)) != NULL) {
 		if (regex_match(re, subject) == REGEX_YES) {
 			for (i = 0; i < l.count; i++) {

