@@ -9,7 +9,7 @@ packages="build-essential pkg-config libmilter-dev libpcre2-dev
     libssl-dev libunbound-dev libpsl-dev publicsuffix
     libidn2-dev libgmime-3.0-dev libsqlite3-dev libhiredis-dev
     dns-root-data
-    zlib1g-dev libcurl4-openssl-dev libmaxminddb-dev"
+    zlib1g-dev liblzma-dev libcurl4-openssl-dev libmaxminddb-dev"
 case ${1-} in
 build)
 	;;

@@ -105,6 +105,7 @@ static archive_reader *const readers[FILETYPE_COUNT] = {
 	[FILETYPE_GZ] = archive_gzip,
 	[FILETYPE_CAB] = archive_cab,
 	[FILETYPE_ISO] = archive_iso,
+	[FILETYPE_SEVENZ] = archive_7z,
 };
 
 static enum filetype

@@ -28,6 +28,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(told < FILETYPE_COUNT);
 	archive_list(&a, bytes, FILETYPE_ZIP);
 	archive_list(&a, bytes, FILETYPE_TAR);
+	archive_list(&a, bytes, FILETYPE_SEVENZ);
 	for (struct archive_member *m = a.first; m != NULL; m = m->next) {
 		assert(utf8_valid(m->name));
 		n++;

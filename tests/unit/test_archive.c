@@ -1,5 +1,7 @@
 #include "mail/archive.h"
 
+#include <lzma.h>
+
 #include "archive_fixture.h"
 #include "base/clock.h"
 #include "mail/oddity.h"
@@ -460,6 +462,114 @@ test_iso(void **state)
 	list_free(l);
 }
 
+/* The start of a 7z, its data, and the header behind that. */
+static struct buf
+sevenz_of(struct str data, struct str header)
+{
+	struct buf b = BUF_INIT(1 << 16);
+
+	buf_add(&b, "7z\xbc\xaf\x27\x1c\0\x04\0\0\0\0", 12);
+	put32(&b, (uint32_t)data.n);
+	put32(&b, 0);
+	put32(&b, (uint32_t)header.n);
+	put_zeros(&b, 8);
+	buf_addstr(&b, data);
+	buf_addstr(&b, header);
+	return b;
+}
+
+/* Two files in one folder, stored; then their names. */
+#define SEVENZ_NAMES							\
+	"\x05\x02\x11\x11\0"   \
+	"a\0.\0j\0s\0\0\0"     \
+	"\x3c\xd8\x04\xdf\0\0" \
+	"\0"
+static const char sevenz_header[] =
+    "\x01\x04\x06\0\x01\x09\x80\x90\0"
+    "\x07\x0b\x01\0\x01\x01\0\x0c\x80\x90\x0a\x01"
+    "1234\0"
+    "\x08\x0d\x02\x09\x05\x0a\x01"
+    "12345678\0\0" SEVENZ_NAMES "\0";
+
+static void
+test_7z(void **state)
+{
+	struct str header = { sevenz_header, sizeof(sevenz_header) - 1 };
+	struct buf b = sevenz_of(STR("data"), header);
+	struct listing *l;
+
+	(void)state;
+	for (size_t i = 0; i + 1 < b.n; i++) {
+		l = list_begin();
+		list_add(l, str_sub(buf_str(&b), 0, i));
+		assert_null(l->archive.first);
+		list_free(l);
+	}
+	l = list_of(&b);
+	assert_int_equal(l->type, FILETYPE_SEVENZ);
+	assert_names(l, "a.js \xf0\x9f\x8c\x84", 0);
+	assert_false(l->archive.encrypted);
+	list_free(l);
+	/* One coder encrypts. */
+	b = sevenz_of(STR("data"),
+	    STR("\x01\x04\x06\0\x01\x09\x10\0\x07\x0b\x01\0\x01\x24\x06\xf1"
+		"\x07\x01\x01x\x0c\x10\0\0" SEVENZ_NAMES "\0"));
+	l = list_of(&b);
+	assert_names(l, "a.js \xf0\x9f\x8c\x84", 0);
+	assert_true(l->archive.encrypted);
+	list_free(l);
+	/* The names are encrypted as well. */
+	b = sevenz_of(STR("data"),
+	    STR("\x17\x06\0\x01\x09\x04\0\x07\x0b\x01\0\x01\x24\x06\xf1"
+		"\x07\x01\x01x\x0c\x10\0\0"));
+	l = list_of(&b);
+	assert_names(l, "", 0);
+	assert_true(l->archive.encrypted);
+	list_free(l);
+}
+
+/* A header that is packed itself; its length is in the two bytes of a
+ * number. */
+static void
+test_7z_packed(void **state)
+{
+	struct buf head = BUF_INIT(4096), b;
+	lzma_options_lzma options;
+	lzma_filter filters[] = { { LZMA_FILTER_LZMA1, &options },
+		{ LZMA_VLI_UNKNOWN, NULL } };
+	uint8_t data[1000], properties[5];
+	size_t n = 0, size = sizeof(sevenz_header) - 1;
+	struct listing *l;
+
+	(void)state;
+	assert_false(lzma_lzma_preset(&options, 6));
+	options.dict_size = 1u << 30;
+	assert_int_equal(lzma_properties_encode(filters, properties), LZMA_OK);
+	options.dict_size = 4096;
+	assert_int_equal(lzma_raw_buffer_encode(filters, NULL,
+			     (const uint8_t *)sevenz_header, size, data, &n,
+			     sizeof(data)),
+	    LZMA_OK);
+	buf_add(&head, "\x17\x06\0\x01\x09\x80", 6);
+	buf_addc(&head, (char)n);
+	buf_add(&head, "\0\x07\x0b\x01\0\x01\x23\x03\x01\x01\x05", 11);
+	buf_add(&head, properties, 5);
+	buf_add(&head, "\x0c\x80", 2);
+	buf_addc(&head, (char)size);
+	buf_add(&head, "\0\0", 2);
+	b = sevenz_of((struct str){ (char *)data, n }, buf_str(&head));
+	l = list_of(&b);
+	assert_names(l, "a.js \xf0\x9f\x8c\x84", 0);
+	list_free(l);
+	/* What it is said to be long is more than comes out. */
+	head.p[head.n - 3] = (char)(size + 1);
+	b = sevenz_of((struct str){ (char *)data, n }, buf_str(&head));
+	l = list_of(&b);
+	assert_names(l, "", ODD(ARCHIVE_BROKEN));
+	list_free(l);
+	buf_free(&head);
+}
+
 static void
 test_bombs(void **state)
 {
@@ -583,6 +693,8 @@ main(void)
 		cmocka_unit_test(test_rar5),
 		cmocka_unit_test(test_cab),
 		cmocka_unit_test(test_iso),
+		cmocka_unit_test(test_7z),
+		cmocka_unit_test(test_7z_packed),
 		cmocka_unit_test(test_bombs),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_damaged),
