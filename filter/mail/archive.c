@@ -201,9 +201,30 @@ pax_path(struct str data)
 	    &(struct str){ 0 });
 }
 
+/* Members of a tar lie there as they are. */
+static bool
+tar_take(struct archive_level *l, const struct archive_entry *e,
+    struct str data)
+{
+	enum filetype type = filetype_of(data);
+	struct archive *a = l->a;
+
+	if (!archive_add(l, e))
+		return false;
+	if (type != FILETYPE_OLE && !filetype_is_archive(type))
+		return true;
+	if (a->peeks == ARCHIVE_MAX_PEEKS)
+		a->odd |= ODD(ARCHIVE_MANY);
+	else {
+		a->peeks++;
+		archive_look(l, e->name, data, type);
+	}
+	return true;
+}
+
 static bool
 tar_member(struct archive_level *l, struct str block, struct str longer,
-    uint64_t size)
+    uint64_t size, struct str data)
 {
 	struct str name = until_nul(str_sub(block, 0, 100));
 	struct str prefix = until_nul(str_sub(block, 345, 155));
@@ -212,7 +233,7 @@ tar_member(struct archive_level *l, struct str block, struct str longer,
 
 	if (longer.p != NULL) {
 		e.name = longer;
-		return archive_add(l, &e);
+		return tar_take(l, &e, data);
 	}
 	e.name = name;
 	if (memcmp(block.p + 257, "ustar", 5) == 0 && prefix.n > 0) {
@@ -221,7 +242,7 @@ tar_member(struct archive_level *l, struct str block, struct str longer,
 		memcpy(both + prefix.n + 1, name.p, name.n);
 		e.name = (struct str){ both, prefix.n + 1 + name.n };
 	}
-	return archive_add(l, &e);
+	return tar_take(l, &e, data);
 }
 
 enum filetype
@@ -246,7 +267,7 @@ archive_tar(struct archive_level *l, struct str s)
 		else if (block.p[156] == 'x')
 			longer = pax_path(data);
 		else {
-			more &= tar_member(l, block, longer, size);
+			more &= tar_member(l, block, longer, size, data);
 			longer = STR_NONE;
 		}
 	}

@@ -3,7 +3,7 @@
  *
  * ZIP (by its directory and by the headers of its members, which need not
  * agree), RAR, 7z, tar, gzip, CAB and ISO images are listed; an archive in a
- * ZIP or a gzip is unpacked in memory and listed as well, one level deep.
+ * ZIP, tar or gzip is unpacked in memory and listed as well, one level deep.
  * Members of a ZIP that are compound files or archives are recognised
  * by their bytes, whatever they are called.
  *

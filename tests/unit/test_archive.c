@@ -264,7 +264,7 @@ test_nested(void **state)
 static void
 test_tar(void **state)
 {
-	struct buf b = BUF_INIT(1 << 20), gz;
+	struct buf b = BUF_INIT(1 << 20), gz, in = zip_of("b", STR("x"));
 	struct listing *l;
 
 	(void)state;
@@ -272,17 +272,24 @@ test_tar(void **state)
 	tar_add(&b, "././@LongLink", STR("a/very/long/name.exe\0"), 'L');
 	tar_add(&b, "short", STR(""), '0');
 	tar_add(&b, "pax", STR("24 path=from-a-pax-head\n"), 'x');
-	tar_add(&b, "cut", STR("x"), '0');
+	tar_add(&b, "cut", buf_str(&in), '0');
 	put_zeros(&b, 1024);
 	gz = packed(buf_str(&b), 15 + 16);
 	l = list_of(&b);
 	assert_int_equal(l->type, FILETYPE_TAR);
-	assert_names(l, "a.txt a/very/long/name.exe from-a-pax-head", 0);
+	assert_names(l,
+	    "a.txt a/very/long/name.exe from-a-pax-head "
+	    "from-a-pax-head/b",
+	    0);
 	list_free(l);
 	l = list_of(&gz);
 	assert_int_equal(l->type, FILETYPE_GZ);
-	assert_names(l, "a.txt a/very/long/name.exe from-a-pax-head", 0);
+	assert_names(l,
+	    "a.txt a/very/long/name.exe from-a-pax-head "
+	    "from-a-pax-head/b",
+	    0);
 	list_free(l);
+	buf_free(&in);
 }
 
 static void
