@@ -10,6 +10,7 @@
 #include "daemon/message.h"
 
 #define FILE_MAX	(512UL * 1024 * 1024)
+#define BAD_LINES_MAX	3	/* that are no fields, among them */
 
 struct walk {
 	void		(*fn)(void *, struct message *);
@@ -65,20 +66,62 @@ field_value(struct arena *a, struct str first, struct str *rest, bool *ok)
 	return copy;
 }
 
+/* A field name, perhaps white space, a colon (RFC 5322 section 2.2). */
+static bool
+is_field(struct str line)
+{
+	size_t i = 0;
+
+	while (i < line.n && line.p[i] > ' ' && line.p[i] < 0x7f &&
+	    line.p[i] != ':')
+		i++;
+	if (i == 0)
+		return false;
+	while (i < line.n && (line.p[i] == ' ' || line.p[i] == '\t'))
+		i++;
+	return i < line.n && line.p[i] == ':';
+}
+
+/* Is the header section over?  A few lines that are no fields, and what
+ * belongs to them, are passed over as SpamAssassin does. */
+static bool
+at_body(struct str *text, unsigned int *bad)
+{
+	struct str line, rest;
+
+	for (;;) {
+		line = next_line(*text, &rest);
+		if (line.n == 0) {
+			*text = rest;
+			return true;
+		}
+		if (str_starts(line, STR("--")))
+			return true;
+		if (is_field(line))
+			return false;
+		if (line.p[0] != ' ' && line.p[0] != '\t' &&
+		    ++*bad > BAD_LINES_MAX)
+			return true;
+		if (str_chr(line, ':') > 0)
+			return false;
+		*text = rest;
+	}
+}
+
 /* Adds a field; false at the end of the header section. */
 static bool
-parse_field(struct message *m, struct message_field ***tail, struct str *text)
+parse_field(struct message *m, struct message_field ***tail, struct str *text,
+    unsigned int *bad)
 {
-	struct str rest, value, line = next_line(*text, &rest);
+	struct str rest, value, line;
 	struct message_field *f;
-	ptrdiff_t colon = str_chr(line, ':');
+	ptrdiff_t colon;
 	bool ok;
 
-	if (line.n == 0 || colon <= 0) {
-		if (line.n == 0)
-			*text = rest;
+	if (at_body(text, bad))
 		return false;
-	}
+	line = next_line(*text, &rest);
+	colon = str_chr(line, ':');
 	f = arena_alloc(m->arena, sizeof(*f));
 	value = str_sub(line, (size_t)colon + 1, line.n);
 	value = field_value(m->arena, value, &rest, &ok);
@@ -116,12 +159,13 @@ parse(struct walk *w, const char *label, struct str text)
 {
 	struct message m = { .label = str_of(label) };
 	struct message_field **tail = &m.fields;
+	unsigned int bad = 0;
 	bool ok;
 
 	m.arena = arena_new(4 * FILE_MAX);
 	if (str_starts(text, STR("From ")))
 		next_line(text, &text);
-	while (parse_field(&m, &tail, &text))
+	while (parse_field(&m, &tail, &text, &bad))
 		continue;
 	m.body = crlf_body(m.arena, text);
 	ok = !arena_overflowed(m.arena);

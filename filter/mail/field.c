@@ -240,21 +240,30 @@ host_at(struct fields *f, struct str s)
 	return str_sub(s, 0, n);
 }
 
-/* A name behind an @, the last first, else anywhere. */
+/* Behind the last @ of a line that has a name behind it. */
+static struct str
+host_behind_at(struct fields *f, struct str line)
+{
+	struct str host = STR(""), left = line;
+	ptrdiff_t at;
+
+	while (host.n == 0 && (at = str_rchr(left, '@')) >= 0) {
+		host = host_at(f, str_sub(line, (size_t)at + 1, line.n));
+		left = str_sub(line, 0, (size_t)at);
+	}
+	return host;
+}
+
+/* A name behind an @, else anywhere. */
 static struct str
 find_host(struct fields *f, struct str s)
 {
-	struct str host, left = s;
-	ptrdiff_t at;
+	struct str host = STR(""), rest = s;
 
-	while ((at = str_rchr(left, '@')) >= 0) {
-		host = host_at(f, str_sub(s, (size_t)at + 1, s.n));
-		if (host.n > 0 && tld_name_valid(host))
-			return host;
-		if (host.n > 0)
-			break;
-		left = str_sub(s, 0, (size_t)at);
-	}
+	while (host.n == 0 && rest.p != NULL)
+		host = host_behind_at(f, str_cut(rest, '\n', &rest));
+	if (host.n > 0 && tld_name_valid(host))
+		return host;
 	for (size_t i = 0; i < s.n;) {
 		bool inside = is_space((unsigned char)s.p[i]) ||
 		    (i > 0 &&
