@@ -1,3 +1,4 @@
+#define ZLIB_CONST
 #include "service/history.h"
 
 #include <errno.h>
@@ -20,6 +21,8 @@
 #define GATHER_MS	1000
 #define SYNC_MS		3000
 #define BUSY_MS		100
+#define ZIP_WINDOW_BITS 13
+#define ZIP_MEM_LEVEL	6
 #define RCPTS_MAX	(16 * 1024)
 #define ADDRESS_MAX	1024
 #define PRUNE_MAX	5000
@@ -38,6 +41,8 @@ struct history {
 	sqlite3 *db;
 	sqlite3_stmt *insert, *expire, *oldest;
 	int64_t expired_ms;
+	z_stream zip; /* kept: to set one up is dearer than a record */
+	bool zip_ready;
 	pthread_mutex_t db_lock; /* guards the above */
 
 	pthread_mutex_t lock; /* guards the rest */
@@ -178,18 +183,36 @@ bind_text(sqlite3_stmt *st, int at, const char *p, size_t n)
 	sqlite3_bind_text(st, at, p, (int)n, SQLITE_STATIC);
 }
 
+/* 0: it could not; the record goes without its text. */
+static size_t
+pack(struct history *h, const char *text, size_t n, Bytef *out, size_t room)
+{
+	z_stream *z = &h->zip;
+
+	if (!h->zip_ready)
+		h->zip_ready =
+		    deflateInit2(z, Z_BEST_SPEED, Z_DEFLATED, ZIP_WINDOW_BITS,
+			ZIP_MEM_LEVEL, Z_DEFAULT_STRATEGY) == Z_OK;
+	if (!h->zip_ready || deflateReset(z) != Z_OK)
+		return 0;
+	z->next_in = (const Bytef *)text;
+	z->avail_in = (uInt)n;
+	z->next_out = out;
+	z->avail_out = (uInt)room;
+	return deflate(z, Z_FINISH) == Z_STREAM_END ? z->total_out : 0;
+}
+
 static bool
 write_item(struct history *h, const struct item *i, struct buf *err)
 {
 	const char *p = i->bytes;
 	const char *text = p + i->nqueue_id + i->nsender + i->nrcpts;
-	uLongf room = compressBound(i->ntext);
-	Bytef *packed = mem_alloc(room + 1);
+	/* More than a window and a memory level as small can need. */
+	size_t room = 2 * i->ntext + 1024;
+	Bytef *packed = mem_alloc(room);
 	bool ok;
 
-	if (compress2(packed, &room, (const Bytef *)text, i->ntext,
-		Z_BEST_SPEED) != Z_OK)
-		room = 0;
+	room = pack(h, text, i->ntext, packed, room);
 	sqlite3_bind_int64(h->insert, 1, i->at_ms);
 	if (i->nqueue_id > 0)
 		bind_text(h->insert, 2, p, i->nqueue_id);
@@ -408,6 +431,8 @@ history_close(struct history **hp)
 	sqlite3_finalize(h->expire);
 	sqlite3_finalize(h->oldest);
 	sqlite3_close(h->db);
+	if (h->zip_ready)
+		deflateEnd(&h->zip);
 	pthread_mutex_destroy(&h->db_lock);
 	pthread_mutex_destroy(&h->lock);
 	pthread_cond_destroy(&h->work);
