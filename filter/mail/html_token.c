@@ -98,6 +98,13 @@ section(const struct html_lexer *l)
 	return l->depth > 0 ? l->sections[l->depth - 1] : SECTION_NONE;
 }
 
+static void
+close_section(struct html_lexer *l)
+{
+	l->depth--;
+	l->cdata = section(l) == SECTION_CDATA;
+}
+
 /*
  * Markup: each of these looks at what begins at i, sets *end behind it, and
  * fills the token.
@@ -185,6 +192,7 @@ look_section(struct html_lexer *l, size_t i, size_t *end, struct html_token *t)
 	/* Past the last one sections are not told apart any more. */
 	if (l->depth < HTML_MAX_SECTIONS)
 		l->sections[l->depth++] = (unsigned char)level;
+	l->cdata = section(l) == SECTION_CDATA;
 	*end = k + 1;
 	return LOOK_NOTHING;
 }
@@ -296,8 +304,10 @@ static void
 begin_literal(struct html_lexer *l, struct str name)
 {
 	for (size_t i = 0; i < sizeof(literals) / sizeof(literals[0]); i++)
-		if (str_ieq(name, str_of(literals[i].name)))
+		if (str_ieq(name, str_of(literals[i].name))) {
 			l->literal = literals[i].name;
+			l->cdata = literals[i].literal;
+		}
 }
 
 static size_t
@@ -413,13 +423,13 @@ look(struct html_lexer *l, size_t i, size_t *end, struct html_token *t)
  */
 
 static bool
-take_text(struct html_lexer *l, struct html_token *t, size_t to, bool literal)
+take_text(struct html_lexer *l, struct html_token *t, size_t to)
 {
 	bool any = to > l->at;
 
 	*t = (struct html_token){ .kind = HTML_TEXT,
 		.text = slice(l, l->at, to),
-		.literal = literal };
+		.literal = l->cdata };
 	l->at = to;
 	return any;
 }
@@ -469,32 +479,32 @@ static bool
 next_literal(struct html_lexer *l, struct html_token *t)
 {
 	const char *name = l->literal;
-	bool raw = literals[literal_index(name)].literal;
 	size_t from, to;
 
 	if (find_literal_end(l, &from, &to)) {
 		if (from > l->at)
-			return take_text(l, t, from, raw);
+			return take_text(l, t, from);
 		l->at = to;
 		l->literal = NULL;
+		l->cdata = false;
 		return take_end(l, t, name);
 	}
 	/* It has no end. */
 	if (strcmp(name, "title") == 0) {
 		l->literal = NULL;
 		l->flushing = true;
-		l->pending = name;
+		l->pending = l->at < l->s.n ? name : NULL;
 		return false;
 	}
 	if (strcmp(name, "script") != 0 && strcmp(name, "style") != 0) {
-		take_text(l, t, l->s.n, raw);
+		take_text(l, t, l->s.n);
 		l->literal = NULL;
 		l->flushing = true;
 		return t->text.n > 0;
 	}
 	/* All the rest is in it, unless the rest was given back before. */
 	if (!l->flushing && l->at < l->s.n)
-		return take_text(l, t, l->s.n, raw);
+		return take_text(l, t, l->s.n);
 	l->literal = NULL;
 	return take_end(l, t, name);
 }
@@ -504,21 +514,20 @@ static bool
 next_section(struct html_lexer *l, struct html_token *t)
 {
 	size_t i = l->at;
-	bool raw = section(l) == SECTION_CDATA;
 
 	for (;; i++) {
 		i = find_char(l, i, ']');
 		if (i >= l->s.n) {
 			l->depth = 0;
-			return take_text(l, t, l->s.n, raw);
+			return take_text(l, t, l->s.n);
 		}
 		if (at(l, i + 1) == ']' && at(l, i + 2) == '>')
 			break;
 	}
 	if (i > l->at)
-		return take_text(l, t, i, raw);
+		return take_text(l, t, i);
 	l->at = i + 3;
-	l->depth--;
+	close_section(l);
 	return false;
 }
 
@@ -554,7 +563,7 @@ flush(struct html_lexer *l, struct html_token *t)
 		return true;
 	}
 	l->at = from;
-	return take_text(l, t, l->s.n, false);
+	return take_text(l, t, l->s.n);
 }
 
 /* One step on; false: nothing came of it, or the end was reached. */
@@ -583,13 +592,13 @@ step(struct html_lexer *l, struct html_token *t)
 		i = text_end(l, i + 1);
 	}
 	if (at(l, i) != ']' || section(l) == SECTION_NONE)
-		return take_text(l, t, i, false);
-	if (take_text(l, t, i, false) && section(l) != SECTION_IGNORE) {
+		return take_text(l, t, i);
+	if (take_text(l, t, i) && section(l) != SECTION_IGNORE) {
 		l->held = *t;
 		l->holds = true;
 	}
 	l->at = i + 3;
-	l->depth--;
+	close_section(l);
 	return false;
 }
 

@@ -35,6 +35,7 @@ struct html_lexer {
 	struct html_token held;		/* comes behind the owed one */
 	bool		 holds;
 	bool		 flushing;	/* the end was met once */
+	bool		 cdata;		/* text whose entities stay */
 	bool		 short_comments;	/* `>' ends them */
 	unsigned int	 endless;	/* literal elements without an end */
 	unsigned char	 sections[HTML_MAX_SECTIONS];

@@ -5,38 +5,48 @@
 #include "mail/view_body.h"
 #include "mail/view_part.h"
 
-/* The length of text with LF alone. */
-static size_t
-lf_length(struct str s)
+/* All its lines end in CR LF, as an MTA sends them. */
+static bool
+is_crlf(struct str s)
 {
-	size_t n = s.n;
-	const char *p = s.p, *end = s.p + s.n;
+	const char *p = s.p, *end = s.p + s.n, *lf;
 
-	while (p < end && (p = memchr(p, '\r', (size_t)(end - p))) != NULL) {
-		p++;
-		if (p < end && *p == '\n')
-			n--;
+	while (p < end && (lf = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+		if (lf == s.p || lf[-1] != '\r')
+			return false;
+		p = lf + 1;
 	}
-	return n;
+	return true;
 }
 
-static char *
+/* Returns the end; out may be NULL for the length alone. */
+static size_t
 add_lf(char *out, struct str s)
 {
 	const char *p = s.p, *end = s.p + s.n, *cr;
+	size_t n = 0;
 
+	if (!is_crlf(s)) {
+		if (out != NULL)
+			memcpy(out, s.p, s.n);
+		return s.n;
+	}
 	while (p < end) {
 		cr = memchr(p, '\r', (size_t)(end - p));
 		if (cr == NULL)
 			cr = end;
-		memcpy(out, p, (size_t)(cr - p));
-		out += cr - p;
+		if (out != NULL)
+			memcpy(out + n, p, (size_t)(cr - p));
+		n += (size_t)(cr - p);
 		p = cr;
-		if (p < end && (p + 1 == end || p[1] != '\n'))
-			*out++ = '\r';
+		if (p < end && (p + 1 == end || p[1] != '\n')) {
+			if (out != NULL)
+				out[n] = '\r';
+			n++;
+		}
 		p += p < end;
 	}
-	return out;
+	return n;
 }
 
 static char *
@@ -46,7 +56,7 @@ add_fields(char *out, const struct headers *hs)
 		memcpy(out, h->name.p, h->name.n);
 		out += h->name.n;
 		*out++ = ':';
-		out = add_lf(out, h->value);
+		out += add_lf(out, h->value);
 		*out++ = '\n';
 	}
 	*out++ = '\n';
@@ -62,8 +72,8 @@ make_full(struct arena *a, struct view *v, const struct headers *hs,
 	char *p, *at;
 
 	for (const struct header *h = hs->first; h != NULL; h = h->next)
-		n += h->name.n + 2 + lf_length(h->value);
-	n += lf_length(body);
+		n += h->name.n + 2 + add_lf(NULL, h->value);
+	n += add_lf(NULL, body);
 	p = arena_alloc(a, n + 1);
 	if (p == NULL)
 		return false;

@@ -365,7 +365,8 @@ add_charset(struct render *r, struct str content)
 		while (n < rest.n && rest.p[n] != '"' && rest.p[n] != '\'')
 			n++;
 		if (n > 0)
-			view_text_string(r, &r->charsets, str_sub(rest, 0, n));
+			view_text_string(r, &r->charsets, str_sub(rest, 0, n),
+			    true);
 		return;
 	}
 }

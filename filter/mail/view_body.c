@@ -18,11 +18,13 @@ struct lines {
 static void
 add_line(struct lines *l, struct str line)
 {
+	size_t room = l->room > 0 ? l->room * 2 : 32;
 	struct str *bigger;
 
+	if (l->full)
+		return;
 	if (l->out->count == l->room) {
-		l->room = l->room > 0 ? l->room * 2 : 32;
-		bigger = arena_alloc(l->arena, l->room * sizeof(*bigger));
+		bigger = arena_alloc(l->arena, room * sizeof(*bigger));
 		if (bigger == NULL) {
 			l->full = true;
 			return;
@@ -31,6 +33,7 @@ add_line(struct lines *l, struct str line)
 			memcpy(bigger, l->out->line,
 			    l->out->count * sizeof(*bigger));
 		l->out->line = bigger;
+		l->room = room;
 	}
 	l->out->line[l->out->count++] = line;
 }
@@ -189,12 +192,8 @@ render_part(struct arena *a, struct view *v, struct view_part *p,
 	    (p->html != NULL && p->html->truncated);
 	*wide |= is_wide;
 	buf_free(&utf8);
-	if (ok && out->n > from)
-		p->rendered = arena_str(a, str_sub(buf_str(out), from, out->n));
-	else
-		p->rendered = STR("");
 	cut_text(out, from);
-	return ok && p->rendered.p != NULL;
+	return ok;
 }
 
 static bool

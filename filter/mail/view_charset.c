@@ -16,6 +16,7 @@ enum kind {
 	KIND_UTF8,
 	KIND_WESTERN, /* windows-1252 */
 	KIND_LATIN1,
+	KIND_UTF7,
 	KIND_UTF16, /* of unknown byte order */
 	KIND_ICONV
 };
@@ -61,8 +62,8 @@ static const struct {
 	{ "macintosh", KIND_ICONV, "MACINTOSH" },
 	{ "macroman", KIND_ICONV, "MACINTOSH" },
 	{ "xmacroman", KIND_ICONV, "MACINTOSH" },
-	{ "utf7", KIND_ICONV, "UTF-7" },
-	{ "unicode11utf7", KIND_ICONV, "UTF-7" },
+	{ "utf7", KIND_UTF7, "" },
+	{ "unicode11utf7", KIND_UTF7, "" },
 	{ "ucs2", KIND_ICONV, "UCS-2BE" },
 	{ "ucs2be", KIND_ICONV, "UCS-2BE" },
 	{ "ucs2le", KIND_ICONV, "UCS-2LE" },
@@ -73,12 +74,12 @@ static const struct {
 	{ "gb231280", KIND_ICONV, "EUC-CN" },
 	{ "euccn", KIND_ICONV, "EUC-CN" },
 	{ "hzgb2312", KIND_ICONV, "EUC-CN" },
-	{ "gbk", KIND_ICONV, "GBK" },
-	{ "cp936", KIND_ICONV, "GBK" },
-	{ "ms936", KIND_ICONV, "GBK" },
-	{ "windows936", KIND_ICONV, "GBK" },
-	{ "gb18030", KIND_ICONV, "GBK" },
-	{ "gb180302000", KIND_ICONV, "GBK" },
+	{ "gbk", KIND_ICONV, "GB18030" },
+	{ "cp936", KIND_ICONV, "GB18030" },
+	{ "ms936", KIND_ICONV, "GB18030" },
+	{ "windows936", KIND_ICONV, "GB18030" },
+	{ "gb18030", KIND_ICONV, "GB18030" },
+	{ "gb180302000", KIND_ICONV, "GB18030" },
 	{ "big5", KIND_ICONV, "BIG5" },
 	{ "xxbig5", KIND_ICONV, "BIG5" },
 	{ "xbig5", KIND_ICONV, "BIG5" },
@@ -330,13 +331,45 @@ add_ascii(struct buf *b, struct str s)
 		add_char(b, s.p[i] & 0x80 ? 0xfffd : (unsigned char)s.p[i]);
 }
 
-/* false: a byte without meaning was met, and strict. */
+/* Characters that iconv finds where others find none, or others. */
+static bool
+fix_iconv(struct buf *b, size_t from, const char *name)
+{
+	bool yen = strcmp(name, "SHIFT_JIS") == 0;
+	bool no_controls = strcmp(name, "EUC-JP") == 0 ||
+	    strcmp(name, "EUC-KR") == 0 || strcmp(name, "BIG5") == 0;
+	size_t n = from;
+
+	if (!yen && !no_controls)
+		return true;
+	for (size_t i = from; i < b->n; i++) {
+		struct str rest = { b->p + i, b->n - i };
+
+		if (no_controls && rest.n > 1 && rest.p[0] == '\xc2' &&
+		    (unsigned char)rest.p[1] < 0xa0)
+			return false;
+		if (yen && str_starts(rest, STR("\xc2\xa5"))) {
+			b->p[n++] = '\\';
+			i++;
+		} else if (yen && str_starts(rest, STR("\xe2\x80\xbe"))) {
+			b->p[n++] = '~';
+			i += 2;
+		} else {
+			b->p[n++] = b->p[i];
+		}
+	}
+	buf_truncate(b, n);
+	return true;
+}
+
+/* false: a byte without meaning was met, and strict.  A character that is cut
+ * off at the end is dropped. */
 static bool
 add_iconv(struct buf *b, const char *name, struct str s, bool strict)
 {
 	iconv_t cd = iconv_open("UTF-8", name);
 	char *in = (char *)(uintptr_t)s.p, piece[4096];
-	size_t left = s.n;
+	size_t left = s.n, before = b->n;
 	bool ok = cd != (iconv_t)-1;
 
 	while (ok && left > 0 && !b->failed) {
@@ -347,7 +380,9 @@ add_iconv(struct buf *b, const char *name, struct str s, bool strict)
 		if (iconv(cd, &in, &left, &out, &room) == (size_t)-1)
 			error = errno;
 		buf_add(b, piece, sizeof(piece) - room);
-		if (error == EILSEQ || error == EINVAL) {
+		if (error == EINVAL)
+			break;
+		if (error == EILSEQ) {
 			ok = !strict;
 			add_char(b, 0xfffd);
 			in++;
@@ -356,7 +391,72 @@ add_iconv(struct buf *b, const char *name, struct str s, bool strict)
 	}
 	if (cd != (iconv_t)-1)
 		iconv_close(cd);
-	return ok;
+	return ok && (fix_iconv(b, before, name) || !strict);
+}
+
+static int
+base64_value(int c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	if (c == '+')
+		return 62;
+	return c == '/' ? 63 : -1;
+}
+
+/* The halves of a pair come one after the other. */
+static void
+add_unit(struct buf *b, uint32_t unit, uint32_t *high)
+{
+	if ((unit & 0xfc00) == 0xd800) {
+		*high = unit;
+		return;
+	}
+	if ((unit & 0xfc00) == 0xdc00)
+		unit = *high != 0 ?
+		    ((*high - 0xd800) << 10) + (unit - 0xdc00) + 0x10000 :
+		    0xfffd;
+	*high = 0;
+	add_char(b, unit);
+}
+
+/* RFC 2152; what is not in base64 is what it is, with eight bits as well.
+ * false: nothing was in base64. */
+static bool
+add_utf7(struct buf *b, struct str s)
+{
+	size_t i = 0;
+	bool any = false;
+
+	while (i < s.n) {
+		uint32_t bits = 0, have = 0, high = 0;
+		size_t from = ++i;
+
+		if (s.p[i - 1] != '+') {
+			add_char(b, (unsigned char)s.p[i - 1]);
+			continue;
+		}
+		for (; i < s.n && base64_value((unsigned char)s.p[i]) >= 0;
+		     i++) {
+			bits = bits << 6 |
+			    (uint32_t)base64_value((unsigned char)s.p[i]);
+			have += 6;
+			if (have < 16)
+				continue;
+			have -= 16;
+			add_unit(b, bits >> have & 0xffff, &high);
+		}
+		any |= i > from;
+		if (i == from)
+			buf_addc(b, '+');
+		if (i < s.n && s.p[i] == '-')
+			i++;
+	}
+	return any;
 }
 
 /* Japanese of seven bits ends where a byte has eight. */
@@ -366,6 +466,17 @@ seven_bits(const struct codec *c, struct str s)
 	if (strncmp(c->name, "ISO-2022-JP", 11) == 0)
 		s.n = ascii_span(s);
 	return s;
+}
+
+/* GBK has two bytes a character, GB 18030 four where a digit follows. */
+static bool
+is_gbk(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((s.p[i] & 0x80) && ++i < s.n &&
+		    chr_digit((unsigned char)s.p[i]))
+			return false;
+	return true;
 }
 
 /* false: it can't be that, and nothing was appended. */
@@ -378,6 +489,9 @@ add_strict(struct buf *b, const struct codec *c, struct str s)
 	case KIND_LATIN1:
 		add_bytes(b, s, false);
 		return true;
+	case KIND_UTF7:
+		add_utf7(b, s);
+		return true;
 	case KIND_WESTERN:
 		for (size_t i = 0; i < s.n; i++)
 			if ((s.p[i] & 0x80) && (unsigned char)s.p[i] < 0xa0 &&
@@ -386,6 +500,8 @@ add_strict(struct buf *b, const struct codec *c, struct str s)
 		add_bytes(b, s, true);
 		return true;
 	case KIND_ICONV:
+		if (strcmp(c->name, "GB18030") == 0 && !is_gbk(s))
+			return false;
 		if (add_iconv(b, c->name, seven_bits(c, s), true))
 			return true;
 		buf_truncate(b, before);
@@ -408,7 +524,9 @@ add_strict(struct buf *b, const struct codec *c, struct str s)
  * UTF-16 without a byte order: blanks and the weight of each half tell.
  */
 
-static const char *
+enum utf16_order { UTF16_UNKNOWN, UTF16_LITTLE, UTF16_BIG };
+
+static enum utf16_order
 utf16_order(struct str s)
 {
 	const unsigned char *p = (const unsigned char *)s.p;
@@ -416,7 +534,7 @@ utf16_order(struct str s)
 
 	if (s.n >= 2 &&
 	    ((p[0] == 0xff && p[1] == 0xfe) || (p[0] == 0xfe && p[1] == 0xff)))
-		return NULL;
+		return UTF16_UNKNOWN;
 	for (size_t i = 0; i < s.n; i += 2) {
 		unsigned int a = p[i], b = i + 1 < s.n ? p[i + 1] : 0;
 
@@ -428,21 +546,44 @@ utf16_order(struct str s)
 	little += even > odd * 4;
 	big += odd * 4 > even;
 	if (little == big)
-		return NULL;
-	return little > big ? "UTF-16LE" : "UTF-16BE";
+		return UTF16_UNKNOWN;
+	return little > big ? UTF16_LITTLE : UTF16_BIG;
 }
 
+/* false: it is none, and nothing was appended. */
 static bool
 add_utf16(struct buf *b, struct str s)
 {
-	const char *name = utf16_order(s);
-	size_t before = b->n;
+	const unsigned char *p = (const unsigned char *)s.p;
+	size_t before = b->n, low = 0;
+	enum utf16_order order = utf16_order(s);
+	uint32_t c, high = 0;
 
-	if (name != NULL &&
-	    add_iconv(b, name, str_sub(s, 0, s.n & ~(size_t)1), true))
-		return true;
+	if (order == UTF16_UNKNOWN || s.n % 2 != 0)
+		return false;
+	low = order == UTF16_BIG;
+	for (size_t i = 0; i < s.n; i += 2) {
+		c = (uint32_t)p[i + 1 - low] << 8 | p[i + low];
+		if ((high != 0) != ((c & 0xfc00) == 0xdc00))
+			break;
+		if ((c & 0xfc00) == 0xd800) {
+			high = c;
+			continue;
+		}
+		if (high != 0)
+			c = ((high - 0xd800) << 10) + (c - 0xdc00) + 0x10000;
+		if ((c & 0xfffe) == 0xfffe || (c >= 0xfdd0 && c <= 0xfdef))
+			high = 1;
+		else
+			high = 0;
+		if (high != 0)
+			break;
+		add_char(b, c);
+		if (i + 2 == s.n)
+			return true;
+	}
 	buf_truncate(b, before);
-	return false;
+	return s.n == 0;
 }
 
 /*
@@ -495,6 +636,8 @@ view_charset_add(struct buf *b, struct str declared, struct str bytes)
 		return true;
 	}
 	find_codec(declared, &c);
+	if (c.kind == KIND_UTF7)
+		return add_utf7(b, bytes);
 	if (c.kind == KIND_UTF16 ? add_utf16(b, bytes) :
 				   add_strict(b, &c, bytes))
 		return true;
@@ -515,8 +658,8 @@ view_charset_add_word(struct buf *b, struct str declared, struct str bytes)
 		add_utf8(b, bytes);
 	else if (c.kind == KIND_ASCII)
 		add_ascii(b, bytes);
-	else if (c.kind == KIND_LATIN1)
-		add_bytes(b, bytes, false);
+	else if (c.kind == KIND_LATIN1 || c.kind == KIND_UTF7)
+		add_strict(b, &c, bytes);
 	else if (c.kind == KIND_ICONV)
 		add_iconv(b, c.name, seven_bits(&c, bytes), false);
 	else if (c.kind != KIND_UTF16 || !add_utf16(b, bytes))

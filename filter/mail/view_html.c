@@ -93,7 +93,7 @@ on_known_tag(struct render *r, const struct tag_def *def, bool start,
 static void
 on_tag(struct render *r, const struct html_token *t)
 {
-	char lower[64];
+	char lower[256];
 	struct str name = t->name;
 	const struct tag_def *def;
 	struct html_tag *tag;
@@ -299,7 +299,7 @@ view_html_render(struct arena *a, struct str html, size_t source_bytes,
 		if (t.kind == HTML_TEXT)
 			view_text_add(&r, &t);
 		else if (t.kind == HTML_COMMENT)
-			view_text_string(&r, &r.comments, t.text);
+			view_text_string(&r, &r.comments, t.text, true);
 		else if (t.kind == HTML_DECL)
 			on_declaration(&r, &t);
 		else

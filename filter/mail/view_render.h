@@ -67,7 +67,7 @@ struct render {
 	struct html_link **links_tail;
 	struct html_anchor **anchors_tail, *anchor;
 	struct buf anchor_text, title_text, piece;
-	bool in_title_now;
+	bool in_title_now, anchor_wide, title_wide;
 	struct str value[ATTRS];
 	size_t value_at[ATTRS]; /* in decoded, plus one */
 	struct buf decoded;
@@ -80,7 +80,8 @@ struct render {
 /* Into the arena.  What is not wide is bytes: a character up to U+00FF is
  * one. */
 struct str view_text_keep(struct render *, struct str, bool wide);
-void	view_text_string(struct render *, struct strings *, struct str);
+void	view_text_string(struct render *, struct strings *, struct str,
+	    bool wide);
 void	view_text_space(struct render *, enum space);
 void	view_text_append(struct render *, struct buf *, struct str);
 void	view_text_end_anchor(struct render *);

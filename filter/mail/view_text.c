@@ -26,7 +26,8 @@ view_text_keep(struct render *r, struct str s, bool wide)
 }
 
 void
-view_text_string(struct render *r, struct strings *list, struct str text)
+view_text_string(struct render *r, struct strings *list, struct str text,
+    bool wide)
 {
 	struct html_string *s;
 
@@ -42,7 +43,7 @@ view_text_string(struct render *r, struct strings *list, struct str text)
 	}
 	if (text.n > RENDER_STRING_MAX)
 		r->facts->truncated = true;
-	s->text = view_text_keep(r, str_sub(text, 0, RENDER_STRING_MAX), true);
+	s->text = view_text_keep(r, str_sub(text, 0, RENDER_STRING_MAX), wide);
 	*list->tail = s;
 	list->tail = &s->next;
 }
@@ -151,16 +152,18 @@ view_text_end_anchor(struct render *r)
 {
 	if (r->anchor != NULL)
 		r->anchor->text =
-		    view_text_keep(r, buf_str(&r->anchor_text), true);
+		    view_text_keep(r, buf_str(&r->anchor_text), r->anchor_wide);
 	buf_truncate(&r->anchor_text, 0);
+	r->anchor_wide = false;
 }
 
 void
 view_text_end_title(struct render *r)
 {
 	if (r->in_title_now)
-		view_text_string(r, &r->titles, buf_str(&r->title_text));
-	r->in_title_now = false;
+		view_text_string(r, &r->titles, buf_str(&r->title_text),
+		    r->title_wide);
+	r->in_title_now = r->title_wide = false;
 	buf_truncate(&r->title_text, 0);
 }
 
@@ -173,7 +176,7 @@ view_text_add(struct render *r, const struct html_token *t)
 	size_t start;
 
 	if (r->in_script != NULL && r->in_script->inside > 0) {
-		view_text_string(r, &r->scripts, text);
+		view_text_string(r, &r->scripts, text, wide);
 		return;
 	}
 	if (r->in_style != NULL && r->in_style->inside > 0)
@@ -184,10 +187,14 @@ view_text_add(struct render *r, const struct html_token *t)
 		text = buf_str(&r->piece);
 	}
 	r->wide |= wide;
-	if (r->in_a != NULL && r->in_a->inside > 0)
+	if (r->in_a != NULL && r->in_a->inside > 0) {
 		view_text_append(r, &r->anchor_text, text);
-	if (r->in_title != NULL && r->in_title->inside > 0)
+		r->anchor_wide |= wide;
+	}
+	if (r->in_title != NULL && r->in_title->inside > 0) {
 		view_text_append(r, &r->title_text, text);
+		r->title_wide |= wide;
+	}
 	if (!is_empty(text))
 		hidden = view_style_invisible(view_style_top(&r->style),
 		    &f->font_low_contrast, &f->font_invalid_color);

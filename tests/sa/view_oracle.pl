@@ -52,7 +52,7 @@ for my $file (@files) {
         my ($depth, $p) = @$t;
         my $leaf = $p->is_leaf ? JSON::PP::true : JSON::PP::false;
         push @parts, [$depth, $p->{type}, $p->{name} || '', $leaf,
-            scalar @{$p->{header_order}}];
+            scalar grep { !/[ \t]$/ } @{$p->{header_order}}];
         push @html, facts($p->{html_results}) if $p->{html_results};
         unshift @todo, map { [$depth + 1, $_] } @{$p->{body_parts} || []};
     }
