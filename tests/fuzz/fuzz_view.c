@@ -49,7 +49,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	v = view_make(a, &hs, body);
 	assert(v != NULL);
-	check_lines(&v->body, VIEW_LINE_MAX);
+	check_lines(&v->body, VIEW_LINE_MAX + 1); /* with its blank */
 	check_lines(&v->rawbody, 2 * VIEW_LINE_MAX);
 	check_parts(v);
 	arena_free(&a);
