@@ -206,12 +206,11 @@ add_text_part(struct walk *w, size_t from, bool html)
 static void
 count_tags(struct walk *w, struct str html)
 {
-	const char *at = html.p, *end = html.p + html.n;
+	ptrdiff_t at;
 
-	while (at < end && w->tags <= TAGS_MAX &&
-	    (at = memchr(at, '<', (size_t)(end - at))) != NULL) {
+	while (w->tags <= TAGS_MAX && (at = str_chr(html, '<')) >= 0) {
 		w->tags++;
-		at++;
+		html = str_sub(html, (size_t)at + 1, html.n);
 	}
 	if (w->tags > TAGS_MAX)
 		w->content->odd |= ODD(HTML_LARGE);

@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "base/mem.h"
 
@@ -16,6 +17,8 @@
 #define MINI_CUTOFF   4096
 #define MINI_SHIFT    6
 #define RECORDS_MAX   20000
+#define SLIDES_MAX    (4 * 1024 * 1024) /* of a presentation read */
+#define PROJECTS_MAX  8 /* in a presentation */
 #define RECORD_SHEET  0x0085
 #define RECORD_SECRET 0x002f
 
@@ -36,7 +39,10 @@ struct cfb {
 	struct buf minifat;
 	struct buf directory;
 	struct ole_findings *found;
+	bool inner; /* it was in another one */
 };
+
+static void read_file(struct str, struct ole_findings *, bool);
 
 static uint16_t
 le16(const char *p)
@@ -203,7 +209,7 @@ read_entry(const struct cfb *c, size_t i, struct entry *e)
 static void
 read_stream(struct cfb *c, const struct entry *e, struct buf *out)
 {
-	uint64_t size = e->size < OLE_MAX_STREAM ? e->size : OLE_MAX_STREAM;
+	uint64_t size = e->size < out->max ? e->size : out->max;
 
 	if (e->size < MINI_CUTOFF)
 		read_mini(c, e->start, size, out);
@@ -322,6 +328,49 @@ read_workbook(struct cfb *c, struct str s)
 	}
 }
 
+/* --- PowerPoint -------------------------------------------------------- */
+
+static void
+unpack_project(struct cfb *c, struct str packed)
+{
+	struct ole_findings *f = c->found;
+	struct buf out = BUF_INIT(OLE_MAX_SOURCE - f->unpacked);
+	z_stream z = { .next_in = (Bytef *)(uintptr_t)packed.p,
+		.avail_in = (uInt)packed.n };
+	unsigned char block[16 * 1024];
+	int status = Z_OK;
+
+	if (inflateInit(&z) != Z_OK)
+		return;
+	while (status == Z_OK && !out.failed) {
+		z.next_out = block;
+		z.avail_out = sizeof(block);
+		status = inflate(&z, Z_SYNC_FLUSH);
+		buf_add(&out, block, sizeof(block) - z.avail_out);
+	}
+	inflateEnd(&z);
+	f->unpacked += out.n;
+	f->cut |= out.failed;
+	read_file(buf_str(&out), f, true);
+	buf_free(&out);
+}
+
+/* A presentation keeps its VBA project, a compound file itself, packed in a
+ * record ([MS-PPT] 2.10.35, ExOleObjStgCompressedAtom). */
+static void
+read_slides(struct cfb *c, struct str s)
+{
+	static const struct str head = { "\x10\0\x11\x10", 4 };
+	ptrdiff_t at;
+
+	for (int i = 0; i < PROJECTS_MAX && (at = str_find(s, head)) >= 0;
+	     i++) {
+		s = str_sub(s, (size_t)at + head.n, s.n);
+		if (s.n > 8)
+			unpack_project(c, str_sub(s, 8, le32(s.p)));
+	}
+}
+
 /* --- what there is ----------------------------------------------------- */
 
 static bool
@@ -340,7 +389,8 @@ take_storage(struct cfb *c, const struct entry *e)
 static void
 take_stream(struct cfb *c, const struct entry *e)
 {
-	struct buf b = BUF_INIT(OLE_MAX_STREAM);
+	bool slides = !c->inner && is(e, "powerpoint document");
+	struct buf b = BUF_INIT(slides ? SLIDES_MAX : OLE_MAX_STREAM);
 
 	c->found->vba |= is(e, "_vba_project");
 	c->found->encrypted |=
@@ -348,6 +398,8 @@ take_stream(struct cfb *c, const struct entry *e)
 	read_stream(c, e, &b);
 	if (is(e, "workbook") || is(e, "book"))
 		read_workbook(c, buf_str(&b));
+	else if (slides)
+		read_slides(c, buf_str(&b));
 	else if (is(e, "worddocument") && b.n >= 12)
 		c->found->encrypted |= (b.p[11] & 1) != 0;
 	else
@@ -390,27 +442,34 @@ read_directory(struct cfb *c)
 	}
 }
 
-void
-ole_read(struct str bytes, struct ole_findings *found)
+static void
+read_file(struct str bytes, struct ole_findings *found, bool inner)
 {
 	struct cfb c = { .s = bytes,
 		.found = found,
+		.inner = inner,
 		.mini = BUF_INIT(OLE_MAX_READ),
 		.minifat = BUF_INIT(OLE_MAX_STREAM),
 		.directory = BUF_INIT(OLE_MAX_ENTRIES * ENTRY_BYTES + 4096) };
 
-	*found = (struct ole_findings){ .read = found->read,
-		.unpacked = found->unpacked,
-		.entries = found->entries,
-		.cut = found->cut };
 	if (open_file(&c))
 		read_directory(&c);
-	else
+	else if (!inner)
 		found->broken = true;
 	free(c.fat);
 	buf_free(&c.mini);
 	buf_free(&c.minifat);
 	buf_free(&c.directory);
+}
+
+void
+ole_read(struct str bytes, struct ole_findings *found)
+{
+	*found = (struct ole_findings){ .read = found->read,
+		.unpacked = found->unpacked,
+		.entries = found->entries,
+		.cut = found->cut };
+	read_file(bytes, found, false);
 }
 
 const char *

@@ -113,6 +113,40 @@ test_excel(void **state)
 	assert_true(f.encrypted);
 }
 
+/* A presentation has the project in a packed record. */
+static void
+test_slides(void **state)
+{
+	struct buf source = vba_source("Attribute VB_Name = \"m\"\r\n"
+				       "Sub Auto_Close()\r\n");
+	struct cfb_part parts[] = { { "Root Entry", 5, STR("") },
+		{ "VBA", 1, STR("") }, { "m", 2, STR("") } };
+	struct buf inner, zip, slides = BUF_INIT(1 << 20);
+	struct ole_findings f;
+
+	(void)state;
+	parts[2].data = buf_str(&source);
+	inner = cfb_of(parts, 3);
+	zip = packed(buf_str(&inner), 15);
+	buf_add(&slides, "\x10\0\x11\x10\x10\0\x11\x10", 8);
+	buf_add(&slides, "records\x10\0\x11\x10", 11);
+	put32(&slides, (uint32_t)zip.n + 4);
+	put32(&slides, (uint32_t)inner.n);
+	buf_addstr(&slides, buf_str(&zip));
+	f = READ({ "PowerPoint Document", 2, buf_str(&slides) });
+	assert_true(f.vba);
+	assert_true(starts_with(&f, "auto_close"));
+	f = READ({ "PowerPoint Document", 2,
+	    str_sub(buf_str(&slides), 0, slides.n - zip.n / 2) });
+	assert_false(f.cut);
+	f = READ({ "Other", 2, buf_str(&slides) });
+	assert_false(f.vba);
+	buf_free(&source);
+	buf_free(&inner);
+	buf_free(&zip);
+	buf_free(&slides);
+}
+
 /* Short streams lie in a stream of their own, with a FAT of their own. */
 static void
 test_mini(void **state)
@@ -187,6 +221,7 @@ main(void)
 		cmocka_unit_test(test_vba),
 		cmocka_unit_test(test_copies),
 		cmocka_unit_test(test_excel),
+		cmocka_unit_test(test_slides),
 		cmocka_unit_test(test_mini),
 		cmocka_unit_test(test_broken),
 		cmocka_unit_test(test_caps),
