@@ -120,6 +120,11 @@ $(BUILD)/sa/%: tests/sa/%.c $(BUILD)/libpostern.a
 	$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< \
 		$(BUILD)/libpostern.a $(LIBS)
 
+# Decisions of limits: tests/bench/run drives it.
+$(BUILD)/bench_limits: tests/bench/limits.c $(BUILD)/libpostern.a
+	$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< \
+		$(BUILD)/libpostern.a $(LIBS)
+
 programs: all $(BUILD)/replay $(UNIT:%=$(BUILD)/unit/%) \
 	$(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/sa/*.c))
 
@@ -193,7 +198,7 @@ store-flood: deps-test
 	STORE_KEYS=$${STORE_KEYS:-10000000} build/unit/test_store_size
 
 bench: deps-test
-	+$(MAKE_J) all
+	+$(MAKE_J) all $(BUILD)/bench_limits
 	tests/bench/run $(BUILD)/postern
 
 run: deps

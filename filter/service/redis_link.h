@@ -29,18 +29,18 @@
 struct redis_link;
 
 struct redis_op {
-	struct redis_op *next;
-	char letter; /* which of the script's operations */
-	unsigned int nkeys, nargs;
-	struct buf keys, args; /* as they go over the wire */
-	bool sure; /* must be done in the end */
-	void *about; /* the caller's own */
+	struct redis_op	*next;
+	char		 letter;	/* which of the script's operations */
+	unsigned int	 nkeys, nargs;
+	struct buf	 keys, args;	/* as they go over the wire */
+	bool		 sure;	/* must be done in the end */
+	void		*about;	/* the caller's own */
 	/* the link's, and the result */
-	bool waited, queued, sent, done, ok;
-	unsigned int tries;
-	long long out[REDIS_OUT_MAX];
-	char *text; /* of notes */
-	size_t ntext;
+	bool		 waited, queued, sent, done, ok;
+	unsigned int	 tries;
+	long long	 out[REDIS_OUT_MAX];
+	char		*text;	/* of notes */
+	size_t		 ntext;
 };
 
 enum redis_fate {
@@ -56,21 +56,23 @@ typedef void redis_settled(void *arg, struct redis_op *, enum redis_fate,
  * for. */
 struct redis_link *redis_link_open(const struct redis_url *, redis_settled *,
     void *arg, struct store_health *, struct buf *err);
-void redis_link_close(struct redis_link **); /* sends the rest */
-struct redis_op *redis_op_new(char letter);
-void redis_op_key(struct redis_op *, struct str);
-void redis_op_arg(struct redis_op *, struct str);
-void redis_op_num(struct redis_op *, int64_t);
+void		 redis_link_close(struct redis_link **); /* sends the rest */
+struct redis_op	*redis_op_new(char letter);
+void		 redis_op_key(struct redis_op *, struct str);
+void		 redis_op_arg(struct redis_op *, struct str);
+void		 redis_op_num(struct redis_op *, int64_t);
 /* All of them; false for those whose ok is not set.  Then redis_op_end(). */
-void redis_link_run(struct redis_link *, struct redis_op **, size_t n);
-void redis_op_end(struct redis_link *, struct redis_op *);
+void		 redis_link_run(struct redis_link *, struct redis_op **,
+		    size_t n);
+void		 redis_op_end(struct redis_link *, struct redis_op *);
 /* Sends it some time; the link frees it. */
-void redis_link_queue(struct redis_link *, struct redis_op *);
-void redis_link_lock(struct redis_link *);
-void redis_link_queue_locked(struct redis_link *, struct redis_op *);
-void redis_link_unlock(struct redis_link *);
-uint64_t redis_link_pending(struct redis_link *);
+void		 redis_link_queue(struct redis_link *, struct redis_op *);
+void		 redis_link_lock(struct redis_link *);
+void		 redis_link_queue_locked(struct redis_link *,
+		    struct redis_op *);
+void		 redis_link_unlock(struct redis_link *);
+uint64_t	 redis_link_pending(struct redis_link *);
 /* false: not known yet. */
-bool redis_link_secret(struct redis_link *, uint64_t secret[2]);
+bool		 redis_link_secret(struct redis_link *, uint64_t secret[2]);
 
 #endif

@@ -19,21 +19,22 @@
 #define REDIS_HOSTS_MAX 16
 
 struct redis_url {
-	bool tls, own_clock;
-	char *user, *password; /* NULL: none */
-	char *path; /* unix; NULL: hosts */
-	size_t nhosts;
-	char *host[REDIS_HOSTS_MAX];
-	char *port[REDIS_HOSTS_MAX];
-	unsigned int db;
-	char *ca;
+	bool		 tls, own_clock;
+	char		*user, *password;	/* NULL: none */
+	char		*path;	/* unix; NULL: hosts */
+	size_t		 nhosts;
+	char		*host[REDIS_HOSTS_MAX];
+	char		*port[REDIS_HOSTS_MAX];
+	unsigned int	 db;
+	char		*ca;
 };
 
-bool redis_url_is(struct str); /* begins like one */
+bool		 redis_url_is(struct str); /* begins like one */
 /* false: *why says what is wrong; nothing is to be freed then. */
-bool redis_url_parse(struct str, struct redis_url *, struct buf *why);
-void redis_url_free(struct redis_url *);
+bool		 redis_url_parse(struct str, struct redis_url *,
+		    struct buf *why);
+void		 redis_url_free(struct redis_url *);
 /* "host", "host:port", "[v6]:port". */
-bool redis_url_host(struct str, char **host, char **port);
+bool		 redis_url_host(struct str, char **host, char **port);
 
 #endif

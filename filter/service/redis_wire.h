@@ -25,15 +25,16 @@ struct redis_wire;
  */
 struct redis_wire *redis_wire_open(const struct redis_url *, size_t first,
     struct str key, bool *refused, struct buf *why);
-void redis_wire_close(struct redis_wire **);
-bool redis_wire_send(struct redis_wire *, struct str bytes, struct buf *why);
+void		 redis_wire_close(struct redis_wire **);
+bool		 redis_wire_send(struct redis_wire *, struct str bytes,
+		    struct buf *why);
 /* NULL: nothing came in time, or no RESP.  Errors are replies, too. */
-redisReply *redis_wire_reply(struct redis_wire *, struct buf *why);
+redisReply	*redis_wire_reply(struct redis_wire *, struct buf *why);
 /* One command of n words; NULL with *why for errors as well. */
-redisReply *redis_wire_ask(struct redis_wire *, const struct str *words,
+redisReply	*redis_wire_ask(struct redis_wire *, const struct str *words,
     size_t n, struct buf *why);
 /* The bytes of a command: its head for n words, then each word. */
-void redis_wire_head(struct buf *, size_t n);
-void redis_wire_word(struct buf *, struct str);
+void		 redis_wire_head(struct buf *, size_t n);
+void		 redis_wire_word(struct buf *, struct str);
 
 #endif

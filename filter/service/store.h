@@ -48,51 +48,52 @@
 
 #include "base/str.h"
 
-#define STORE_KEY_MAX	2048 /* longer keys are cut: they share a counter */
-#define STORE_VALUE_MAX 255 /* bytes of a note's text; longer is cut */
+#define STORE_KEY_MAX	2048	/* longer keys are cut: they share a counter */
+#define STORE_VALUE_MAX	255	/* bytes of a note's text; longer is cut */
 
 struct store;
-struct store_held; /* a reservation */
+struct store_held;		/* a reservation */
 
 enum store_result { STORE_OK, STORE_OVER, STORE_DOWN };
 
 /* One window of one limit for one key. */
 struct store_window {
-	struct str limit; /* "submission/messages" */
-	struct str key; /* normalised: "user=alice" */
-	int64_t window_ms;
-	uint64_t max;
-	uint64_t cost; /* units this event would use */
+	struct str	 limit;		/* "submission/messages" */
+	struct str	 key;		/* normalised: "user=alice" */
+	int64_t		 window_ms;
+	uint64_t	 max;
+	uint64_t	 cost;		/* units this event would use */
 	/* units that must fit besides, but are not reserved */
-	uint64_t room;
+	uint64_t	 room;
 	/* Not STR_NONE: different members are counted; the cost is one, or
 	 * nothing where the member is there already.  A window without it
 	 * (cost 0) asks the same counter about anybody. */
-	struct str member;
+	struct str	 member;
 };
 
 struct store_usage {
-	size_t index; /* which window of the call */
-	uint64_t used; /* committed + reserved before */
+	size_t		 index;		/* which window of the call */
+	uint64_t	 used;		/* committed + reserved before */
 	/* until the cost fits; 0: it does; the window's length: it never can */
-	int64_t retry_ms;
+	int64_t		 retry_ms;
 };
 
 /* NULL with a text in *err: bad spec, unreadable, corrupt, foreign, newer
  * schema, in use by another process. */
-struct store *store_open(struct str spec, struct buf *err);
-void store_close(struct store **); /* writes what is pending */
+struct store	*store_open(struct str spec, struct buf *err);
+void		 store_close(struct store **);	/* writes what is pending */
 
 /*
  * All windows or none.  STORE_OK: *held is set.  STORE_OVER: *usage (may be
  * NULL) tells of the window that is full with the longest retry_ms.
  */
 enum store_result store_reserve(struct store *, const struct store_window *,
-    size_t n, struct store_held **held, struct store_usage *usage);
+		    size_t n, struct store_held **held,
+		    struct store_usage *usage);
 /* Changes the cost of a reservation's window (by its index in the call),
  * once the real size is known.  Not checked against max.  Not for members. */
-void store_change(struct store *, struct store_held *, size_t index,
-    uint64_t cost);
+void		 store_change(struct store *, struct store_held *,
+		    size_t index, uint64_t cost);
 /*
  * Moves a reservation into the window.  STORE_OK ends it and clears *held.
  * STORE_DOWN: it is counted in memory and will be written when the store is
@@ -102,14 +103,14 @@ void store_change(struct store *, struct store_held *, size_t index,
 enum store_result store_commit(struct store *, struct store_held **held);
 /* Several at once, one wait for the disk. */
 enum store_result store_commit_all(struct store *, struct store_held **helds[],
-    size_t n);
+		    size_t n);
 /* Gives everything back; clears *held, which may be NULL. */
-void store_refund(struct store *, struct store_held **held);
+void		 store_refund(struct store *, struct store_held **held);
 /* After a commit that said STORE_DOWN: the charge stands; clears *held. */
-void store_keep(struct store *, struct store_held **held);
+void		 store_keep(struct store *, struct store_held **held);
 /* Reads without reserving; STORE_OVER if cost would not fit. */
 enum store_result store_peek(struct store *, const struct store_window *,
-    struct store_usage *usage);
+		    struct store_usage *usage);
 /* Counts the cost at once, even past max, and does not wait for the disk:
  * the writer takes it with its next group. */
 enum store_result store_count(struct store *, const struct store_window *);
@@ -119,29 +120,29 @@ enum store_result store_count(struct store *, const struct store_window *);
  * STORE_OVER from store_note_get means: there is none.
  */
 enum store_result store_note_put(struct store *, struct str space,
-    struct str key, struct str value, int64_t expires_ms);
+		    struct str key, struct str value, int64_t expires_ms);
 enum store_result store_note_get(struct store *, struct str space,
-    struct str key, struct buf *value, int64_t *expires_ms);
+		    struct str key, struct buf *value, int64_t *expires_ms);
 enum store_result store_note_del(struct store *, struct str space,
-    struct str key);
+		    struct str key);
 
 /*
  * For `postern who' and `show': every counter with something in it, and
  * every note.  The callback gets copies and may call the store; false ends.
  */
 struct store_seen {
-	bool note;
-	struct str limit; /* or the note's space */
-	struct str key;
-	int64_t window_ms; /* counters */
-	uint64_t used;
-	struct str value; /* notes */
-	int64_t expires_ms;
+	bool		 note;
+	struct str	 limit;		/* or the note's space */
+	struct str	 key;
+	int64_t		 window_ms;	/* counters */
+	uint64_t	 used;
+	struct str	 value;		/* notes */
+	int64_t		 expires_ms;
 };
-void store_each(struct store *, bool (*seen)(void *, const struct store_seen *),
-    void *);
+void		 store_each(struct store *,
+		    bool (*seen)(void *, const struct store_seen *), void *);
 /* Empties every counter of that key; reservations stay.  How many it were. */
-size_t store_clear(struct store *, struct str key);
+size_t		 store_clear(struct store *, struct str key);
 
 /*
  * About how many bytes all may take in memory, and so on disk.  When that is
@@ -149,15 +150,15 @@ size_t store_clear(struct store *, struct str key);
  * least often.  Notes get half of it; when that is full, new ones but blocks
  * are STORE_DOWN.  A Redis server has its own setting.
  */
-void store_set_max(struct store *, uint64_t bytes);
+void		 store_set_max(struct store *, uint64_t bytes);
 
 /* Numbers for `postern status': keys in memory, bytes on disk, rows waiting. */
 struct store_stats {
-	uint64_t keys, notes, disk_bytes, pending;
-	uint64_t memory_bytes; /* about; 0 where a server keeps it */
-	uint64_t evicted; /* counters that made room for others */
-	bool down;
+	uint64_t	 keys, notes, disk_bytes, pending;
+	uint64_t	 memory_bytes;	/* about; 0 where a server keeps it */
+	uint64_t	 evicted;	/* counters that made room for others */
+	bool		 down;
 };
-void store_stats(struct store *, struct store_stats *);
+void		 store_stats(struct store *, struct store_stats *);
 
 #endif

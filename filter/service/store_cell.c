@@ -195,6 +195,24 @@ store_cell_drop_if_empty(struct store_memory *m, struct store_shard *s,
 	cell_free(m, c);
 }
 
+/* What is in an idle cell is worth nothing; its row goes with the next group,
+ * and the cell with that.  false: there is no row. */
+static bool
+cell_unsave(struct store_memory *m, struct store_cell *c)
+{
+	if (c->id == 0 || m->journal.changed == NULL)
+		return false;
+	if (c->kind == STORE_NOTE) {
+		store_cell_set_note(m, store_cell_note(c), STR_NONE, 0);
+	} else {
+		slots_free(&store_cell_counter(c)->slots);
+		members_free(&store_cell_counter(c)->members);
+		store_cell_weigh(m, store_cell_counter(c));
+	}
+	store_cell_changed(m, c);
+	return true;
+}
+
 /* Frees the idle cells of the next buckets. */
 static void
 shard_sweep(struct store_memory *m, struct store_shard *s, size_t buckets)
@@ -205,7 +223,7 @@ shard_sweep(struct store_memory *m, struct store_shard *s, size_t buckets)
 	for (size_t i = 0; i < buckets; i++) {
 		at = &s->buckets[s->hand++ & (s->nbuckets - 1)];
 		while ((c = *at) != NULL) {
-			if (!cell_idle(c, now)) {
+			if (!cell_idle(c, now) || cell_unsave(m, c)) {
 				at = &c->next;
 				continue;
 			}
@@ -411,12 +429,10 @@ shard_empty_coldest(struct store_memory *m, struct store_shard *s)
 	if (at == NULL)
 		return;
 	c = *at;
-	slots_free(&store_cell_counter(c)->slots);
-	members_free(&store_cell_counter(c)->members);
-	store_cell_weigh(m, store_cell_counter(c));
 	atomic_fetch_add(&m->evicted, 1);
-	if (c->id)
-		store_cell_changed(m, c);
+	if (cell_unsave(m, c))
+		return;
+	slots_free(&store_cell_counter(c)->slots);
 	store_cell_drop_if_empty(m, s, c);
 }
 

@@ -13,10 +13,10 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define APPLICATION_ID	 0x50737472 /* "Pstr" */
-#define BUSY_MS		 200
-#define CHECKPOINT_PAGES 1000
-#define SWEEP_ROWS	 500
+#define APPLICATION_ID 0x50737472 /* "Pstr" */
+#define BUSY_MS	       200
+#define PAGE_SIZE      1024 /* a row is 100 bytes; the log has whole pages */
+#define SWEEP_ROWS     500
 
 #define TABLES(X)                                                  \
 	X(COUNTER, "counter",                                      \
@@ -104,6 +104,7 @@ struct store_file {
 	int64_t next_id;
 	int64_t swept[2]; /* up to which row, each table */
 	int log_pages;
+	int64_t page_size;
 	bool fresh; /* was empty when opened */
 	sqlite3_stmt *begin, *commit, *rollback;
 	sqlite3_stmt *put[2], *delete[2], *sweep[2], *span[2];
@@ -254,13 +255,14 @@ static bool
 file_setup(struct store_file *f, struct buf *err)
 {
 	int64_t version, rows;
-	char said[200];
+	char said[200], sql[60];
 
 	sqlite3_extended_result_codes(f->db, 0);
 	sqlite3_busy_timeout(f->db, BUSY_MS);
 	sqlite3_db_config(f->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	snprintf(sql, sizeof(sql), "PRAGMA page_size = %d", PAGE_SIZE);
 	if (!file_ask(f, "PRAGMA locking_mode = EXCLUSIVE", said, err) ||
-	    !file_check(f, &version, err) ||
+	    !file_check(f, &version, err) || !file_exec(f, sql, err) ||
 	    !file_ask(f, "PRAGMA journal_mode = WAL", said, err))
 		return false;
 	if (strcmp(said, "wal") != 0) {
@@ -275,7 +277,8 @@ file_setup(struct store_file *f, struct buf *err)
 	    !file_ask_int(f,
 		"SELECT EXISTS (SELECT 1 FROM counter)"
 		" + EXISTS (SELECT 1 FROM note)",
-		&rows, err))
+		&rows, err) ||
+	    !file_ask_int(f, "PRAGMA page_size", &f->page_size, err))
 		return false;
 	f->fresh = rows == 0;
 	return true;
@@ -693,9 +696,9 @@ store_file_probe(struct store_file *f, struct buf *why)
 }
 
 void
-store_file_checkpoint(struct store_file *f)
+store_file_checkpoint(struct store_file *f, int64_t log_bytes)
 {
-	if (f->log_pages < CHECKPOINT_PAGES)
+	if (f->log_pages < log_bytes / f->page_size)
 		return;
 	f->log_pages = 0;
 	sqlite3_wal_checkpoint_v2(f->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL,

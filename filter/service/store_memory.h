@@ -16,45 +16,50 @@
 
 #include "service/store.h"
 
-#define STORE_BYTES_MAX (512 * 1024 * 1024ULL) /* where nobody says */
+#define STORE_BYTES_MAX	(512 * 1024 * 1024ULL)	/* where nobody says */
 
 struct store_cell;
 struct store_memory;
 
 struct store_journal {
-	void (*changed)(void *, struct store_cell *);
-	void *arg;
+	void		 (*changed)(void *, struct store_cell *);
+	void		*arg;
 };
 
 enum store_kind { STORE_COUNTER, STORE_NOTE };
 
 struct store_memory *store_memory_new(const struct store_journal *);
-void store_memory_free(struct store_memory **);
+void		 store_memory_free(struct store_memory **);
 
 enum store_result store_memory_reserve(struct store_memory *,
-    const struct store_window *, size_t n, struct store_held **,
-    struct store_usage *);
-void store_memory_change(struct store_memory *, struct store_held *,
-    size_t index, uint64_t cost);
+		    const struct store_window *, size_t n,
+		    struct store_held **, struct store_usage *);
+void		 store_memory_change(struct store_memory *,
+		    struct store_held *, size_t index, uint64_t cost);
 /* Counts, but leaves the reservation to be kept or refunded. */
-void store_memory_commit(struct store_memory *, struct store_held *);
-void store_memory_refund(struct store_memory *, struct store_held **);
-void store_memory_keep(struct store_memory *, struct store_held **);
+void		 store_memory_commit(struct store_memory *,
+		    struct store_held *);
+void		 store_memory_refund(struct store_memory *,
+		    struct store_held **);
+void		 store_memory_keep(struct store_memory *, struct store_held **);
 enum store_result store_memory_peek(struct store_memory *,
-    const struct store_window *, struct store_usage *);
+		    const struct store_window *, struct store_usage *);
 enum store_result store_memory_count(struct store_memory *,
-    const struct store_window *);
-enum store_result store_memory_note_put(struct store_memory *, struct str space,
-    struct str key, struct str value, int64_t expires_ms);
-enum store_result store_memory_note_get(struct store_memory *, struct str space,
-    struct str key, struct buf *value, int64_t *expires_ms);
-enum store_result store_memory_note_del(struct store_memory *, struct str space,
-    struct str key);
-void store_memory_each(struct store_memory *,
-    bool (*seen)(void *, const struct store_seen *), void *);
+		    const struct store_window *);
+enum store_result store_memory_note_put(struct store_memory *,
+		    struct str space, struct str key, struct str value,
+		    int64_t expires_ms);
+enum store_result store_memory_note_get(struct store_memory *,
+		    struct str space, struct str key, struct buf *value,
+		    int64_t *expires_ms);
+enum store_result store_memory_note_del(struct store_memory *,
+		    struct str space, struct str key);
+void		 store_memory_each(struct store_memory *,
+		    bool (*seen)(void *, const struct store_seen *), void *);
 /* About how much memory, and so file, all may take; half of it notes. */
-void store_memory_set_max(struct store_memory *, uint64_t bytes);
-size_t store_memory_clear(struct store_memory *, struct str key);
-void store_memory_stats(struct store_memory *, struct store_stats *);
+void		 store_memory_set_max(struct store_memory *, uint64_t bytes);
+size_t		 store_memory_clear(struct store_memory *, struct str key);
+void		 store_memory_stats(struct store_memory *,
+		    struct store_stats *);
 
 #endif

@@ -14,13 +14,15 @@
 
 #define SYNC_EVERY_MS  800
 #define SWEEP_EVERY_MS 5000
+#define LOG_BYTES      (8 * 1024 * 1024) /* or a sixteenth of all */
 
 struct store_sqlite {
 	struct store_memory *memory;
 	struct store_writer *writer;
 	struct store_health *health;
 	char *path;
-	/* the writer's alone */
+	atomic_int_least64_t log_bytes;
+	/* whoever saves has these alone */
 	struct store_file *file; /* NULL: gone, to be made again */
 	bool unsynced;
 	int64_t synced_ms, swept_ms;
@@ -130,7 +132,7 @@ sqlite_tidy(void *arg)
 	struct store_sqlite *s = arg;
 	int64_t now = clock_mono_ms();
 
-	store_file_checkpoint(s->file);
+	store_file_checkpoint(s->file, s->log_bytes);
 	if (s->unsynced && now - s->synced_ms >= SYNC_EVERY_MS) {
 		store_file_sync(s->file);
 		s->unsynced = false;
@@ -172,6 +174,7 @@ sqlite_open(struct str where, struct store_health *health, struct buf *err)
 	s = mem_alloc(sizeof(*s));
 	s->path = mem_strndup(where.p, where.n);
 	s->health = health;
+	s->log_bytes = LOG_BYTES;
 	s->writer = store_writer_new(&writer_ops, s, health);
 	journal.arg = s->writer;
 	s->memory = store_memory_new(&journal);
@@ -323,6 +326,7 @@ sqlite_set_max(void *arg, uint64_t bytes)
 {
 	struct store_sqlite *s = arg;
 
+	s->log_bytes = bytes / 16 < LOG_BYTES ? bytes / 16 : LOG_BYTES;
 	store_memory_set_max(s->memory, bytes);
 }
 

@@ -5,10 +5,12 @@
 
 #include "base/mem.h"
 
-#define WAIT_MAX_MS   5000
-#define RETRY_MIN_MS  100
-#define RETRY_MAX_MS  5000
-#define TIDY_EVERY_MS 1000
+#define WAIT_MAX_MS  5000
+#define RETRY_MIN_MS 100
+#define RETRY_MAX_MS 5000
+#define TICK_MS	     20 /* what nobody waits for waits so long */
+#define IDLE_MS	     1000
+#define MANY	     1000 /* or until there are so many */
 
 struct queue {
 	struct store_cell **cells;
@@ -26,7 +28,9 @@ struct store_writer {
 	struct queue queue;
 	uint64_t pushed, saved; /* cells ever queued, and saved */
 	size_t taken; /* cells being saved now */
-	bool stop, idle, down;
+	struct queue spare;
+	bool busy; /* somebody saves or tidies */
+	bool stop, asleep, down;
 };
 
 /* Tests freeze clock.h's time; waiting needs the machine's. */
@@ -58,9 +62,37 @@ store_writer_changed(void *arg, struct store_cell *c)
 	}
 	q->cells[q->n++] = c;
 	w->pushed++;
-	if (w->idle)
+	if (w->asleep || q->n == MANY)
 		pthread_cond_signal(&w->work);
+	w->asleep = false;
 	pthread_mutex_unlock(&w->lock);
+}
+
+/* Saves one group.  Locked on entry and on return, not between. */
+static bool
+writer_group(struct store_writer *w)
+{
+	struct queue taken = w->queue;
+	uint64_t last = w->pushed;
+	struct buf why = BUF_INIT(1024);
+	bool ok;
+
+	w->busy = true;
+	w->queue = (struct queue){ w->spare.cells, 0, w->spare.cap };
+	w->taken = taken.n;
+	pthread_mutex_unlock(&w->lock);
+	ok = w->ops->save(w->arg, taken.cells, taken.n, &why);
+	store_health_set(w->health, ok ? "" : why.n ? why.p : "failed");
+	pthread_mutex_lock(&w->lock);
+	/* What failed was queued again and counted anew. */
+	w->saved = ok ? last : w->saved;
+	w->taken = 0;
+	w->down = !ok;
+	w->spare = taken;
+	w->busy = false;
+	pthread_cond_broadcast(&w->done);
+	buf_free(&why);
+	return ok;
 }
 
 enum store_result
@@ -74,7 +106,10 @@ store_writer_wait(struct store_writer *w)
 	pthread_mutex_lock(&w->lock);
 	mine = w->pushed;
 	while (w->saved < mine && !w->down && rc == 0)
-		rc = pthread_cond_timedwait(&w->done, &w->lock, &until);
+		if (!w->busy && w->running)
+			writer_group(w);
+		else
+			rc = pthread_cond_timedwait(&w->done, &w->lock, &until);
 	ok = w->saved >= mine;
 	pthread_mutex_unlock(&w->lock);
 	return ok ? STORE_OK : STORE_DOWN;
@@ -91,72 +126,80 @@ store_writer_pending(struct store_writer *w)
 	return n;
 }
 
-/* Sleeps until there is work, the time is over, or the end; locked. */
+/*
+ * Sleeps for a while, the end apart; locked.  When nothing came for a tick,
+ * the next that comes wakes us.
+ */
 static void
 writer_sleep(struct store_writer *w, long ms, bool for_work)
 {
 	struct timespec until = from_now(ms);
 	int rc = 0;
 
-	w->idle = true;
-	while (!w->stop && rc == 0 && !(for_work && w->queue.n))
+	w->asleep = for_work && ms > TICK_MS;
+	while (!w->stop && rc == 0 && !(for_work && w->queue.n >= MANY)) {
 		rc = pthread_cond_timedwait(&w->work, &w->lock, &until);
-	w->idle = false;
+		if (for_work && rc == 0)
+			break;
+	}
+	w->asleep = false;
 }
 
-/* Saves one group.  Locked on entry and on return, not between. */
-static bool
-writer_group(struct store_writer *w, struct queue *spare)
+/* Waits until nobody else saves; locked. */
+static void
+writer_turn(struct store_writer *w)
 {
-	struct queue taken = w->queue;
-	uint64_t last = w->pushed;
-	struct buf why = BUF_INIT(1024);
-	bool ok;
+	while (w->busy)
+		pthread_cond_wait(&w->done, &w->lock);
+}
 
-	w->queue = (struct queue){ spare->cells, 0, spare->cap };
-	w->taken = taken.n;
+static void
+writer_tidy(struct store_writer *w)
+{
+	w->busy = true;
 	pthread_mutex_unlock(&w->lock);
-	ok = w->ops->save(w->arg, taken.cells, taken.n, &why);
-	store_health_set(w->health, ok ? "" : why.n ? why.p : "failed");
+	w->ops->tidy(w->arg);
 	pthread_mutex_lock(&w->lock);
-	/* What failed was queued again and counted anew. */
-	w->saved = ok ? last : w->saved;
-	w->taken = 0;
-	w->down = !ok;
+	w->busy = false;
 	pthread_cond_broadcast(&w->done);
-	buf_free(&why);
-	*spare = taken;
-	return ok;
+}
+
+/* How long until there may be something to do. */
+static long
+writer_pause(struct store_writer *w, bool ok, long *pause, uint64_t *seen)
+{
+	bool quiet = w->pushed == *seen;
+
+	*seen = w->pushed;
+	if (ok) {
+		*pause = RETRY_MIN_MS;
+		return quiet ? IDLE_MS : TICK_MS;
+	}
+	*pause = *pause * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : *pause * 2;
+	return *pause / 2;
 }
 
 static void *
 writer_main(void *arg)
 {
 	struct store_writer *w = arg;
-	struct queue spare = { NULL, 0, 0 };
 	long pause = RETRY_MIN_MS;
+	uint64_t seen = 0;
 	bool ok = true;
 
 	pthread_mutex_lock(&w->lock);
 	for (;;) {
-		if (ok)
-			writer_sleep(w, TIDY_EVERY_MS, true);
-		else
-			writer_sleep(w, pause, false);
+		writer_sleep(w, writer_pause(w, ok, &pause, &seen), ok);
+		writer_turn(w);
+		ok = !w->down;
 		if (w->queue.n || !ok)
-			ok = writer_group(w, &spare);
+			ok = writer_group(w);
 		if (w->stop && (w->queue.n == 0 || !ok))
 			break;
-		pause = ok ? RETRY_MIN_MS : pause * 2;
-		if (pause > RETRY_MAX_MS)
-			pause = RETRY_MAX_MS;
-		pthread_mutex_unlock(&w->lock);
 		if (ok)
-			w->ops->tidy(w->arg);
-		pthread_mutex_lock(&w->lock);
+			writer_tidy(w);
 	}
 	pthread_mutex_unlock(&w->lock);
-	free(spare.cells);
 	return NULL;
 }
 
@@ -204,6 +247,7 @@ store_writer_free(struct store_writer **wp)
 	pthread_cond_destroy(&w->done);
 	pthread_mutex_destroy(&w->lock);
 	free(w->queue.cells);
+	free(w->spare.cells);
 	free(w);
 	*wp = NULL;
 }

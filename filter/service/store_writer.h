@@ -1,11 +1,12 @@
 /*
- * store_writer - one thread that saves changed cells in groups.
+ * store_writer - changed cells are saved in groups.
  *
  * store_writer_changed() is a store_journal's function: it queues a cell.
- * The thread takes whatever is queued, has it saved by the backend, and wakes
- * those who wait; meanwhile the next group gathers.  When saving fails the
+ * Whoever waits first takes all that is queued, has it saved by the backend,
+ * and wakes the others; meanwhile the next group gathers.  What nobody waits
+ * for is saved by a thread, within 20 ms or so.  When saving fails the
  * cells go back to the queue, everybody who waits is told STORE_DOWN, and
- * the thread tries again after a while that grows up to 5 s.
+ * that thread tries again after a while that grows up to 5 s.
  *
  * Lock order: a shard of store_memory, then the queue.  The backend's
  * functions are called without a lock.
@@ -21,19 +22,20 @@ struct store_writer;
 struct store_writer_ops {
 	/* Saves all of them or none (they are queued again then, and *why
 	 * says what failed).  With n == 0 it tries whether saving works. */
-	bool (*save)(void *, struct store_cell **, size_t n, struct buf *why);
+	bool		 (*save)(void *, struct store_cell **, size_t n,
+			    struct buf *why);
 	/* After a group, and about once a second: what nobody waits for. */
-	void (*tidy)(void *);
+	void		 (*tidy)(void *);
 };
 
 struct store_writer *store_writer_new(const struct store_writer_ops *,
-    void *arg, struct store_health *);
-void store_writer_changed(void *, struct store_cell *);
-bool store_writer_start(struct store_writer *);
+		    void *arg, struct store_health *);
+void		 store_writer_changed(void *, struct store_cell *);
+bool		 store_writer_start(struct store_writer *);
 /* Until all that was changed before is on disk; 5 s at most. */
 enum store_result store_writer_wait(struct store_writer *);
-uint64_t store_writer_pending(struct store_writer *);
+uint64_t	 store_writer_pending(struct store_writer *);
 /* Saves what is queued, if that works, and ends the thread. */
-void store_writer_free(struct store_writer **);
+void		 store_writer_free(struct store_writer **);
 
 #endif

@@ -111,7 +111,7 @@ test_flood_on_disk(void **state)
 	const char *text = getenv("STORE_KEYS");
 
 	(void)state;
-	flood(spec, text ? strtol(text, NULL, 10) : 120000, MAX_BYTES * 5 / 8);
+	flood(spec, text ? strtol(text, NULL, 10) : 150000, MAX_BYTES);
 }
 
 /* The room of a counter of many members comes from others as well. */

@@ -175,15 +175,38 @@ test_expired_rows_go(void **state)
 	clock_fake_advance(HOUR / 4);
 	st = open_as(spec);
 	assert_int_equal(keys(st), 0);
-	/* a batch with each group, some seconds apart */
+	/* some with each tick of the writer, seconds apart */
 	for (int i = 0; i < 6; i++) {
 		clock_fake_advance(60000);
 		assert_int_equal(charge(st, window("user=a", HOUR, 9, 1)),
 		    STORE_OK);
-		usleep(5000);
+		usleep(60000);
 	}
 	store_close(&st);
 	assert_int_equal(rows(), 1);
+}
+
+/* A key that goes from memory takes its row along, however many they are. */
+static void
+test_rows_go_with_their_keys(void **state)
+{
+	struct store *st = open_as(spec);
+	struct store_window w;
+	char key[40];
+
+	(void)state;
+	for (int i = 0; i < 20000; i++) {
+		snprintf(key, sizeof(key), "user=%d", i);
+		w = i % 7 ? window(key, 1000, 10, 1) :
+			    member(key, 1000, 10, "m");
+		assert_int_equal(store_count(st, &w), STORE_OK);
+		if (i % 100 == 99)
+			charge(st, window("user=x", HOUR, 9000, 1));
+		if (i % 1000 == 999)
+			clock_fake_advance(1100);
+	}
+	store_close(&st);
+	assert_in_range(rows(), 1, 5000);
 }
 
 static char *
@@ -491,6 +514,7 @@ main(void)
 		T(test_reopen_keeps),
 		T(test_members_come_back),
 		T(test_expired_rows_go),
+		T(test_rows_go_with_their_keys),
 		T(test_second_opener),
 		T(test_foreign_files),
 		T(test_newer_schema),
