@@ -580,7 +580,7 @@ step(struct html_lexer *l, struct html_token *t)
 	if (at(l, i) != '<')
 		i = text_end(l, i);
 	for (;;) {
-		if (i > l->at)
+		if (i > l->at || at(l, i) != '<')
 			break;
 		what = look(l, i, &end, t);
 		if (what == LOOK_MORE)
