@@ -47,11 +47,11 @@ triple_write(struct store *store, struct str key, const struct triple *t,
 static struct str
 triple_key(struct txn *txn, struct str *net)
 {
-	static const struct key client = { .parts = { { KEY_CLIENT, 24 } },
+	static const struct key client = { .parts = { { KEY_CLIENT, 24, 0 } },
 		.count = 1 };
-	static const struct key rcpt = { .parts = { { KEY_RCPT, 0 } },
+	static const struct key rcpt = { .parts = { { KEY_RCPT, 0, 0 } },
 		.count = 1 };
-	static const struct key sender = { .parts = { { KEY_SENDER, 0 } },
+	static const struct key sender = { .parts = { { KEY_SENDER, 0, 0 } },
 		.count = 1 };
 	struct str from = key_make(txn->arena, txn->session, &sender);
 	struct str to = key_make(txn->arena, txn->session, &rcpt);

@@ -33,17 +33,21 @@ static const struct {
 static bool
 part_parse(struct str text, struct key *key, const char **why)
 {
-	struct str bits, word = str_cut(text, '/', &bits);
-	uint64_t n = 0;
+	struct str bits, bits6 = STR_NONE, word = str_cut(text, '/', &bits);
+	uint64_t n = 0, n6 = 0;
 	size_t i;
+
+	if (bits.p != NULL)
+		bits = str_cut(bits, '/', &bits6);
 
 	for (i = 0; i < PART_COUNT; i++)
 		if (str_eq(word, str_of(parts[i].word)))
 			break;
 	if (i == PART_COUNT) {
-		*why = "a key is made of user, sender, sender.domain, client, "
-		       "client/BITS, helo, rcpt, rcpt.domain, from.domain, "
-		       "all";
+		*why =
+		    "a key is made of user, sender, sender.domain, client, "
+		    "client/BITS[/BITS], helo, rcpt, rcpt.domain, from.domain, "
+		    "all";
 		return false;
 	}
 	if (bits.p != NULL && i != KEY_CLIENT) {
@@ -54,8 +58,15 @@ part_parse(struct str text, struct key *key, const char **why)
 		*why = "a prefix length is 1 to 128";
 		return false;
 	}
+	if (bits6.p != NULL &&
+	    (n > 32 || !str_u64(bits6, &n6) || n6 < 1 || n6 > BITS_MAX)) {
+		*why = "two prefix lengths are one of IPv4 and one of IPv6: "
+		       "client/24/64";
+		return false;
+	}
 	key->parts[key->count].part = (enum key_part)i;
 	key->parts[key->count].bits = (unsigned int)n;
+	key->parts[key->count].bits6 = (unsigned int)n6;
 	key->count++;
 	return true;
 }
@@ -91,8 +102,16 @@ key_stage(const struct key *key)
 }
 
 /* IPv6: a /64 is what one customer has, so nobody is told apart within. */
+static unsigned int
+client_bits(enum addr_family family, unsigned int bits, unsigned int bits6)
+{
+	if (family == ADDR_V4)
+		return bits == 0 || bits > 32 ? 32 : bits;
+	return bits6 > 0 ? bits6 : bits > 32 ? bits : 64;
+}
+
 static struct str
-client_text(const struct session *s, unsigned int bits,
+client_text(const struct session *s, unsigned int bits, unsigned int bits6,
     char out[ADDR_TEXT_MAX + 4])
 {
 	struct buf text = BUF_INIT(ADDR_TEXT_MAX + 4);
@@ -101,10 +120,7 @@ client_text(const struct session *s, unsigned int bits,
 
 	if (a.family == ADDR_NONE)
 		return STR_NONE;
-	if (bits != 0 && a.family == ADDR_V6 && bits <= 32)
-		bits = 64;
-	if (bits == 0 || bits > whole)
-		bits = whole;
+	bits = client_bits(a.family, bits, bits6);
 	addr_mask(&a, bits);
 	addr_format(&a, out);
 	buf_adds(&text, out);
@@ -191,7 +207,8 @@ add_part(struct buf *out, struct arena *arena, const struct session *s,
 	if (part == KEY_ALL)
 		return true;
 	if (part == KEY_CLIENT)
-		value = client_text(s, key->parts[i].bits, client);
+		value = client_text(s, key->parts[i].bits, key->parts[i].bits6,
+		    client);
 	else if (part == KEY_HELO)
 		value = s->helo;
 	else if (s->txn != NULL)

@@ -2,11 +2,12 @@
  * key - whom a limit, a block or a notice is about.
  *
  * A key is a list of parts joined by `+': user, sender, sender.domain,
- * client, client/BITS, helo, rcpt, rcpt.domain, from.domain, all.  Its
+ * client, client/BITS[/BITS], helo, rcpt, rcpt.domain, from.domain, all.  Its
  * value for a message is text like "user=alice" or
  * "client=192.0.2.0/24+sender.domain=example.org", made from normal forms so
- * that case, plus-tags, BATV and SRS can't dodge it.  client/N: N applies to
- * IPv4; IPv6 uses N where N > 32, else /64.
+ * that case, plus-tags, BATV and SRS can't dodge it.  client is an IPv4
+ * address or an IPv6 /64, which is what one customer has.  client/N: IPv4 by N;
+ * IPv6 by N where N > 32, else by its /64.  client/N/M: IPv4 by N, IPv6 by M.
  */
 #ifndef CHECK_KEY_H
 #define CHECK_KEY_H
@@ -22,7 +23,8 @@ enum key_part { KEY_USER, KEY_SENDER, KEY_SENDER_DOMAIN, KEY_CLIENT,
 struct key {
 	struct {
 		enum key_part	 part;
-		unsigned int	 bits;	/* client/BITS; 0: whole address */
+		unsigned int	 bits;	/* client/BITS; 0: none said */
+		unsigned int	 bits6;	/* of IPv6; 0: none said */
 	} parts[KEY_MAX_PARTS];
 	size_t		 count;
 	struct str	 text;			/* as written */

@@ -94,11 +94,11 @@ static struct str
 member_of(struct limit_book *b, const struct session *s, enum limit_unit unit)
 {
 	static const struct key keys[] = {
-		[LIMIT_MAILBOXES] = { .parts = { { KEY_RCPT, 0 } },
+		[LIMIT_MAILBOXES] = { .parts = { { KEY_RCPT, 0, 0 } },
 		    .count = 1 },
-		[LIMIT_CLIENTS] = { .parts = { { KEY_CLIENT, 32 } },
+		[LIMIT_CLIENTS] = { .parts = { { KEY_CLIENT, 0, 0 } },
 		    .count = 1 },
-		[LIMIT_SENDERS] = { .parts = { { KEY_SENDER, 0 } },
+		[LIMIT_SENDERS] = { .parts = { { KEY_SENDER, 0, 0 } },
 		    .count = 1 },
 	};
 

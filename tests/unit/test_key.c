@@ -100,6 +100,11 @@ test_parse(void **state)
 	wrong("all+client/0", 4, "1 to 128");
 	wrong("client/129", 0, "1 to 128");
 	wrong("client/", 0, "1 to 128");
+	wrong("client/64/56", 0, "client/24/64");
+	wrong("client/24/", 0, "client/24/64");
+	wrong("client/24/129", 0, "client/24/64");
+	wrong("client/24/64/", 0, "client/24/64");
+	wrong("user+client//64", 5, "1 to 128");
 	wrong("client/99999999999999999999999", 0, "1 to 128");
 	wrong("all+all+all+all+all+all+all", 24, "six parts");
 }
@@ -112,11 +117,15 @@ test_client(void **state)
 	is(f, "client", "client=192.0.2.77");
 	is(f, "client/24", "client=192.0.2.0/24");
 	is(f, "client/64", "client=192.0.2.77");
+	is(f, "client/24/56", "client=192.0.2.0/24");
 	is(f, "all+client/8", "all+client=192.0.0.0/8");
 	addr_parse(STR("2001:db8:1:2:3:4:5:6"), &f->s->client);
 	is(f, "client/24", "client=2001:db8:1:2::/64");
 	is(f, "client/48", "client=2001:db8:1::/48");
-	is(f, "client", "client=2001:db8:1:2:3:4:5:6");
+	is(f, "client", "client=2001:db8:1:2::/64");
+	is(f, "client/128", "client=2001:db8:1:2:3:4:5:6");
+	is(f, "client/24/56", "client=2001:db8:1::/56");
+	is(f, "client/24/32", "client=2001:db8::/32");
 	f->s->client.family = ADDR_NONE;
 	is(f, "client", NULL);
 	is(f, "all+client/24", NULL);
