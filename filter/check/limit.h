@@ -22,8 +22,8 @@
  *
  * limit_commit() counts what was asked only before it was known (all
  * recipients of a limit asked at mail alone, bytes beyond those declared)
- * even past the maximum: whoever wants that exact asks at rcpt or message.
- * Rules in shadow charge as others do, or their limits would never fill.
+ * even past the maximum; so that this does not happen, the policy asks rules
+ * that refuse again when it is known.  Rules in shadow charge as others do, or their limits would never fill.
  */
 #ifndef CHECK_LIMIT_H
 #define CHECK_LIMIT_H
@@ -103,6 +103,8 @@ enum limit_answer limit_over(struct session *, const struct limit *,
  * nothing; what the event has reserved already is part of what is used. */
 enum limit_answer limit_near(struct session *, const struct limit *,
 		    enum stage, unsigned int percent, struct limit_info *);
+/* Has this message, so far, got what it asked of the limit? */
+bool		 limit_granted(struct session *, const struct limit *);
 void		 limit_keep(struct session *, enum stage);
 void		 limit_drop(struct session *, enum stage);
 /* Before the MTA is told "accept".  false: the store is down; the charges are

@@ -400,10 +400,23 @@ limit_over(struct session *s, const struct limit *limit, enum stage stage,
 	if (!a->valid) {
 		a->info = *info;
 		a->answer = ask(b, &q, &a->info);
+		a->granted |= a->answer == LIMIT_FREE;
 		a->valid = true;
 	}
 	*info = a->info;
 	return a->answer;
+}
+
+bool
+limit_granted(struct session *s, const struct limit *limit)
+{
+	struct limit_book *b = limit_book_open(s, STAGE_MAIL);
+
+	for (const struct answer *a = b != NULL ? b->answers : NULL; a != NULL;
+	     a = a->next)
+		if (a->limit == limit)
+			return a->granted;
+	return false;
 }
 
 /* --- a look only -------------------------------------------------------- */

@@ -57,6 +57,7 @@ struct answer {
 	struct answer *next;
 	const struct limit *limit; /* compared, never followed */
 	bool valid; /* of this event */
+	bool granted; /* in this message or connection, once */
 	enum limit_answer answer;
 	struct limit_info info;
 };

@@ -123,6 +123,12 @@ struct rule {
 	int64_t		 time_ms;	/* block, delay, greylist */
 	struct key	 key;		/* block */
 	const struct dkim_signer *signer;	/* sign; NULL: the list's */
+	/* A refusal that asks a limit before all of what it counts is known
+	 * is asked again at these stages; limit NULL: it is not. */
+	struct {
+		const struct limit *limit;
+		struct rule *next;	/* of those asked again there */
+	} again[STAGE_COUNT];
 	atomic_ulong	 fired;
 };
 

@@ -172,6 +172,21 @@ prefetch_links(struct session *s)
 
 /* --- a stage ----------------------------------------------------------- */
 
+/* What asked a limit too early to know all of it: rules that were reached
+ * then, and found room.  `next' is only about this stage's own. */
+static void
+ask_again(struct eval *e)
+{
+	struct rule *rule = e->session->policy->again[e->stage];
+
+	if (!refuses(e->decision->action) &&
+	    e->decision->action != ACTION_ACCEPT)
+		e->ended = false;
+	for (; rule != NULL && !e->ended; rule = rule->again[e->stage].next)
+		if (limit_granted(e->session, rule->again[e->stage].limit))
+			ask(e, rule);
+}
+
 static void
 limits_settle(struct session *s, enum stage stage, const struct decision *d)
 {
@@ -216,6 +231,7 @@ policy_eval(struct session *s, enum stage stage, struct decision *d)
 	for (rule = s->policy->rules[stage]; rule != NULL && !e.ended;
 	     rule = rule->next)
 		ask(&e, rule);
+	ask_again(&e);
 	if (s->policy->nlimits > 0)
 		limits_settle(s, stage, d);
 }

@@ -94,6 +94,7 @@ struct policy {
 	struct settings	 settings;
 	struct source	*sources;
 	struct rule	*rules[STAGE_COUNT];
+	struct rule	*again[STAGE_COUNT];	/* of earlier stages */
 	size_t		 nrules;
 	struct table	**tables;
 	size_t		 ntables;

@@ -488,6 +488,67 @@ may_answer(const struct resolve *r, const struct rule *rule)
 	return parse_verb(rule->verb)->ends;
 }
 
+/* What is known only later of what a limit counts, and when. */
+static void
+again_at(struct rule *rule, const struct limit *limit)
+{
+	for (size_t i = 0; i < limit->count; i++) {
+		if (limit->windows[i].unit == LIMIT_RECIPIENTS &&
+		    rule->stage < STAGE_RCPT)
+			rule->again[STAGE_RCPT].limit = limit;
+		if (limit->windows[i].unit == LIMIT_BYTES)
+			rule->again[STAGE_MESSAGE].limit = limit;
+	}
+}
+
+static void
+find_again(const struct expr *e, struct rule *rule)
+{
+	for (; e != NULL; e = e->right) {
+		find_again(e->left, rule);
+		if (e->op == EXPR_OVER && e->percent == 0 && e->limit != NULL)
+			again_at(rule, e->limit);
+	}
+}
+
+/* At mail nobody knows how many recipients there will be, nor before the end
+ * how many bytes: whoever refuses because of them is asked again. */
+static void
+resolve_again(struct resolve *r, struct rule *rule)
+{
+	struct policy *policy = r->p->policy;
+
+	if (rule->stage != STAGE_MAIL && rule->stage != STAGE_RCPT)
+		return;
+	if (rule->verb != VERB_REJECT && rule->verb != VERB_TEMPFAIL)
+		return;
+	find_again(rule->condition, rule);
+	for (int s = 0; s < STAGE_COUNT; s++) {
+		if (rule->again[s].limit == NULL)
+			continue;
+		policy->stage_needs[s] |= r->needs;
+		if (!rule->shadow && !policy->shadow)
+			policy->stage_decides[s] = true;
+	}
+}
+
+/* In the order of the file. */
+static void
+collect_again(struct policy *policy)
+{
+	for (int at = 0; at < STAGE_COUNT; at++) {
+		struct rule **tail = &policy->again[at];
+
+		for (int s = 0; s < at; s++)
+			for (struct rule *rule = policy->rules[s]; rule != NULL;
+			     rule = rule->next)
+				if (rule->again[at].limit != NULL) {
+					*tail = rule;
+					tail = &rule->again[at].next;
+				}
+	}
+}
+
 static void
 resolve_rule(struct resolve *r, struct rule *rule)
 {
@@ -517,6 +578,7 @@ resolve_rule(struct resolve *r, struct rule *rule)
 	policy->stage_needs[rule->stage] |= r->needs;
 	if (!rule->shadow && !policy->shadow && may_answer(r, rule))
 		policy->stage_decides[rule->stage] = true;
+	resolve_again(r, rule);
 }
 
 static void
@@ -641,6 +703,7 @@ resolve_policy(struct parse *p)
 			resolve_rule(&r, rule);
 		check_reach(&r, p->policy->rules[s]);
 	}
+	collect_again(p->policy);
 	/* What a skipped statement would have used is not known. */
 	if (diag_errors(p->diag) == 0)
 		warn_unused(&r);

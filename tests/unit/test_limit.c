@@ -678,6 +678,193 @@ test_own_maxima(void **state)
 	assert_int_equal(used("sub/messages", "user=bulk"), 50);
 }
 
+/* --- different members ------------------------------------------------- */
+
+static struct str
+country(const struct session *session)
+{
+	static const char *const codes[] = { "DE", "FR", "DE", "IT" };
+	unsigned int last = session->client.b[3];
+
+	return last < 4 ? str_of(codes[last]) : STR_NONE;
+}
+
+static void
+client(const char *address)
+{
+	assert_true(addr_parse(str_of(address), &s->client));
+}
+
+/* One message of alice's to one recipient; false: it was over. */
+static bool
+sends(const struct limit *l, enum stage stage, const char *to)
+{
+	enum limit_answer answer = LIMIT_FREE;
+
+	mail("alice");
+	s->txn->checks->country = country;
+	if (stage == STAGE_MAIL)
+		answer = over(l, stage);
+	keep(STAGE_MAIL);
+	rcpt(to);
+	if (stage == STAGE_RCPT)
+		answer = over(l, stage);
+	if (answer != LIMIT_FREE) {
+		drop(STAGE_RCPT);
+		txn_end(s);
+		return false;
+	}
+	keep(STAGE_RCPT);
+	message();
+	return true;
+}
+
+static void
+test_distinct_recipients(void **state)
+{
+	struct limit_window w[] = { { LIMIT_MAILBOXES, 2, HOUR, STR("1h") } };
+	struct limit l;
+
+	(void)state;
+	make(&l, "spray", "user", w, 1);
+	assert_true(sends(&l, STAGE_RCPT, "<a@x.org>"));
+	assert_true(sends(&l, STAGE_RCPT, "<A+news@X.org>"));
+	assert_true(sends(&l, STAGE_RCPT, "<b@x.org>"));
+	assert_false(sends(&l, STAGE_RCPT, "<c@x.org>"));
+	assert_true(sends(&l, STAGE_RCPT, "<a@x.org>"));
+	assert_int_equal(used("spray/distinct recipients", "user=alice"), 2);
+	/* forgotten with the window, each for itself */
+	clock_fake_advance(HOUR + HOUR / 60);
+	assert_true(sends(&l, STAGE_RCPT, "<c@x.org>"));
+}
+
+/* All recipients of a message at once, some of them twice. */
+static void
+test_distinct_at_message(void **state)
+{
+	struct limit_window w[] = { { LIMIT_MAILBOXES, 3, HOUR, STR("1h") } };
+	static const char *const to[] = { "<a@x.org>", "<b@x.org>",
+		"<a+x@x.org>", "<c@x.org>", "<d@x.org>" };
+	struct limit l;
+
+	(void)state;
+	make(&l, "spray", "user", w, 1);
+	for (int n = 5; n >= 4; n--) {
+		mail("alice");
+		keep(STAGE_MAIL);
+		for (int i = 0; i < n; i++) {
+			rcpt(to[i]);
+			keep(STAGE_RCPT);
+		}
+		limit_event(s, STAGE_MESSAGE);
+		assert_int_equal(over(&l, STAGE_MESSAGE),
+		    n == 5 ? LIMIT_OVER : LIMIT_FREE);
+		if (n == 5) {
+			drop(STAGE_MESSAGE);
+			assert_int_equal(used("spray/distinct recipients",
+					     "user=alice"),
+			    0);
+			txn_end(s);
+			continue;
+		}
+		limit_keep(s, STAGE_MESSAGE);
+		assert_true(limit_commit(s->txn));
+		txn_end(s);
+	}
+	assert_int_equal(used("spray/distinct recipients", "user=alice"), 3);
+}
+
+static void
+test_distinct_clients(void **state)
+{
+	struct limit_window w[] = { { LIMIT_CLIENTS, 2, HOUR, STR("1h") } };
+	struct limit l;
+
+	(void)state;
+	make(&l, "places", "user", w, 1);
+	client("192.0.2.1");
+	assert_true(sends(&l, STAGE_MAIL, "<a@x.org>"));
+	mail("alice");
+	assert_int_equal(near(&l, STAGE_MAIL, 100), LIMIT_FREE);
+	client("2001:db8::1");
+	assert_int_equal(near(&l, STAGE_MAIL, 100), LIMIT_OVER);
+	txn_end(s);
+	assert_true(sends(&l, STAGE_MAIL, "<a@x.org>"));
+	client("2001:db8::ffff");
+	assert_true(sends(&l, STAGE_MAIL, "<a@x.org>"));
+	client("2001:db8:0:1::1");
+	assert_false(sends(&l, STAGE_MAIL, "<a@x.org>"));
+	client("192.0.2.1");
+	assert_true(sends(&l, STAGE_MAIL, "<a@x.org>"));
+	assert_int_equal(used("places/distinct clients", "user=alice"), 2);
+}
+
+/* What is refused or given up puts nobody on the list. */
+static void
+test_distinct_given_back(void **state)
+{
+	struct limit_window w[] = { { LIMIT_CLIENTS, 1, HOUR, STR("1h") } };
+	struct limit l;
+
+	(void)state;
+	make(&l, "places", "user", w, 1);
+	client("192.0.2.1");
+	mail("alice");
+	assert_int_equal(over(&l, STAGE_MAIL), LIMIT_FREE);
+	keep(STAGE_MAIL);
+	txn_end(s);
+	client("192.0.2.2");
+	mail("alice");
+	assert_int_equal(over(&l, STAGE_MAIL), LIMIT_FREE);
+	drop(STAGE_MAIL);
+	txn_end(s);
+	client("192.0.2.3");
+	assert_true(sends(&l, STAGE_MAIL, "<a@x.org>"));
+	client("192.0.2.1");
+	assert_false(sends(&l, STAGE_MAIL, "<a@x.org>"));
+}
+
+static void
+test_distinct_countries(void **state)
+{
+	struct limit_window w[] = { { LIMIT_COUNTRIES, 2, HOUR, STR("1h") } };
+	struct limit l;
+
+	(void)state;
+	make(&l, "abroad", "user", w, 1);
+	client("192.0.2.0"); /* DE */
+	assert_true(sends(&l, STAGE_MAIL, "<a@x.org>"));
+	client("192.0.2.1"); /* FR */
+	assert_true(sends(&l, STAGE_MAIL, "<a@x.org>"));
+	client("192.0.2.3"); /* IT */
+	assert_false(sends(&l, STAGE_MAIL, "<a@x.org>"));
+	client("192.0.2.2"); /* DE again */
+	assert_true(sends(&l, STAGE_MAIL, "<a@x.org>"));
+	client("192.0.2.200"); /* nobody knows where */
+	assert_true(sends(&l, STAGE_MAIL, "<a@x.org>"));
+}
+
+/* The null sender is nobody, and counts for none. */
+static void
+test_distinct_senders(void **state)
+{
+	static const char *const from[] = { "<>", "<joe@x.org>",
+		"<prvs=1234abcdef=joe@x.org>", "<ann@x.org>" };
+	struct limit_window w[] = { { LIMIT_SENDERS, 1, HOUR, STR("1h") } };
+	struct limit l;
+
+	(void)state;
+	make(&l, "faces", "user", w, 1);
+	for (size_t i = 0; i < 4; i++) {
+		mail("alice");
+		envelope_parse(s->txn->arena, str_of(from[i]), &s->txn->sender);
+		assert_int_equal(over(&l, STAGE_MAIL),
+		    i < 3 ? LIMIT_FREE : LIMIT_OVER);
+		keep(STAGE_MAIL);
+		message();
+	}
+}
+
 int
 main(void)
 {
@@ -699,6 +886,12 @@ main(void)
 		T(test_share),
 		T(test_share_of_rejected),
 		T(test_own_maxima),
+		T(test_distinct_recipients),
+		T(test_distinct_at_message),
+		T(test_distinct_clients),
+		T(test_distinct_given_back),
+		T(test_distinct_countries),
+		T(test_distinct_senders),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
