@@ -34,7 +34,8 @@
 	X(MTA, WARN, "mta", "the MTA offers less than the policy wants") \
 	X(BLOCK, WARN, "block", "a key was blocked or released")	\
 	X(ADMIN, WARN, "admin", "a command changed something")		\
-	X(NOTIFY, WARN, "notify", "a notice was given, or could not be")	\
+	X(NOTIFY, WARN, "notify",					\
+	    "a notice was given, or could not be")			\
 	X(SIGN, WARN, "sign", "a message could not be signed")		\
 	X(OVERFLOW, WARN, "overflow",					\
 	    "a message needed more memory than allowed")		\

@@ -23,7 +23,8 @@
  * limit_commit() counts what was asked only before it was known (all
  * recipients of a limit asked at mail alone, bytes beyond those declared)
  * even past the maximum; so that this does not happen, the policy asks rules
- * that refuse again when it is known.  Rules in shadow charge as others do, or their limits would never fill.
+ * that refuse again when it is known.  Rules in shadow charge as others do, or
+ * their limits would never fill.
  */
 #ifndef CHECK_LIMIT_H
 #define CHECK_LIMIT_H
