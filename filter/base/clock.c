@@ -77,3 +77,9 @@ clock_timespec(int64_t mono_ms)
 	return (struct timespec){ .tv_sec = mono_ms / 1000,
 		.tv_nsec = mono_ms % 1000 * 1000000 };
 }
+
+int64_t
+clock_thread_us(void)
+{
+	return clock_us(CLOCK_THREAD_CPUTIME_ID);
+}

@@ -15,6 +15,7 @@
 int64_t	clock_wall_ms(void);		/* since 1970 */
 int64_t	clock_mono_ms(void);
 int64_t	clock_mono_us(void);
+int64_t	clock_thread_us(void);		/* what this thread has computed */
 void	clock_fake(int64_t wall_ms);	/* < 0: the real clock again */
 void	clock_fake_advance(int64_t ms);
 /* The wall clock says this now and goes on from there; monotonic time is

@@ -221,7 +221,7 @@ link_repeat(struct chain *chain, const struct tree *t)
 
 	for (i = 0; i < t->least && i < LINKS_USED; i++)
 		link_add(chain, t->child);
-	if (i < t->least || t->most != t->least)
+	if (i < t->least || t->most != t->least || t->most == 0)
 		link_loop_tree(chain, t->child);
 }
 

@@ -79,12 +79,12 @@ search(struct match *m, const struct score_rule *r, struct str subject,
 
 	if (regex == NULL || m->out[r->index] || out_of_time(m, r))
 		return REGEX_LIMIT;
-	began = m->careful ? clock_mono_us() : 0;
+	began = m->careful ? clock_thread_us() : 0;
 	a = regex_search(regex, subject, start, from, to, 1);
 	if (a == REGEX_LIMIT) {
 		rule_strike(m, r, "match limit");
 	} else if (m->careful) {
-		m->spent_us[r->index] += clock_mono_us() - began;
+		m->spent_us[r->index] += clock_thread_us() - began;
 		if (m->spent_us[r->index] > MATCH_RULE_MS * 1000)
 			rule_strike(m, r, "it took too long");
 	}
@@ -381,14 +381,16 @@ count_detail(struct match *m, const struct score_rule *r)
 static bool
 match_begin(struct match *m)
 {
-	struct uri_config uris = { .redirect = redirect, .arg = m };
+	struct uri_config uris = { .tlds = m->set->plan->tlds,
+		.redirect = redirect,
+		.arg = m };
 	size_t n = m->set->plan->count + 1;
 
 	m->arena = m->txn->arena;
 	m->last_us = clock_mono_us();
 	m->count = arena_alloc(m->arena, n * sizeof(*m->count));
 	m->out = arena_alloc(m->arena, n);
-	m->fields = field_open(m->arena, m->txn, NULL, NULL);
+	m->fields = field_open(m->arena, m->txn, NULL, m->set->plan->tlds);
 	m->view =
 	    view_make(m->arena, &m->txn->headers, buf_str(&m->txn->body.raw));
 	if (m->count == NULL || m->out == NULL || m->fields == NULL ||

@@ -5,7 +5,7 @@
  * match up to its maxhits, of others one.  A meta's count is its value.
  *
  * No rule may hold the thread.  A regex that meets its match limit, or a
- * rule that takes longer than MATCH_RULE_MS with one message, is asked no
+ * rule that computes longer than MATCH_RULE_MS on one message, is asked no
  * more about it and counts what it had; the log names it, once while its
  * ruleset is loaded.  After MATCH_STRIKES such messages it is asked about
  * none for MATCH_PAUSE_MS.  Rules that could not be asked within SCORE_MAX_MS

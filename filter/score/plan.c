@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "score/plan.h"
+#include "score/rule_text.h"
 
 static void *
 plan_alloc(struct plan *plan, size_t n)
@@ -156,6 +157,36 @@ prefilter_make(struct plan *plan)
 	prefilter_ready(plan->prefilter);
 }
 
+/* --- options ------------------------------------------------------------ */
+
+/* What util_rb_tld and its like list since they were last cleared. */
+static struct tld_set *
+tlds_make(const struct ruleset *set)
+{
+	static const char *const names[] = { "util_rb_tld", "util_rb_2tld",
+		"util_rb_3tld" };
+	const struct rule_option *clear, *o;
+	struct tld_set *tlds = NULL;
+	struct str words;
+	size_t i;
+
+	clear = map_get(set->options, STR("clear_util_rb"));
+	while (clear != NULL && clear->next != NULL)
+		clear = clear->next;
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		o = map_get(set->options, str_of(names[i]));
+		for (; o != NULL; o = o->next) {
+			if (clear != NULL && o->order < clear->order)
+				continue;
+			if (tlds == NULL)
+				tlds = tld_set_new();
+			for (words = o->value; words.n > 0;)
+				tld_set_add(tlds, rule_word(&words));
+		}
+	}
+	return tlds;
+}
+
 struct plan *
 plan_new(const struct ruleset *set)
 {
@@ -177,6 +208,7 @@ plan_new(const struct ruleset *set)
 	metas_make(plan, set);
 	plan->health =
 	    plan_alloc(plan, (set->count + 1) * sizeof(*plan->health));
+	plan->tlds = tlds_make(set);
 	prefilter_make(plan);
 	return plan;
 }
@@ -187,6 +219,7 @@ plan_free(struct plan **plan)
 	if (*plan == NULL)
 		return;
 	prefilter_free(&(*plan)->prefilter);
+	tld_set_free(&(*plan)->tlds);
 	arena_free(&(*plan)->arena);
 	free(*plan);
 	*plan = NULL;

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "mail/tld.h"
 #include "score/prefilter.h"
 #include "score/rule.h"
 
@@ -48,6 +49,7 @@ struct plan {
 	size_t		 nfields;
 	struct plan_list metas;
 	struct plan_health *health;	/* of each rule */
+	struct tld_set	*tlds;		/* NULL: the public suffix list */
 	struct prefilter *prefilter;	/* NULL: every rule is asked */
 };
 
