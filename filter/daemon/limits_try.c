@@ -452,8 +452,10 @@ limits_try_event(void *arg, const struct maillog_event *e)
 	s = session_of(t, e, &own);
 	if (e->kind == MAILLOG_MESSAGE)
 		message(t, s, e);
-	else if (mail(t, s, e))
+	else if (mail(t, s, e)) {
 		rcpt(t, s, e->rcpts[0], true);
+		look(t, s, STAGE_MESSAGE);
+	}
 	road_abort(s);
 	if (own)
 		road_end(&s);
