@@ -313,7 +313,7 @@ record_next(struct str *text, struct record_line *line, struct buf *room)
 		ends[n] = room->n;
 	}
 	/* The buffer stands still from here. */
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n && room->p != NULL; i++) {
 		line->fields[i] =
 		    (struct str){ room->p + start, ends[i] - start };
 		start = ends[i];
