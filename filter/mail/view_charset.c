@@ -175,7 +175,10 @@ find_codec(struct str declared, struct codec *c)
 	struct str plain = { space, plain_name(declared, space) };
 
 	*c = (struct codec){ .kind = KIND_NONE };
-	if (str_starts(plain, STR("utf16"))) {
+	/* Whatever follows. */
+	if (str_istarts(declared, STR("utf16")) ||
+	    str_istarts(declared, STR("utf-16")) ||
+	    str_istarts(declared, STR("utf 16"))) {
 		c->kind = KIND_UTF16;
 		return;
 	}

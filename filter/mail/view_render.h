@@ -41,38 +41,39 @@ enum render_last { LAST_NONE, LAST_TEXT, LAST_SPACE, LAST_HIDDEN };
 
 /* A tag name seen, in a chain of those of one slot. */
 struct entry {
-	struct html_tag tag;
-	struct entry *older;
+	struct html_tag	 tag;
+	struct entry	*older;
 };
 
 /* A list that grows at its end. */
 struct strings {
 	struct html_string **tail;
-	size_t room;
+	size_t		 room;
 };
 
 struct render {
-	struct arena *arena;
+	struct arena	*arena;
 	struct html_facts *facts;
-	struct buf *out;
-	size_t start, last_start; /* in out */
+	struct buf	*out;
+	size_t		 start, last_start; /* in out */
 	enum render_last last;
-	bool source_wide, wide;
+	bool		 source_wide, wide;
 	struct style_stack style;
-	struct entry *slots[RENDER_SLOTS];
-	struct html_tag **tags_tail;
-	struct html_tag *in_a, *in_title, *in_script, *in_style;
-	size_t tag_count, link_count, anchor_count;
-	struct strings titles, comments, scripts, charsets;
+	struct entry	*slots[RENDER_SLOTS];
+	struct html_tag	**tags_tail;
+	struct html_tag	*in_a, *in_title, *in_script, *in_style;
+	size_t		 tag_count, link_count, anchor_count;
+	struct strings	 titles, comments, scripts, charsets;
 	struct html_link **links_tail;
 	struct html_anchor **anchors_tail, *anchor;
-	struct buf anchor_text, title_text, piece;
-	bool in_title_now, anchor_wide, title_wide;
-	struct str value[ATTRS];
-	size_t value_at[ATTRS]; /* in decoded, plus one */
-	struct buf decoded;
-	struct str base;
-	bool full;
+	struct buf	 anchor_text, title_text, piece;
+	bool		 in_title_now, anchor_wide, title_wide;
+	bool		 last_wide; /* what was added last is characters */
+	struct str	 value[ATTRS];
+	size_t		 value_at[ATTRS]; /* in decoded, plus one */
+	struct buf	 decoded;
+	struct str	 base;
+	bool		 full;
 };
 
 /* view_text.c: */

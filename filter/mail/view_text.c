@@ -117,19 +117,19 @@ is_letter(int c)
 
 /* Text that goes on in the middle of a word behind a tag. */
 static void
-count_obfuscation(struct render *r, struct str text)
+count_obfuscation(struct render *r, struct str text, bool wide)
 {
 	struct str all = buf_str(r->out), end;
 
 	if (r->last == LAST_NONE || all.n == r->last_start || text.n == 0 ||
 	    !is_letter((unsigned char)text.p[0]) ||
 	    !is_letter((unsigned char)all.p[all.n - 1]) ||
-	    (r->source_wide && view_charset_space(text, true) > 0))
+	    (wide && view_charset_space(text, true) > 0))
 		return;
 	end = str_sub(all,
 	    all.n - (all.n - r->last_start >= 3 ? 3 : all.n - r->last_start),
 	    3);
-	while (r->source_wide && end.n > 1) {
+	while (r->last_wide && end.n > 1) {
 		if (view_charset_space(end, true) == end.n)
 			return;
 		end = str_sub(end, 1, end.n);
@@ -198,7 +198,7 @@ view_text_add(struct render *r, const struct html_token *t)
 	if (!is_empty(text))
 		hidden = view_style_invisible(view_style_top(&r->style),
 		    &f->font_low_contrast, &f->font_invalid_color);
-	count_obfuscation(r, text);
+	count_obfuscation(r, text, wide);
 	start = r->out->n;
 	/* One blank is enough. */
 	if (r->last == LAST_SPACE && !hidden) {
@@ -212,4 +212,5 @@ view_text_add(struct render *r, const struct html_token *t)
 	add_collapsed(r->out, text);
 	r->last = hidden ? LAST_HIDDEN : LAST_TEXT;
 	r->last_start = start;
+	r->last_wide = wide;
 }
