@@ -317,6 +317,32 @@ on rcpt {
     assert daemon.wait_log("event=block")
 
 
+def test_notify_mail(postfix, postern, sink):
+    """A mail to the postmaster, once, which the policy lets by."""
+    settings = f"mta smtp://127.0.0.1:{postfix.port}"
+    daemon = postern("""
+limit slow per sender { 4 messages/1h }
+on mail {
+	notify mail "postmaster@example.net" "null sender"	if not sender
+}
+on rcpt {
+	notify mail "postmaster@example.net" "{sender}: {limit.used}"	if over slow at 50%
+	tempfail "451 4.7.1 slow down"	if over slow
+}
+""", settings=settings)
+    with postfix.connect(client="192.0.2.9") as c:
+        codes = [c.post(message(token()), "a@example.org").code
+                 for _ in range(6)]
+    assert codes == [250] * 4 + [451] * 2
+    got = sink.one("Auto-Submitted: auto-generated")
+    assert got.sender == "" and got.rcpts == ["postmaster@example.net"]
+    assert got.field("Subject") == [b" postern: a@example.org: 1"]
+    assert b"\r\nclient       192.0.2.9\r\n" in got.data
+    assert daemon.wait_log("event=notify", "what=given")
+    postfix.settle()
+    assert len(sink.all("Auto-Submitted")) == 1
+
+
 # --- many at once ----------------------------------------------------------
 
 HUNDRED = """
