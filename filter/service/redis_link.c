@@ -51,7 +51,7 @@ struct redis_link {
 	char proc[ID_LEN + 1], lease[64];
 	pthread_t thread;
 	bool running;
-	/* the thread's alone */
+	/* whoever is busy has these alone */
 	struct redis_wire *wire;
 	size_t node;
 	char epoch[ID_LEN + 1], sent_epoch[ID_LEN + 1], sha[41];
@@ -64,6 +64,7 @@ struct redis_link {
 	struct ops queue;
 	size_t taken;
 	bool up, stop, idle, has_secret;
+	bool busy; /* somebody has the wire */
 	uint64_t lost, secret[2];
 };
 
@@ -201,11 +202,11 @@ redis_link_unlock(struct redis_link *k)
 }
 
 static void
-link_add(struct redis_link *k, struct redis_op *op)
+link_add(struct redis_link *k, struct redis_op *op, bool wake)
 {
 	op->queued = true;
 	ops_add(&k->queue, op);
-	if (k->idle)
+	if (wake && k->idle)
 		pthread_cond_signal(&k->work);
 }
 
@@ -214,7 +215,7 @@ redis_link_queue_locked(struct redis_link *k, struct redis_op *op)
 {
 	op->sure = true;
 	if (k->queue.n < REDIS_PENDING_MAX) {
-		link_add(k, op);
+		link_add(k, op, true);
 		return;
 	}
 	k->lost++;
@@ -226,25 +227,6 @@ redis_link_queue(struct redis_link *k, struct redis_op *op)
 {
 	pthread_mutex_lock(&k->lock);
 	redis_link_queue_locked(k, op);
-	pthread_mutex_unlock(&k->lock);
-}
-
-void
-redis_link_run(struct redis_link *k, struct redis_op **ops, size_t n)
-{
-	pthread_mutex_lock(&k->lock);
-	for (size_t i = 0; i < n; i++) {
-		ops[i]->waited = true;
-		if (k->up)
-			link_add(k, ops[i]);
-		else if (ops[i]->sure && k->queue.n < REDIS_PENDING_MAX)
-			link_add(k, ops[i]);
-		if (!k->up)
-			op_finish(ops[i], false);
-	}
-	for (size_t i = 0; i < n; i++)
-		while (!ops[i]->done)
-			pthread_cond_wait(&k->done, &k->lock);
 	pthread_mutex_unlock(&k->lock);
 }
 
@@ -655,7 +637,8 @@ link_sleep(struct redis_link *k, long ms, bool for_work)
 	k->idle = false;
 }
 
-/* Sends what is queued, or nothing, to keep the lease. */
+/* Sends what is queued, or nothing, to keep the lease.  Locked on entry and
+ * on return, not between. */
 static bool
 link_batch(struct redis_link *k)
 {
@@ -664,7 +647,7 @@ link_batch(struct redis_link *k)
 	bool ok;
 
 	ops_init(&batch);
-	pthread_mutex_lock(&k->lock);
+	k->busy = true;
 	while (k->queue.n && batch.n < BATCH_MAX) {
 		k->queue.head->sent = true;
 		ops_add(&batch, ops_take(&k->queue));
@@ -675,7 +658,32 @@ link_batch(struct redis_link *k)
 	if (!ok)
 		link_down(k, &batch, why.n ? why.p : "failed");
 	buf_free(&why);
+	pthread_mutex_lock(&k->lock);
+	k->busy = false;
+	pthread_cond_broadcast(&k->done);
 	return ok;
+}
+
+void
+redis_link_run(struct redis_link *k, struct redis_op **ops, size_t n)
+{
+	pthread_mutex_lock(&k->lock);
+	for (size_t i = 0; i < n; i++) {
+		ops[i]->waited = true;
+		if (k->up)
+			link_add(k, ops[i], false);
+		else if (ops[i]->sure && k->queue.n < REDIS_PENDING_MAX)
+			link_add(k, ops[i], true);
+		if (!k->up)
+			op_finish(ops[i], false);
+	}
+	for (size_t i = 0; i < n; i++)
+		while (!ops[i]->done)
+			if (!k->busy && k->up)
+				link_batch(k);
+			else
+				pthread_cond_wait(&k->done, &k->lock);
+	pthread_mutex_unlock(&k->lock);
 }
 
 static bool
@@ -691,34 +699,49 @@ link_again(struct redis_link *k)
 	return ok;
 }
 
+/* Connects; locked on entry and on return, not between. */
+static bool
+link_up(struct redis_link *k)
+{
+	bool ok;
+
+	k->busy = true;
+	pthread_mutex_unlock(&k->lock);
+	ok = link_again(k);
+	pthread_mutex_lock(&k->lock);
+	k->busy = false;
+	pthread_cond_broadcast(&k->done);
+	return ok;
+}
+
+/* Whoever waits sends for himself; this one keeps the link, and the rest. */
 static void *
 link_main(void *arg)
 {
 	struct redis_link *k = arg;
 	long pause = RETRY_MIN_MS;
-	bool stop, work;
+	bool ok = true;
 
+	pthread_mutex_lock(&k->lock);
 	for (;;) {
-		pthread_mutex_lock(&k->lock);
 		if (k->up)
 			link_sleep(k, BEAT_MS, true);
 		else
 			link_sleep(k, pause, false);
-		stop = k->stop;
-		work = k->queue.n > 0;
-		pthread_mutex_unlock(&k->lock);
-		if (stop && !work)
+		while (k->busy)
+			pthread_cond_wait(&k->done, &k->lock);
+		if (k->stop && k->queue.n == 0)
 			break;
-		if (k->wire == NULL && link_again(k)) {
+		ok = k->up ? link_batch(k) : link_up(k);
+		if (k->stop && !ok)
+			break;
+		if (ok)
 			pause = RETRY_MIN_MS;
-			continue;
-		}
-		if (k->wire != NULL && link_batch(k))
-			continue;
-		if (stop)
-			break;
-		pause = pause * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : pause * 2;
+		else
+			pause =
+			    pause * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : pause * 2;
 	}
+	pthread_mutex_unlock(&k->lock);
 	return NULL;
 }
 

@@ -1,9 +1,10 @@
 /*
- * redis_link - one thread that carries operations to a Redis server.
+ * redis_link - operations on their way to a Redis server.
  *
  * Operations gather while a batch is under way; then all of them go as one
  * call of the script (store_redis.lua), which the server runs at once or not
- * at all.  Whoever asked waits; what nobody waits for is only queued.
+ * at all.  One of those who wait sends it; a thread sends what nobody waits
+ * for, and keeps the lease and the connection.
  *
  * When no answer comes within REDIS_TIMEOUT_MS, those who wait are told so;
  * the link connects again by itself, after a while that grows up to 5 s.
