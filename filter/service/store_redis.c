@@ -553,8 +553,8 @@ walk_open(struct walk *w, struct store_redis *s)
 	redis_link_run(s->link, &op, 1);
 	ok = op->ok;
 	redis_op_end(s->link, op);
-	if (ok)
-		w->wire = redis_wire_open(&s->url, 0, STR(REDIS_PREFIX "try"),
+	for (size_t i = 0; ok && i <= s->url.nhosts && w->wire == NULL; i++)
+		w->wire = redis_wire_open(&s->url, i, STR(REDIS_PREFIX "try"),
 		    &refused, &ignored);
 	buf_free(&ignored);
 	return w->wire != NULL;

@@ -114,14 +114,14 @@ local function flush(c)
 	if not c.dirty then return end
 	c.dirty = false
 	if c.s <= 0 and c.r <= 0 then call('DEL', c.key) return end
-	local f = { 'h', text(c.h), 's', text(c.s), 'r', text(c.r) }
-	if c.p ~= c.p0 then f[7], f[8] = mine, text(c.p) end
+	local f = { 'h', c.h, 's', c.s, 'r', c.r }
+	if c.p ~= c.p0 then f[7], f[8] = mine, c.p end
 	call('HSET', c.key, unpack(f))
-	if c.add ~= 0 then call('HINCRBY', c.key, text(c.h), text(c.add)) end
+	if c.add ~= 0 then call('HINCRBY', c.key, c.h, c.add) end
 	c.add, c.p0 = 0, c.p
 	if expire then
 		local more = c.r > 0 and 3600000 or 1000
-		call('PEXPIRE', c.key, text(c.w * 61 / 60 + more))
+		call('PEXPIRE', c.key, math.floor(c.w * 61 / 60) + more)
 	end
 end
 
@@ -142,11 +142,11 @@ end
 local function take(c, i, n)
 	c.dirty = true
 	flush(c)
-	local have = tonumber(call('HGET', c.key, text(i))) or 0
+	local have = tonumber(call('HGET', c.key, i)) or 0
 	if n > have then n = have end
 	if i < c.h - 60 or n == 0 then return end
-	if n == have then call('HDEL', c.key, text(i))
-	else call('HINCRBY', c.key, text(i), text(-n)) end
+	if n == have then call('HDEL', c.key, i)
+	else call('HINCRBY', c.key, i, -n) end
 	c.s, c.dirty = c.s - n, true
 end
 
@@ -160,7 +160,7 @@ local function set(k, hk, w)
 	local h = tonumber(call('HGET', hk, 'h'))
 	c = { key = k, hk = hk, w = w, h = math.max(slot(now, w), h or 0), n = 0 }
 	if h then
-		call('ZREMRANGEBYSCORE', k, '-inf', text(c.h - 61))
+		call('ZREMRANGEBYSCORE', k, '-inf', c.h - 61)
 		c.n = call('ZCARD', k)
 	end
 	sets[k] = c
@@ -173,7 +173,7 @@ local function let_go(c, m, p)
 	if call('HINCRBY', c.hk, 'n' .. m, -1) > 0 then return end
 	local b = tonumber(call('HGET', c.hk, 'b' .. m) or nil)
 	call('HDEL', c.hk, 'n' .. m, 'b' .. m)
-	if b and b >= c.h - 60 then call('ZADD', c.key, text(b), m)
+	if b and b >= c.h - 60 then call('ZADD', c.key, b, m)
 	else
 		call('ZREM', c.key, m)
 		c.n = c.n - 1
@@ -224,16 +224,16 @@ local function hold(c, m)
 end
 
 local function seen(c, m)
-	call('HSET', c.hk, 'b' .. m, text(c.h))
+	call('HSET', c.hk, 'b' .. m, c.h)
 end
 
 local function set_flush(c)
 	if not c.dirty then return end
 	c.dirty = false
 	if c.n <= 0 then call('DEL', c.key, c.hk) return end
-	call('HSET', c.hk, 'h', text(c.h))
+	call('HSET', c.hk, 'h', c.h)
 	if expire then
-		local ms = text(c.w * 61 / 60 + 3600000)
+		local ms = math.floor(c.w * 61 / 60) + 3600000
 		call('PEXPIRE', c.key, ms)
 		call('PEXPIRE', c.hk, ms)
 	end
@@ -394,7 +394,7 @@ function ops.X()
 	end
 	local c, gone = set(key(), key(), w), {}
 	local before = c.n
-	call('ZREMRANGEBYSCORE', c.key, '-inf', text(c.h))
+	call('ZREMRANGEBYSCORE', c.key, '-inf', c.h)
 	for _, f in ipairs(call('HKEYS', c.hk)) do
 		if string.sub(f, 1, 1) == 'b' then call('HDEL', c.hk, f) end
 	end
@@ -408,7 +408,7 @@ function ops.W()
 	local k = key()
 	if left <= 0 then return { call('DEL', k) == 1 and 0 or 1 } end
 	call('SET', k, until_ms .. ':' .. value)
-	if expire then call('PEXPIRE', k, text(left)) end
+	if expire then call('PEXPIRE', k, left) end
 	return { 0 }
 end
 
