@@ -303,6 +303,10 @@ look_end_tag(const struct html_lexer *l, size_t i, size_t *end,
 static void
 begin_literal(struct html_lexer *l, struct str name)
 {
+	/* None of them is of another length, and most names are shorter. */
+	if (name.n < 3 || name.n > 9 ||
+	    strchr("sxipt", chr_lower((unsigned char)name.p[0])) == NULL)
+		return;
 	for (size_t i = 0; i < sizeof(literals) / sizeof(literals[0]); i++)
 		if (str_ieq(name, str_of(literals[i].name))) {
 			l->literal = literals[i].name;

@@ -125,15 +125,19 @@ view_attr_read(struct render *r, struct str rest, enum uri_kind kind,
 {
 	struct str name, value;
 
-	memset(r->value, 0, sizeof(r->value));
-	memset(r->value_at, 0, sizeof(r->value_at));
-	buf_truncate(&r->decoded, 0);
+	if (r->has_values) {
+		memset(r->value, 0, sizeof(r->value));
+		memset(r->value_at, 0, sizeof(r->value_at));
+		buf_truncate(&r->decoded, 0);
+		r->has_values = false;
+	}
 	while (html_attribute(&rest, &name, &value)) {
 		bool again = false;
 		int i = find_attr(name, kind, &again);
 
 		if (i < 0 || (r->value[i].p != NULL && !again))
 			continue;
+		r->has_values = true;
 		r->value_at[i] = 0;
 		if (value.p == NULL)
 			value = name;
@@ -146,7 +150,7 @@ view_attr_read(struct render *r, struct str rest, enum uri_kind kind,
 			r->value[i].n = r->decoded.n - from;
 		}
 	}
-	for (int i = 0; i < ATTRS; i++)
+	for (int i = 0; r->has_values && i < ATTRS; i++)
 		if (r->value_at[i] > 0)
 			r->value[i].p = r->decoded.p + r->value_at[i] - 1;
 }

@@ -72,6 +72,7 @@ struct render {
 	struct str	 value[ATTRS];
 	size_t		 value_at[ATTRS]; /* in decoded, plus one */
 	struct buf	 decoded;
+	bool		 has_values;	/* any of these is set */
 	struct str	 base;
 	bool		 full;
 };
