@@ -29,7 +29,7 @@ CHECK := check key taglist spf spf_received spf_eval spf_record spf_macro \
 	dkim_canon dkim_key dkim_signature dkim dkim_signer dkim_sign dmarc \
 	dmarc_record arc_set arc dnsbl uribl greylist limit limit_book limit_ask notify authres
 SCORE := regex perl_share perl_regex meta rule \
-	rule_text condition option replace_tag rule_file ruleset \
+	rule_trust rule_text condition option replace_tag rule_file ruleset \
 	ruleset_report capture tree literal \
 	chain prefilter plan match eval eval_header eval_mime eval_body \
 	eval_html eval_uri eval_relay auth_rule score score_report

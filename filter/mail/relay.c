@@ -3,6 +3,10 @@
 #include "mail/field_get.h"
 #include "mail/relay_form.h"
 
+#define MICROSOFT_IP                                                   \
+	"X-MS-Exchange-CrossTenant-OriginalAttributedTenantConnecting" \
+	"Ip"
+
 /* The longest prefix that fits decides. */
 bool
 relay_in_nets(const struct relay_nets *nets, const struct addr *addr)
@@ -132,9 +136,7 @@ take_origins(struct walk *w, const struct headers *hs)
 {
 	static const char *const names[] = { "X-Yahoo-Post-IP",
 		"X-Originating-IP", "X-Apparently-From", "X-SenderIP",
-		"X-AOL-IP",
-		"X-MS-Exchange-CrossTenant-"
-		"OriginalAttributedTenantConnectingIp" };
+		"X-AOL-IP", MICROSOFT_IP };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		struct str name = str_of(names[i]), s, line;

@@ -390,7 +390,8 @@ match_begin(struct match *m)
 	m->last_us = clock_mono_us();
 	m->count = arena_alloc(m->arena, n * sizeof(*m->count));
 	m->out = arena_alloc(m->arena, n);
-	m->fields = field_open(m->arena, m->txn, NULL, m->set->plan->tlds);
+	m->fields = field_open(m->arena, m->txn, &m->set->trust.nets,
+	    m->set->plan->tlds);
 	m->view =
 	    view_make(m->arena, &m->txn->headers, buf_str(&m->txn->body.raw));
 	if (m->count == NULL || m->out == NULL || m->fields == NULL ||

@@ -16,6 +16,7 @@
 #include "score/meta.h"
 #include "score/perl_regex.h"
 #include "score/regex.h"
+#include "score/rule_trust.h"
 
 /* What a rule looks at, and its word in a rule file. */
 #define RULE_KINDS(X)							\
@@ -162,6 +163,7 @@ struct ruleset {
 	struct rule_test *tests, **test_tail;
 	struct regex	**redirectors;	/* redirector_pattern */
 	size_t		 nredirectors;
+	struct rule_trust trust;
 	double		 required;
 	struct plan	*plan;		/* score/plan.h; once it is loaded */
 };

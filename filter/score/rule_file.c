@@ -319,6 +319,20 @@ read_redirector(struct rule_reader *rd, const struct rule_line *l)
 }
 
 static void
+read_trust(struct rule_reader *rd, const struct rule_line *l)
+{
+	struct ruleset *set = rd->set;
+	struct buf why = BUF_INIT(256);
+	struct str bad;
+
+	if (!rule_trust_read(&set->trust, set->arena, l->word, l->rest, &bad)) {
+		buf_printf(&why, "%.*s is no network", STR_FMT(bad));
+		mistake(rd, l, why.p);
+	}
+	buf_free(&why);
+}
+
+static void
 read_plugin(struct rule_reader *rd, const struct rule_line *l)
 {
 	static const char prefix[] = "Mail::SpamAssassin::Plugin::";
@@ -514,6 +528,12 @@ static const struct {
 	{ "priority", read_priority, false },
 	{ "test", read_test, false },
 	{ "redirector_pattern", read_redirector, false },
+	{ "trusted_networks", read_trust, false },
+	{ "clear_trusted_networks", read_trust, false },
+	{ "internal_networks", read_trust, false },
+	{ "clear_internal_networks", read_trust, false },
+	{ "msa_networks", read_trust, false },
+	{ "clear_msa_networks", read_trust, false },
 	{ "loadplugin", read_plugin, false },
 	{ "enable_compat", read_compat, false },
 	{ "required_score", read_required, false },
