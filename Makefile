@@ -120,6 +120,12 @@ $(BUILD)/sa/%: tests/sa/%.c $(BUILD)/libpostern.a
 	$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< \
 		$(BUILD)/libpostern.a $(LIBS)
 
+# What the stock rules cost a message, with and without the prefilter.
+$(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libpostern.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< \
+		$(BUILD)/libpostern.a $(LIBS)
+
 # Decisions of limits: tests/bench/run drives it.
 $(BUILD)/bench_limits: tests/bench/limits.c $(BUILD)/libpostern.a
 	$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $(ALL_LDFLAGS) -o $@ $< \
@@ -198,7 +204,7 @@ store-flood: deps-test
 	STORE_KEYS=$${STORE_KEYS:-10000000} build/unit/test_store_size
 
 bench: deps-test
-	+$(MAKE_J) all $(BUILD)/bench_limits
+	+$(MAKE_J) all $(BUILD)/bench_limits $(BUILD)/bench/rules
 	tests/bench/run $(BUILD)/postern
 
 run: deps

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "mail/oddity.h"
 #include "policy/setting.h"
+#include "score/auth_rule.h"
 
 struct resolve {
 	struct parse	*p;
@@ -549,6 +550,28 @@ collect_again(struct policy *policy)
 	}
 }
 
+/* What the score rules ask of our own checks. */
+static unsigned int
+score_needs(const struct policy *policy)
+{
+	static const struct {
+		unsigned int	 wants, needs;
+	} map[] = {
+		{ AUTH_RULE_SPF, NEED_SPF | NEED_HELO },
+		{ AUTH_RULE_SPF_HELO, NEED_SPF_HELO | NEED_HELO },
+		{ AUTH_RULE_DKIM, NEED_HEADERS | NEED_DKIM },
+		{ AUTH_RULE_DMARC, NEEDS_AUTH },
+		{ AUTH_RULE_ARC, NEEDS_ARC },
+	};
+	unsigned int wants, needs = 0;
+
+	wants = policy->ruleset != NULL ? auth_rule_wants(policy->ruleset) : 0;
+	for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++)
+		if (wants & map[i].wants)
+			needs |= map[i].needs;
+	return needs;
+}
+
 static void
 resolve_rule(struct resolve *r, struct rule *rule)
 {
@@ -573,7 +596,8 @@ resolve_rule(struct resolve *r, struct rule *rule)
 	}
 	if ((r->needs & NEED_SCORE) &&
 	    policy->settings.place[SETTING_RULES].source != NULL)
-		r->needs |= NEED_HEADERS | NEED_CONTENT | NEED_BODY_SIZE;
+		r->needs |= NEED_HEADERS | NEED_CONTENT | NEED_BODY_SIZE |
+		    score_needs(policy);
 	policy->needs |= r->needs;
 	policy->stage_needs[rule->stage] |= r->needs;
 	if (!rule->shadow && !policy->shadow && may_answer(r, rule))

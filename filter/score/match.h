@@ -42,6 +42,7 @@ struct match {
 	double		*count;		/* of each rule */
 	unsigned char	*out;		/* rules asked no more */
 	int64_t		*spent_us;	/* by each, once it is looked at */
+	bool		*suspect;	/* seems slow */
 	struct prefilter_scratch scratch;
 	int64_t		 stop_ms, last_us;
 	unsigned int	 looks;		/* matches since the start */

@@ -11,8 +11,10 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/metric.h"
 #include "base/psl.h"
 #include "check/check.h"
+#include "score/match.h"
 #include "score/score.h"
 
 static struct services services;
@@ -202,6 +204,31 @@ test_report(void **state)
 	buf_free(&problems);
 }
 
+/* After so many messages the rule is asked no more, for a while. */
+static void
+assert_pause(struct ruleset *set, const char *text)
+{
+	int64_t limited = metric_get(METRIC_RULES_LIMITED);
+	struct session *s;
+	unsigned int i;
+
+	clock_fake(1700000000000);
+	for (i = 1; i < MATCH_STRIKES + 5; i++) {
+		s = message(fields, text);
+		assert_true(score_run(s->txn, set)->limited);
+		session_free(&s);
+	}
+	assert_int_equal(metric_get(METRIC_RULES_LIMITED),
+	    limited + MATCH_STRIKES - 1);
+	clock_fake_advance(MATCH_PAUSE_MS + 1);
+	s = message(fields, text);
+	score_run(s->txn, set);
+	assert_int_equal(metric_get(METRIC_RULES_LIMITED),
+	    limited + MATCH_STRIKES);
+	session_free(&s);
+	clock_fake(-1);
+}
+
 /* A regex that runs away costs a bounded time and is told of. */
 static void
 test_limited(void **state)
@@ -221,6 +248,7 @@ test_limited(void **state)
 	assert_int_equal(r->count, 0);
 	assert_true(r->limited);
 	session_free(&s);
+	assert_pause(set, long_body);
 	ruleset_free(&set);
 	buf_free(&problems);
 }
