@@ -30,6 +30,7 @@ struct store_writer {
 	size_t taken; /* cells being saved now */
 	struct queue spare;
 	bool busy; /* somebody saves or tidies */
+	bool turn; /* the thread is next */
 	bool stop, asleep, down;
 };
 
@@ -106,7 +107,7 @@ store_writer_wait(struct store_writer *w)
 	pthread_mutex_lock(&w->lock);
 	mine = w->pushed;
 	while (w->saved < mine && !w->down && rc == 0)
-		if (!w->busy && w->running)
+		if (!w->busy && !w->turn && w->running)
 			writer_group(w);
 		else
 			rc = pthread_cond_timedwait(&w->done, &w->lock, &until);
@@ -149,8 +150,10 @@ writer_sleep(struct store_writer *w, long ms, bool for_work)
 static void
 writer_turn(struct store_writer *w)
 {
+	w->turn = true;
 	while (w->busy)
 		pthread_cond_wait(&w->done, &w->lock);
+	w->turn = false;
 }
 
 static void
@@ -198,6 +201,7 @@ writer_main(void *arg)
 			break;
 		if (ok)
 			writer_tidy(w);
+		pthread_cond_broadcast(&w->done);
 	}
 	pthread_mutex_unlock(&w->lock);
 	return NULL;

@@ -67,7 +67,8 @@ flood(const char *as, long keys_wanted, uint64_t max)
 		if (i % 1000 == 0) {
 			store_stats(st, &stats);
 			assert_in_range(stats.memory_bytes, 0, max + max / 20);
-			assert_in_range(stats.disk_bytes, 0, max);
+			/* the log stands beside what it is for */
+			assert_in_range(stats.disk_bytes, 0, max + max / 8);
 		}
 	}
 	store_stats(st, &stats);

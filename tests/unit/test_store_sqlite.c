@@ -155,6 +155,73 @@ rows(void)
 	return n;
 }
 
+/* Whatever happened, the file is whole. */
+static void
+is_whole(void)
+{
+	sqlite3 *db;
+	sqlite3_stmt *q;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, "PRAGMA integrity_check", -1,
+			     &q, NULL),
+	    SQLITE_OK);
+	assert_int_equal(sqlite3_step(q), SQLITE_ROW);
+	assert_string_equal((const char *)sqlite3_column_text(q, 0), "ok");
+	sqlite3_finalize(q);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void
+run_script(const char *sql)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+/* A file of the first schema, which knew no members. */
+static void
+test_older_schema(void **state)
+{
+	struct store *st;
+	struct store_held *h;
+	struct store_window w = member("user=a", HOUR, 1, "m");
+	char sql[1400];
+	int64_t head = T0 * 60 / HOUR;
+	uint64_t word = 5 << 6 | (uint64_t)(head & 63);
+
+	(void)state;
+	snprintf(sql, sizeof(sql),
+	    "CREATE TABLE counter (id INTEGER PRIMARY KEY, space TEXT NOT "
+	    "NULL, key BLOB NOT NULL, expires_ms INTEGER NOT NULL, window_ms "
+	    "INTEGER NOT NULL, head INTEGER NOT NULL, slots BLOB NOT NULL);"
+	    "CREATE TABLE note (id INTEGER PRIMARY KEY, space TEXT NOT NULL,"
+	    " key BLOB NOT NULL, expires_ms INTEGER NOT NULL, value BLOB NOT "
+	    "NULL); INSERT INTO counter VALUES (1, 'l/messages', x'%s', %lld,"
+	    " %lld, %lld, x'%02x%02x000000000000');"
+	    "INSERT INTO note VALUES (1, 'block', 'k', %lld, 'v');"
+	    "PRAGMA application_id = %d; PRAGMA user_version = 1",
+	    "757365723d61", (long long)(T0 + HOUR), (long long)HOUR,
+	    (long long)head, (unsigned int)(word & 255),
+	    (unsigned int)(word >> 8), (long long)(T0 + HOUR), 0x50737472);
+	run_script(sql);
+	st = open_as(spec);
+	assert_int_equal(used(st, "user=a", HOUR), 5);
+	assert_int_equal(store_note_get(st, STR("block"), STR("k"), NULL, NULL),
+	    STORE_OK);
+	assert_int_equal(store_reserve(st, &w, 1, &h, NULL), STORE_OK);
+	assert_int_equal(store_commit(st, &h), STORE_OK);
+	store_close(&st);
+	st = open_as(spec);
+	assert_int_equal(used(st, "user=a", HOUR), 5);
+	assert_int_equal(members(st, "user=a", HOUR), 1);
+	store_close(&st);
+	is_whole();
+}
+
 static void
 test_expired_rows_go(void **state)
 {
@@ -388,6 +455,7 @@ test_kill_9(void **state)
 		assert_true(kept <= told + round + 1);
 	}
 	assert_true(told > 10);
+	is_whole();
 }
 
 static void
@@ -460,6 +528,7 @@ test_disk_full(void **state)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 7);
+	is_whole();
 }
 
 static void
@@ -503,6 +572,7 @@ test_file_gone(void **state)
 	st = open_as(spec);
 	assert_int_equal(used(st, "user=a", HOUR), 4);
 	store_close(&st);
+	is_whole();
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -513,6 +583,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_reopen_keeps),
 		T(test_members_come_back),
+		T(test_older_schema),
 		T(test_expired_rows_go),
 		T(test_rows_go_with_their_keys),
 		T(test_second_opener),
