@@ -190,6 +190,23 @@ addr_is_loopback(const struct addr *a)
 	return a->family == ADDR_V6 && memcmp(a->b, one, 16) == 0;
 }
 
+bool
+addr_is_private(const struct addr *a)
+{
+	static const char *const nets[] = { "10.0.0.0/8", "127.0.0.0/8",
+		"169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
+		"100.64.0.0/10", "::1", "fe80::/10", "fc00::/7" };
+	struct addr_net net;
+	const char *why;
+	size_t i;
+
+	for (i = 0; i < sizeof(nets) / sizeof(nets[0]); i++)
+		if (addr_net_parse(str_of(nets[i]), &net, &why) &&
+		    addr_in_net(a, &net))
+			return true;
+	return false;
+}
+
 void
 addr_reverse(const struct addr *a, char out[80])
 {

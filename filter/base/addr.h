@@ -40,6 +40,9 @@ int	addr_cmp(const struct addr *, const struct addr *);
 bool	addr_in_net(const struct addr *, const struct addr_net *);
 void	addr_mask(struct addr *, unsigned int bits);	/* zero host bits */
 bool	addr_is_loopback(const struct addr *);
+/* Of a network that is nobody's on the Internet (RFC 6890): loopback, link
+ * local, private use, shared by carriers. */
+bool	addr_is_private(const struct addr *);
 /* "1.2.0.192" or nibbles, without zone: for DNSBL and PTR queries. */
 void	addr_reverse(const struct addr *, char out[80]);
 

@@ -29,10 +29,11 @@ struct eval_freemail;
 struct eval_images;
 struct eval_mime;
 
-/* A message as the functions see it.  The first six are the caller's, the
+/* A message as the functions see it.  The first seven are the caller's, the
  * rest is zero at first. */
 struct eval {
 	struct arena	*arena;
+	struct txn	*txn;
 	struct fields	*fields;
 	const struct view *view;
 	const struct uri_list *uris;
@@ -77,6 +78,13 @@ bool		 eval_has_field(const struct eval *, const char *spec);
 struct str	 eval_lower(struct arena *, struct str);
 /* Runs of white space made one blank. */
 struct str	 eval_squeeze(struct arena *, struct str);
+
+/* Every address that the message may be from, or to; lower case. */
+#define EVAL_ADDRESSES_MAX	100
+size_t		 eval_from_addresses(struct eval *,
+		    struct str list[EVAL_ADDRESSES_MAX]);
+size_t		 eval_to_addresses(struct eval *,
+		    struct str list[EVAL_ADDRESSES_MAX]);
 
 /* The tables of the files, ended by a NULL name. */
 extern const struct eval_def eval_body_defs[];

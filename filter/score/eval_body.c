@@ -115,7 +115,8 @@ compare_versions(struct eval *e, const struct view_part *container)
 	if (all > 0) {
 		e->difference_html = (double)all;
 		e->difference_text = (double)map_count(text);
-		share = map_count(html) == 0 ? 100 :
+		share = map_count(html) == 0 ?
+		    100 :
 		    (double)words_missing(html, text) / (double)all * 100;
 		if (share > e->difference)
 			e->difference = share;
@@ -267,7 +268,7 @@ stock_info(struct eval *e, const struct score_rule *r)
 	    eval_next(EVAL_RE_STOCK_LINE, text, at, &begin, &end, &label)) {
 		at = end > at ? end : at + 1;
 		if (!eval_groups(EVAL_RE_STOCK_WORD, letters(e->arena, label),
-		        &word, 1))
+			&word, 1))
 			continue;
 		for (i = 0; i < n && !str_eq(kinds[i], word);)
 			i++;
@@ -338,8 +339,8 @@ signature_ratio(struct eval *e, const struct score_rule *r)
 	    within(r, rest > 0 ? body / rest : 1e6, 1e6);
 }
 
-const struct eval_def eval_body_defs[] = {
-	{ "check_blank_line_ratio", blank_line_ratio, 0 },
+const struct eval_def eval_body_defs[] = { { "check_blank_line_ratio",
+					       blank_line_ratio, 0 },
 	{ "check_body_length", body_length, 0 },
 	{ "check_stock_info", stock_info, 0 },
 	{ "multipart_alternative_difference", alternative_difference, 0 },
@@ -347,6 +348,4 @@ const struct eval_def eval_body_defs[] = {
 	{ "plaintext_body_length", plain_length, 0 },
 	{ "plaintext_body_sig_ratio", signature_ratio, 0 },
 	{ "plaintext_sig_length", signature_length, 0 },
-	{ "tvd_vertical_words", vertical_words, 0 },
-	{ NULL, NULL, 0 }
-};
+	{ "tvd_vertical_words", vertical_words, 0 }, { NULL, NULL, 0 } };

@@ -27,7 +27,19 @@ struct eval_dates {
 static const struct {
 	const char	*name;
 	int		 minutes;
-} zones[] = { { "ACDT", 630 }, { "ACST", 570 }, { "ADT", -180 }, { "AEDT", 660 }, { "AEST", 600 }, { "AKDT", -480 }, { "AKST", -540 }, { "AST", -240 }, { "AWST", 480 }, { "BRST", -120 }, { "BRT", -180 }, { "BST", 60 }, { "CDT", -300 }, { "CEST", 120 }, { "CET", 60 }, { "CST", -360 }, { "EDT", -240 }, { "EEST", 180 }, { "EET", 120 }, { "EST", -300 }, { "GMT", 0 }, { "HADT", -540 }, { "HAST", -600 }, { "HKT", 480 }, { "HST", -600 }, { "IDT", 180 }, { "IST", 60 }, { "JST", 540 }, { "KST", 540 }, { "MDT", -360 }, { "MEST", 120 }, { "MESZ", 120 }, { "MET", 60 }, { "MEZ", 60 }, { "MSD", 240 }, { "MSK", 180 }, { "MST", -420 }, { "NDT", -150 }, { "NST", -210 }, { "NZDT", 780 }, { "NZST", 720 }, { "PDT", -420 }, { "PHT", 480 }, { "PST", -480 }, { "SGT", 480 }, { "UT", 0 }, { "UTC", 0 }, { "WEST", 60 }, { "WET", 0 } };
+} zones[] = { { "ACDT", 630 }, { "ACST", 570 }, { "ADT", -180 },
+	{ "AEDT", 660 }, { "AEST", 600 }, { "AKDT", -480 }, { "AKST", -540 },
+	{ "AST", -240 }, { "AWST", 480 }, { "BRST", -120 }, { "BRT", -180 },
+	{ "BST", 60 }, { "CDT", -300 }, { "CEST", 120 }, { "CET", 60 },
+	{ "CST", -360 }, { "EDT", -240 }, { "EEST", 180 }, { "EET", 120 },
+	{ "EST", -300 }, { "GMT", 0 }, { "HADT", -540 }, { "HAST", -600 },
+	{ "HKT", 480 }, { "HST", -600 }, { "IDT", 180 }, { "IST", 60 },
+	{ "JST", 540 }, { "KST", 540 }, { "MDT", -360 }, { "MEST", 120 },
+	{ "MESZ", 120 }, { "MET", 60 }, { "MEZ", 60 }, { "MSD", 240 },
+	{ "MSK", 180 }, { "MST", -420 }, { "NDT", -150 }, { "NST", -210 },
+	{ "NZDT", 780 }, { "NZST", 720 }, { "PDT", -420 }, { "PHT", 480 },
+	{ "PST", -480 }, { "SGT", 480 }, { "UT", 0 }, { "UTC", 0 },
+	{ "WEST", 60 }, { "WET", 0 } };
 
 static int
 month_of(struct str name)
@@ -290,14 +302,15 @@ received_within_months(struct eval *e, const struct score_rule *r)
 	qsort(t, n, sizeof(t[0]), newest_first);
 	return eval_in_range(r, 0,
 	    ((double)clock_wall_ms() / 1000 - (n > 0 ? t[(n - 1) / 2] : 0)) /
-	        (YEAR / 12));
+		(YEAR / 12));
 }
 
 /* Outlook's message ids hold the time; forged ones hold another. */
 static bool
 outlook_id_is_off(uint32_t token, double seconds)
 {
-	double expected = floor(seconds * 0.0023283064365387 + 27111902.8329849);
+	double expected =
+	    floor(seconds * 0.0023283064365387 + 27111902.8329849);
 
 	return fabs((double)token - expected) >= 250;
 }
@@ -312,7 +325,7 @@ outlook_message_id(struct eval *e, const struct score_rule *r)
 
 	(void)r;
 	if (!eval_groups(EVAL_RE_OUTLOOK_ID, eval_field(e, "MESSAGEID"), &hex,
-	        1))
+		1))
 		return false;
 	memcpy(text, hex.p, 8);
 	token = (uint32_t)strtoul(text, NULL, 16);
@@ -324,9 +337,8 @@ outlook_message_id(struct eval *e, const struct score_rule *r)
 	return outlook_id_is_off(token, t);
 }
 
-const struct eval_def eval_date_defs[] = {
-	{ "check_for_shifted_date", shifted_date, 0 },
+const struct eval_def eval_date_defs[] = { { "check_for_shifted_date",
+					       shifted_date, 0 },
 	{ "check_outlook_message_id", outlook_message_id, 0 },
 	{ "received_within_months", received_within_months, 0 },
-	{ NULL, NULL, 0 }
-};
+	{ NULL, NULL, 0 } };

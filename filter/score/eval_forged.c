@@ -45,8 +45,8 @@ msn_groups(struct eval *e, const struct score_rule *r)
 
 	(void)r;
 	if (!eval_groups(EVAL_RE_MSN_LIST, eval_field(e, "To"), &list, 1) ||
-	    !eval_groups(EVAL_RE_MSN_PICKUP, eval_field(e, "Received"),
-	        &server, 1))
+	    !eval_groups(EVAL_RE_MSN_PICKUP, eval_field(e, "Received"), &server,
+		1))
 		return false;
 	id = eval_field(e, "Message-Id");
 	if (str_eq(list, STR("notifications"))) {
@@ -105,7 +105,7 @@ eudoramail(struct eval *e, const struct score_rule *r)
 		return false;
 	return !received_removed(e, r) &&
 	    !(eval_matches(EVAL_RE_EUDORAMAIL_BY, received(e)) &&
-	        eval_matches(EVAL_RE_IP, eval_field(e, "X-Sender-Ip")));
+		eval_matches(EVAL_RE_IP, eval_field(e, "X-Sender-Ip")));
 }
 
 static bool
@@ -123,11 +123,11 @@ yahoo(struct eval *e, const struct score_rule *r)
 		rcvd = eval_squeeze(e->arena, eval_field(e, "X-Received"));
 	if (relays != NULL &&
 	    (eval_matches(EVAL_RE_YAHOO_TRUSTED, relays->trusted) ||
-	        eval_matches(EVAL_RE_YAHOO_UNTRUSTED, relays->untrusted)))
+		eval_matches(EVAL_RE_YAHOO_UNTRUSTED, relays->untrusted)))
 		return false;
 	return !eval_matches(EVAL_RE_YAHOO_RECEIVED, rcvd) &&
 	    !(eval_matches(EVAL_RE_YAHOO_BULK, rcvd) &&
-	        eval_matches(EVAL_RE_YAHOO_REPLY, from));
+		eval_matches(EVAL_RE_YAHOO_REPLY, from));
 }
 
 static bool
@@ -155,7 +155,7 @@ gmail(struct eval *e, const struct score_rule *r)
 	    !eval_matches(EVAL_RE_GMAIL_X, eval_field(e, "X-Received")) &&
 	    !eval_matches(EVAL_RE_GMAIL_RECEIVED, eval_field(e, "Received")) &&
 	    !(eval_field(e, "X-Gm-Message-State").n >= 60 &&
-	        eval_field(e, "X-Google-Smtp-Source").n >= 60);
+		eval_field(e, "X-Google-Smtp-Source").n >= 60);
 }
 
 const struct eval_def eval_forged_defs[] = {

@@ -40,8 +40,7 @@ illegal_chars(struct eval *e, const struct score_rule *r)
 	unsigned char c;
 	bool raw;
 
-	raw = name.n > 4 &&
-	    str_ieq(str_sub(name, name.n - 4, 4), STR(":raw"));
+	raw = name.n > 4 && str_ieq(str_sub(name, name.n - 4, 4), STR(":raw"));
 	if (raw)
 		name.n -= 4;
 	s = field_get(e->fields, name, FIELD_RAW);
@@ -278,7 +277,7 @@ message_id_not_usable(struct eval *e, const struct score_rule *r)
 	    eval_find(STR("gated_through_received_hdr_remover"));
 
 	return eval_matches(EVAL_RE_LEAVE_LIST,
-	           str_trim(eval_field(e, "List-Unsubscribe"))) ||
+		   str_trim(eval_field(e, "List-Unsubscribe"))) ||
 	    eval_hits(removed, e, r) ||
 	    eval_matches(EVAL_RE_WACKY_MTA, eval_field(e, "Received"));
 }
@@ -322,7 +321,7 @@ ratware_name_id(struct eval *e, const struct score_rule *r)
 
 	(void)r;
 	if (!eval_groups(EVAL_RE_RATWARE_ID, eval_field(e, "MESSAGEID"), &id,
-	        1))
+		1))
 		return false;
 	while (eval_next(EVAL_RE_QUOTED_FROM, from, at, &begin, &end, &addr)) {
 		if (str_eq(addr, id))
@@ -359,8 +358,8 @@ ratware_envelope(struct eval *e, const struct score_rule *r)
 	return false;
 }
 
-const struct eval_def eval_header_defs[] = {
-	{ "check_equal_from_domains", other_domains, 0 },
+const struct eval_def eval_header_defs[] = { { "check_equal_from_domains",
+						 other_domains, 0 },
 	{ "check_for_matching_env_and_hdr_from", same_sender, 0 },
 	{ "check_for_missing_to_header", missing_to, 0 },
 	{ "check_for_to_in_subject", to_in_subject, 0 },
@@ -372,6 +371,4 @@ const struct eval_def eval_header_defs[] = {
 	{ "check_unresolved_template", unresolved_template, 0 },
 	{ "similar_recipients", similar_recipients, 0 },
 	{ "sorted_recipients", sorted_recipients, 0 },
-	{ "subject_is_all_caps", subject_all_caps, 0 },
-	{ NULL, NULL, 0 }
-};
+	{ "subject_is_all_caps", subject_all_caps, 0 }, { NULL, NULL, 0 } };

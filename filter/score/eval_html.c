@@ -16,11 +16,13 @@ static const struct {
 	enum kind	 kind;
 	size_t		 offset;
 } facts[] = {
-#define F(kind, member) { #member, kind, offsetof(struct html_facts, member) }
+#define F(kind, member)                                            \
+	{                                                          \
+#member, kind, offsetof(struct html_facts, member) \
+	}
 	F(KIND_SIZE, length),
 	F(KIND_SIZE, html_length),
 	F(KIND_SIZE, non_space_len),
-	F(KIND_SIZE, backhair_count),
 	F(KIND_DOUBLE, ratio),
 	F(KIND_DOUBLE, closed_extra_ratio),
 	F(KIND_DOUBLE, bad_tag_ratio),
@@ -156,7 +158,7 @@ image_ratio(struct eval *e, const struct score_rule *r)
 	for (h = e->view->html; h != NULL; h = h->next)
 		if (h->image_area > 0 &&
 		    eval_above_upto(r, 0,
-		        (double)h->non_space_len / h->image_area))
+			(double)h->non_space_len / h->image_area))
 			return true;
 	return false;
 }
@@ -213,7 +215,7 @@ text_matches(struct eval *e, const struct score_rule *r, bool wanted)
 		s = str_eq(what, STR("title")) ? h->titles :
 		    str_eq(what, STR("comment")) ? h->comments :
 		    str_eq(what, STR("script")) ? h->scripts :
-		    NULL;
+						   NULL;
 		for (; s != NULL; s = s->next)
 			if ((regex_match(r->regex, s->text) == REGEX_YES) ==
 			    wanted)
@@ -271,17 +273,12 @@ iframe(struct eval *e, const struct score_rule *r)
 	return false;
 }
 
-const struct eval_def eval_html_defs[] = {
-	{ "check_iframe_src", iframe, 0 },
-	{ "html_eval", compare, 0 },
-	{ "html_image_only", image_only, 0 },
-	{ "html_image_ratio", image_ratio, 0 },
-	{ "html_range", range, 0 },
+const struct eval_def eval_html_defs[] = { { "check_iframe_src", iframe, 0 },
+	{ "html_eval", compare, 0 }, { "html_image_only", image_only, 0 },
+	{ "html_image_ratio", image_ratio, 0 }, { "html_range", range, 0 },
 	{ "html_tag_balance", tag_balance, 0 },
-	{ "html_tag_exists", tag_exists, 0 },
-	{ "html_test", test, 0 },
+	{ "html_tag_exists", tag_exists, 0 }, { "html_test", test, 0 },
 	{ "html_text_match", text_match, 2 },
 	{ "html_text_not_match", text_not_match, 2 },
 	{ "html_title_subject_ratio", title_to_subject, 0 },
-	{ NULL, NULL, 0 }
-};
+	{ NULL, NULL, 0 } };

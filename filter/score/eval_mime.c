@@ -53,8 +53,8 @@ struct part {
 static struct str
 part_field(struct eval *e, const struct view_part *p, struct str name)
 {
-	return str_trim(eval_lower(e->arena,
-	    view_part_field(e->arena, &p->headers, name)));
+	return str_trim(
+	    eval_lower(e->arena, view_part_field(e->arena, &p->headers, name)));
 }
 
 static bool
@@ -99,7 +99,7 @@ encoded_blanks_at_end(struct str line)
 	line = str_trim(line);
 	while (line.n >= 3 &&
 	    (memcmp(line.p + line.n - 3, "=20", 3) == 0 ||
-	        memcmp(line.p + line.n - 3, "=09", 3) == 0)) {
+		memcmp(line.p + line.n - 3, "=09", 3) == 0)) {
 		line.n -= 3;
 		n++;
 	}
@@ -173,7 +173,7 @@ read_lines(struct eval_mime *m, const struct part *part)
 	    (part->charset.n == 0 || str_eq(part->charset, STR("us-ascii")));
 	bool open = plain &&
 	    (part->encoding.n == 0 || str_eq(part->encoding, STR("7bit")) ||
-	        str_eq(part->encoding, STR("8bit")));
+		str_eq(part->encoding, STR("8bit")));
 	struct str rest = part->p->raw, line;
 
 	if (!quoted && !ascii && !open)
@@ -219,7 +219,7 @@ read_fields(struct eval_mime *m, const struct part *part)
 	m->attachment += contains(part->disposition, STR("attachment"));
 	if (text && base64 &&
 	    (part->charset.n == 0 ||
-	        eval_matches(EVAL_RE_ASCII_CHARSET, part->charset)) &&
+		eval_matches(EVAL_RE_ASCII_CHARSET, part->charset)) &&
 	    !str_starts(part->disposition, STR("attachment")) &&
 	    !str_starts(part->disposition, STR("inline")))
 		m->base64_encoded_text = 1;
@@ -245,8 +245,7 @@ static void
 read_part(struct eval *e, struct eval_mime *m, const struct view_part *p)
 {
 	struct part part = { .p = p,
-		.encoding =
-		    part_field(e, p, STR("Content-Transfer-Encoding")),
+		.encoding = part_field(e, p, STR("Content-Transfer-Encoding")),
 		.disposition = part_field(e, p, STR("Content-Disposition")),
 		.charset = eval_lower(e->arena, p->charset) };
 
@@ -274,7 +273,7 @@ mime(struct eval *e)
 	for (p = e->view->parts; p != NULL; p = p->next)
 		read_part(e, m, p);
 	if (eval_groups(EVAL_RE_CHARSET_PARAM, eval_field(e, "Content-Type"),
-	        &charset, 1) &&
+		&charset, 1) &&
 	    eval_matches(EVAL_RE_CAPS_CHARSET, charset))
 		m->caps_charset = true;
 	if (m->qp_bytes > 0) {
@@ -299,7 +298,7 @@ for_mime(struct eval *e, const struct score_rule *r)
 	for (i = 0; m != NULL && i < sizeof(counts) / sizeof(counts[0]); i++)
 		if (str_eq(eval_arg(r, 0), str_of(counts[i].word)))
 			return *(const double *)((const char *)m +
-			           counts[i].offset) != 0;
+				   counts[i].offset) != 0;
 	return false;
 }
 
@@ -374,8 +373,8 @@ parse_flag(struct eval *e, const struct score_rule *r)
 		{ STR("missing_mime_head_body_separator"),
 		    v->missing_mime_head_body_separator },
 		{ STR("mime_epilogue_exists"), v->mime_epilogue_exists },
-		{ STR("truncated_header"), v->parts != NULL &&
-		    v->parts->headers.truncated },
+		{ STR("truncated_header"),
+		    v->parts != NULL && v->parts->headers.truncated },
 	};
 	size_t i;
 
@@ -472,7 +471,7 @@ base64_length(struct eval *e, const struct score_rule *r)
 	for (p = e->view->parts; p != NULL; p = p->next) {
 		if (!p->leaf || str_eq(p->type, STR("application/ics")) ||
 		    !str_eq(part_field(e, p, STR("Content-Transfer-Encoding")),
-		        STR("base64")))
+			STR("base64")))
 			continue;
 		n = longest_line(p->raw);
 		if (n > most)
@@ -482,8 +481,8 @@ base64_length(struct eval *e, const struct score_rule *r)
 	    (eval_open(r, 1) || (double)most <= eval_number(r, 1));
 }
 
-const struct eval_def eval_mime_defs[] = {
-	{ "check_abundant_unicode_ratio", unicode_ratio, 0 },
+const struct eval_def eval_mime_defs[] = { { "check_abundant_unicode_ratio",
+					       unicode_ratio, 0 },
 	{ "check_base64_length", base64_length, 0 },
 	{ "check_for_ascii_text_illegal", ascii_illegal, 0 },
 	{ "check_for_mime", for_mime, 0 },
@@ -493,6 +492,4 @@ const struct eval_def eval_mime_defs[] = {
 	{ "check_ma_non_text", alternative_non_text, 0 },
 	{ "check_mime_multipart_ratio", text_to_html, 0 },
 	{ "check_msg_parse_flags", parse_flag, 0 },
-	{ "check_qp_ratio", qp_ratio, 0 },
-	{ NULL, NULL, 0 }
-};
+	{ "check_qp_ratio", qp_ratio, 0 }, { NULL, NULL, 0 } };

@@ -17,6 +17,13 @@
 	"(?i:\\b(?:\\d{1,3}\\.){3}\\d{1,3}\\b|"				\
 	"(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4})"
 
+#define EVAL_EMAIL							\
+	"(?=.{0,64}@)(?<![a-z0-9!#$%&'*+/=?^_`{|}~-])"			\
+	"([a-z0-9!#$%&'*+/=?^_`{|}~-]+"					\
+	"(?:\\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"				\
+	"@(?:[a-z0-9](?:[a-z0-9-]{0,59}[a-z0-9])?\\.){1,4}"		\
+	"(?:xn--[a-z0-9-]{1,59}|[a-z]{2,63}))"
+
 /* id, regex, flags */
 #define EVAL_PATTERNS(X)						\
 	X(AOL_RELAY, " rly-[a-z][a-z]\\d\\d\\.", "i")			\
@@ -132,7 +139,20 @@
 	X(HTTPS_HOST, "https://([^\\s/:?#]+)", "i")			\
 	X(HTTP_HOST, "^https?://([^/:?#]+)", "i")			\
 	X(HTTP_IP, "^https?:/*(?:[^@/]+@)?\\d+\\.\\d+\\.\\d+\\.\\d+", "i") \
-	X(HTTPS_IP, "^https:/*(?:[^@/]+@)?\\d+\\.\\d+\\.\\d+\\.\\d+", "i")
+	X(HTTPS_IP, "^https:/*(?:[^@/]+@)?\\d+\\.\\d+\\.\\d+\\.\\d+", "i")				\
+	X(EMAIL, EVAL_EMAIL, "i")					\
+	X(URL_WITH_EMAIL, "<?https?://\\S{0,255}(?:@|%40)\\S{0,255}", "i") \
+	X(EMAIL_QUOTED, "<?(?<!mailto:)" EVAL_EMAIL "(?:>|\\s{1,10}"	\
+	    "(?!(?:fa(?:x|csi)|tel|phone|e?-?mail))[a-z]{2,11}:)", "i")	\
+	X(ROLE_ADDRESS, "^(?:abuse|support|sales|info|helpdesk|contact|"	\
+	    "kontakt|(?:post|host|domain)master|undisclosed.*|"		\
+	    "request-[a-f0-9]{16}|bounced?-|"				\
+	    "[a-f0-9]{8}(?:\\.[a-f0-9]{8}|-[a-f0-9]{4}-[a-f0-9]{4}-"	\
+	    "[a-f0-9]{4}-[a-f0-9]{12})|.+=.+=.+)@", "i")			\
+	X(BULK_SENDER, "(?:^(?:post|host|domain)master|^double-bounce|"	\
+	    "^(?:sentto|owner|return|(?:gr)?bounced?)-.+|"		\
+	    "-(?:request|bounces?|admin|owner)|"			\
+	    "\\b(?:do[._-t]?)?no[._-t]?repl(?:y|ies)|.+=.+)@", "i")
 
 enum eval_pattern {
 #define X(id, text, flags) EVAL_RE_##id,

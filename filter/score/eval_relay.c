@@ -52,7 +52,7 @@ is_public_ipv4(struct str s)
 {
 	struct addr a;
 
-	return addr_parse(s, &a) && a.family == ADDR_V4 && !addr_private(&a);
+	return addr_parse(s, &a) && a.family == ADDR_V4 && !addr_is_private(&a);
 }
 
 /* A HELO of digits is another network's than the address it came from. */
@@ -90,7 +90,7 @@ is_private(struct str s)
 {
 	struct addr a;
 
-	return addr_parse(s, &a) && addr_private(&a);
+	return addr_parse(s, &a) && addr_is_private(&a);
 }
 
 /* The last such relay decides. */
@@ -166,12 +166,12 @@ breaks_in_chain(struct eval *e)
 			continue;
 		if (str_eq(r->ip, STR("127.0.0.1")) &&
 		    (str_eq(from, STR("localhost")) ||
-		        str_eq(from, STR("localhost.localdomain"))))
+			str_eq(from, STR("localhost.localdomain"))))
 			from = STR("");
 		if (eval_matches(EVAL_RE_HOST_NAME, newer) &&
 		    !str_eq(by, newer) &&
 		    !(str_eq(by, STR("msn.com")) &&
-		        str_eq(newer, STR("hotmail.com"))))
+			str_eq(newer, STR("hotmail.com"))))
 			breaks++;
 	}
 	return breaks;
@@ -201,15 +201,14 @@ sender_matches_relay(struct eval *e, const struct score_rule *rule)
 	    eval_lower(e->arena, str_sub(addr, (size_t)at + 1, addr.n)));
 	for (r = one ? r : all->first; r != NULL; r = one ? NULL : r->next)
 		if (domain.n > 0 &&
-		    str_eq(tld_domain(e->tlds,
-		               eval_lower(e->arena, r->rdns)),
-		        domain))
+		    str_eq(tld_domain(e->tlds, eval_lower(e->arena, r->rdns)),
+			domain))
 			return true;
 	return false;
 }
 
-const struct eval_def eval_relay_defs[] = {
-	{ "check_all_trusted", all_trusted, 0 },
+const struct eval_def eval_relay_defs[] = { { "check_all_trusted", all_trusted,
+						0 },
 	{ "check_for_forged_received_trail", forged_trail, 0 },
 	{ "check_for_no_rdns_dotcom_helo", dotcom_helo, 0 },
 	{ "check_for_numeric_helo", numeric_helo, 0 },
@@ -217,6 +216,4 @@ const struct eval_def eval_relay_defs[] = {
 	{ "check_mailfrom_matches_rcvd", sender_matches_relay, 0 },
 	{ "check_no_relays", no_relays, 0 },
 	{ "check_relays_unparseable", unparseable, 0 },
-	{ "helo_ip_mismatch", helo_mismatch, 0 },
-	{ NULL, NULL, 0 }
-};
+	{ "helo_ip_mismatch", helo_mismatch, 0 }, { NULL, NULL, 0 } };

@@ -24,8 +24,8 @@ http_redirector(struct eval *e, const struct score_rule *r)
 	(void)r;
 	for (u = e->uris->first; u != NULL; u = u->next) {
 		text = u->text;
-		for (turns = 0; turns < 10 &&
-		     eval_groups(EVAL_RE_REDIRECT, text, g, 3);
+		for (turns = 0;
+		     turns < 10 && eval_groups(EVAL_RE_REDIRECT, text, g, 3);
 		     turns++) {
 			if (!str_eq(domain_of(e, g[0]), domain_of(e, g[2])))
 				return true;
@@ -86,7 +86,7 @@ https_http_mismatch(struct eval *e, const struct score_rule *r)
 		lies = false;
 		for (a = h->anchors; a != NULL; a = a->next) {
 			if (!eval_groups(EVAL_RE_HTTP_HOST, a->href, &host,
-			        1) ||
+				1) ||
 			    is_ip(host))
 				continue;
 			domain = domain_of(e, host);
@@ -114,10 +114,8 @@ truncated(struct eval *e, const struct score_rule *r)
 	return false;
 }
 
-const struct eval_def eval_uri_defs[] = {
-	{ "check_for_http_redirector", http_redirector, 0 },
+const struct eval_def eval_uri_defs[] = { { "check_for_http_redirector",
+					      http_redirector, 0 },
 	{ "check_https_http_mismatch", https_http_mismatch, 0 },
 	{ "check_https_ip_mismatch", https_ip_mismatch, 0 },
-	{ "check_uri_truncated", truncated, 0 },
-	{ NULL, NULL, 0 }
-};
+	{ "check_uri_truncated", truncated, 0 }, { NULL, NULL, 0 } };

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "score/auth_rule.h"
+#include "score/eval.h"
 
 #define LOOK_EVERY	16	/* matches between two looks at the clock */
 #define SLOW_US		4000	/* that many were slow: time each of them */
@@ -455,6 +456,29 @@ count_captures(struct match *m, const struct score_rule *r)
 }
 
 static void
+count_functions(struct match *m)
+{
+	const struct plan *plan = m->set->plan;
+	struct eval e = { .arena = m->arena,
+		.txn = m->txn,
+		.fields = m->fields,
+		.view = m->view,
+		.uris = m->uris,
+		.set = m->set };
+	const struct eval_def *function;
+	const struct score_rule *r;
+	size_t i;
+
+	for (i = 0; i < plan->eval.count && !m->stopped; i++) {
+		r = plan->eval.rule[i];
+		function = plan->functions[i];
+		m->count[r->index] = function != NULL ?
+		    eval_hits(function, &e, r) :
+		    auth_rule_value(m->txn, r);
+	}
+}
+
+static void
 count_leaves(struct match *m)
 {
 	const struct plan *plan = m->set->plan;
@@ -463,9 +487,7 @@ count_leaves(struct match *m)
 
 	for (i = 0; i < plan->nfields && !m->stopped; i++)
 		count_field(m, &plan->fields[i]);
-	for (i = 0; i < plan->eval.count && !m->stopped; i++)
-		m->count[plan->eval.rule[i]->index] =
-		    auth_rule_value(m->txn, plan->eval.rule[i]);
+	count_functions(m);
 	count_lines(m, &plan->regex[RULE_BODY], PREFILTER_BODY,
 	    m->view->body.line, m->view->body.count);
 	count_lines(m, &plan->regex[RULE_URI], PREFILTER_URI, m->uri, m->nuri);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "score/eval.h"
 #include "score/plan.h"
 #include "score/rule_text.h"
 
@@ -187,6 +188,17 @@ tlds_make(const struct ruleset *set)
 	return tlds;
 }
 
+static void
+functions_make(struct plan *plan)
+{
+	size_t i, n = plan->eval.count;
+
+	plan->functions =
+	    plan_alloc(plan, (n + 1) * sizeof(*plan->functions));
+	for (i = 0; i < n; i++)
+		plan->functions[i] = eval_find(plan->eval.rule[i]->eval);
+}
+
 struct plan *
 plan_new(const struct ruleset *set)
 {
@@ -203,6 +215,7 @@ plan_new(const struct ruleset *set)
 		if (kind != RULE_HEADER && kind != RULE_META)
 			list_make(plan, set, &plan->regex[kind], kind);
 	list_make(plan, set, &plan->eval, LIST_EVAL);
+	functions_make(plan);
 	list_make(plan, set, &plan->captures, LIST_CAPTURES);
 	fields_make(plan, set);
 	metas_make(plan, set);

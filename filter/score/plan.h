@@ -18,6 +18,8 @@
 #include "score/prefilter.h"
 #include "score/rule.h"
 
+struct eval_def;
+
 /* Rules of one kind, in the files' order. */
 struct plan_list {
 	const struct score_rule **rule;
@@ -44,6 +46,8 @@ struct plan {
 	const struct score_rule **by_index;
 	struct plan_list regex[RULE_KIND_COUNT];	/* but header */
 	struct plan_list eval;
+	const struct eval_def **functions;	/* of each rule of eval; NULL:
+						 * auth_rule.h knows it */
 	struct plan_list captures;	/* that others wait for */
 	struct plan_field *fields;
 	size_t		 nfields;

@@ -435,3 +435,27 @@ rule_read_tflags(struct score_rule *r)
 	if (r->kind == RULE_MIMEHEADER)
 		r->most = most > 0 ? most : r->multiple ? RULE_HITS_MAX : 1;
 }
+
+bool
+rule_glob(struct str glob, struct str name)
+{
+	size_t g = 0, n = 0, star = SIZE_MAX, back = 0;
+
+	while (n < name.n) {
+		if (g < glob.n && glob.p[g] == '*') {
+			star = g++;
+			back = n;
+		} else if (g < glob.n &&
+		    (glob.p[g] == '?' || glob.p[g] == name.p[n])) {
+			g++;
+			n++;
+		} else if (star != SIZE_MAX) {
+			g = star + 1;
+			n = ++back;
+		} else
+			return false;
+	}
+	while (g < glob.n && glob.p[g] == '*')
+		g++;
+	return g == glob.n;
+}

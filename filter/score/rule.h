@@ -159,6 +159,7 @@ struct ruleset {
 	struct rule_left *left, **left_tail;
 	size_t		 left_count[LEFT_KIND_COUNT];
 	struct map	*options;	/* name: struct rule_option, in order */
+	struct eval_lists *lists;	/* of addresses and hosts in them */
 	size_t		 noptions;
 	struct rule_test *tests, **test_tail;
 	struct regex	**redirectors;	/* redirector_pattern */
@@ -184,5 +185,7 @@ const char *rule_kind_word(enum rule_kind);
 /* SpamAssassin's: letters, digits and _, no digit first, 100 at most. */
 bool	rule_name_valid(struct str name);
 const char *rule_left_text(enum rule_left_kind);
+/* SpamAssassin's * and ?, all of the name. */
+bool	rule_glob(struct str glob, struct str name);
 
 #endif

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "score/auth_rule.h"
 #include "score/eval.h"
-#include "score/plan.h"
+	if (r->eval.p == NULL || auth_rule_known(r->eval))
 #include "score/rule_file.h"
 #include "score/rule_text.h"
 
@@ -78,45 +78,47 @@ asks_network(const struct score_rule *r)
 		str_starts(r->eval, STR("check_dns")));
 }
 
+/* Some functions match one of their arguments as a regex. */
+static void
+compile_argument(struct rule_reader *rd, struct score_rule *r,
+    const struct eval_def *function)
+{
+	struct buf why = BUF_INIT(1024);
+	size_t at;
+
+	if (function->regex_arg == 0 || r->nargs < function->regex_arg)
+		return;
+	r->regex =
+	    regex_new(r->args[function->regex_arg - 1], STR(""), &why, &at);
+	if (r->regex == NULL)
+		drop_rule(rd, r, LEFT_MISTAKE, why.n ? why.p : "its regex");
+	buf_free(&why);
+}
+
 static void
 find_function(struct rule_reader *rd, struct score_rule *r)
 {
+	const struct eval_def *function;
 	struct buf why = BUF_INIT(256);
 
+<<<<<<< HEAD
 	if (r->eval.p == NULL || eval_find(r->eval) != NULL ||
 	    auth_rule_known(r->eval))
+=======
+	if (r->eval.p == NULL)
+>>>>>>> 00f9f6b (The functions that rules call: header fields, dates, relays, MIME, HTML, links, lists, freemail, images)
 		return;
+	function = eval_find(r->eval);
+	if (function != NULL) {
+		compile_argument(rd, r, function);
+		return;
+	}
 	buf_printf(&why, "eval:%.*s", STR_FMT(r->eval));
 	drop_rule(rd, r, asks_network(r) ? LEFT_NETWORK : LEFT_FUNCTION, why.p);
 	buf_free(&why);
 }
 
 /* ---- metas ---- */
-
-/* SpamAssassin's * and ?. */
-static bool
-glob_matches(struct str glob, struct str name)
-{
-	size_t g = 0, n = 0, star = SIZE_MAX, back = 0;
-
-	while (n < name.n) {
-		if (g < glob.n && glob.p[g] == '*') {
-			star = g++;
-			back = n;
-		} else if (g < glob.n &&
-		    (glob.p[g] == '?' || glob.p[g] == name.p[n])) {
-			g++;
-			n++;
-		} else if (star != SIZE_MAX) {
-			g = star + 1;
-			n = ++back;
-		} else
-			return false;
-	}
-	while (g < glob.n && glob.p[g] == '*')
-		g++;
-	return g == glob.n;
-}
 
 static void
 add_matching(const struct ruleset *set, const struct score_rule *self,
@@ -128,7 +130,7 @@ add_matching(const struct ruleset *set, const struct score_rule *self,
 	buf_addc(out, '(');
 	for (r = set->first; r != NULL; r = r->next)
 		if (r != self && r->kind != RULE_KIND_COUNT &&
-		    glob_matches(glob, r->name))
+		    rule_glob(glob, r->name))
 			buf_printf(out, "%s%.*s", n++ ? "+" : "",
 			    STR_FMT(r->name));
 	buf_adds(out, n == 0 ? "0)" : ")");
@@ -327,7 +329,11 @@ finish(struct rule_reader *rd, const struct ruleset_how *how)
 	finish_metas(rd, how);
 	number_rules(rd->set);
 	open_options(rd->set);
+<<<<<<< HEAD
 	rd->set->plan = plan_new(rd->set);
+=======
+	rd->set->lists = eval_lists_new(rd->set->arena, rd->set);
+>>>>>>> 00f9f6b (The functions that rules call: header fields, dates, relays, MIME, HTML, links, lists, freemail, images)
 }
 
 static bool
@@ -444,6 +450,7 @@ ruleset_free(struct ruleset **set)
 	free((*set)->redirectors);
 	map_free(&(*set)->by_name, NULL);
 	map_free(&(*set)->options, NULL);
+	eval_lists_free(&(*set)->lists);
 	arena_free(&(*set)->arena);
 	free(*set);
 	*set = NULL;

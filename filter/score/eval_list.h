@@ -1,0 +1,43 @@
+/*
+ * eval_list - lists of addresses, domains and hosts in rule files.
+ *
+ * Lines such as "welcomelist_from *@example.net", "freemail_domains ..." and
+ * "blocklist_uri_host ..." make lists that functions of rules ask.  Entries
+ * may hold * and ?; "un" in front takes entries out, wherever it stands.
+ * Older names (whitelist, blacklist) are the same lists.
+ *
+ * Made once a ruleset is loaded; then only read, by any thread.
+ */
+#ifndef SCORE_EVAL_LIST_H
+#define SCORE_EVAL_LIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "base/str.h"
+
+struct eval_lists;
+struct ruleset;
+
+/* A "welcomelist_from_rcvd" line: an address and its relay. */
+struct eval_pair {
+	struct eval_pair *next;
+	struct str	 glob;		/* lower case */
+	struct str	 relay;		/* a domain, or "[192.0.2.0/24]" */
+};
+
+/* Never NULL; everything lives in the arena given but some maps. */
+struct eval_lists *eval_lists_new(struct arena *, const struct ruleset *);
+void		 eval_lists_free(struct eval_lists **);
+/* list: its newest name; value: lower case. */
+bool		 eval_list_has(const struct eval_lists *, const char *list,
+		    struct str value);
+bool		 eval_list_empty(const struct eval_lists *, const char *list);
+const struct eval_pair *eval_list_pairs(const struct eval_lists *,
+		    const char *list);
+/* Of "enlist_uri_host (NAME)": the name itself or any domain above it. */
+bool		 eval_list_has_host(const struct eval_lists *,
+		    struct str name, struct str host);
+
+#endif
