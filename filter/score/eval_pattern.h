@@ -139,16 +139,16 @@
 	X(HTTPS_HOST, "https://([^\\s/:?#]+)", "i")			\
 	X(HTTP_HOST, "^https?://([^/:?#]+)", "i")			\
 	X(HTTP_IP, "^https?:/*(?:[^@/]+@)?\\d+\\.\\d+\\.\\d+\\.\\d+", "i") \
-	X(HTTPS_IP, "^https:/*(?:[^@/]+@)?\\d+\\.\\d+\\.\\d+\\.\\d+", "i")				\
+	X(HTTPS_IP, "^https:/*(?:[^@/]+@)?\\d+\\.\\d+\\.\\d+\\.\\d+", "i") \
 	X(EMAIL, EVAL_EMAIL, "i")					\
 	X(URL_WITH_EMAIL, "<?https?://\\S{0,255}(?:@|%40)\\S{0,255}", "i") \
 	X(EMAIL_QUOTED, "<?(?<!mailto:)" EVAL_EMAIL "(?:>|\\s{1,10}"	\
 	    "(?!(?:fa(?:x|csi)|tel|phone|e?-?mail))[a-z]{2,11}:)", "i")	\
-	X(ROLE_ADDRESS, "^(?:abuse|support|sales|info|helpdesk|contact|"	\
+	X(ROLE_ADDRESS, "^(?:abuse|support|sales|info|helpdesk|contact|" \
 	    "kontakt|(?:post|host|domain)master|undisclosed.*|"		\
 	    "request-[a-f0-9]{16}|bounced?-|"				\
 	    "[a-f0-9]{8}(?:\\.[a-f0-9]{8}|-[a-f0-9]{4}-[a-f0-9]{4}-"	\
-	    "[a-f0-9]{4}-[a-f0-9]{12})|.+=.+=.+)@", "i")			\
+	    "[a-f0-9]{4}-[a-f0-9]{12})|.+=.+=.+)@", "i") \
 	X(BULK_SENDER, "(?:^(?:post|host|domain)master|^double-bounce|"	\
 	    "^(?:sentto|owner|return|(?:gr)?bounced?)-.+|"		\
 	    "-(?:request|bounces?|admin|owner)|"			\

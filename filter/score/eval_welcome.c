@@ -223,7 +223,7 @@ uri_host_listed(struct eval *e, struct str name)
 }
 
 static bool
-uri_host(struct eval *e, const struct score_rule *r)
+host_in_list(struct eval *e, const struct score_rule *r)
 {
 	return uri_host_listed(e, eval_arg(r, 0));
 }
@@ -260,4 +260,4 @@ const struct eval_def eval_welcome_defs[] = { { "check_from_in_blacklist",
 	{ "check_uri_host_in_blocklist", uri_block, 0 },
 	{ "check_uri_host_in_welcomelist", uri_welcome, 0 },
 	{ "check_uri_host_in_whitelist", uri_welcome, 0 },
-	{ "check_uri_host_listed", uri_host, 0 }, { NULL, NULL, 0 } };
+	{ "check_uri_host_listed", host_in_list, 0 }, { NULL, NULL, 0 } };
