@@ -7,7 +7,8 @@
 #include "base/mem.h"
 #include "score/auth_rule.h"
 #include "score/eval.h"
-	if (r->eval.p == NULL || auth_rule_known(r->eval))
+#include "score/eval_list.h"
+#include "score/plan.h"
 #include "score/rule_file.h"
 #include "score/rule_text.h"
 
@@ -101,12 +102,7 @@ find_function(struct rule_reader *rd, struct score_rule *r)
 	const struct eval_def *function;
 	struct buf why = BUF_INIT(256);
 
-<<<<<<< HEAD
-	if (r->eval.p == NULL || eval_find(r->eval) != NULL ||
-	    auth_rule_known(r->eval))
-=======
-	if (r->eval.p == NULL)
->>>>>>> 00f9f6b (The functions that rules call: header fields, dates, relays, MIME, HTML, links, lists, freemail, images)
+	if (r->eval.p == NULL || auth_rule_known(r->eval))
 		return;
 	function = eval_find(r->eval);
 	if (function != NULL) {
@@ -329,11 +325,8 @@ finish(struct rule_reader *rd, const struct ruleset_how *how)
 	finish_metas(rd, how);
 	number_rules(rd->set);
 	open_options(rd->set);
-<<<<<<< HEAD
-	rd->set->plan = plan_new(rd->set);
-=======
 	rd->set->lists = eval_lists_new(rd->set->arena, rd->set);
->>>>>>> 00f9f6b (The functions that rules call: header fields, dates, relays, MIME, HTML, links, lists, freemail, images)
+	rd->set->plan = plan_new(rd->set);
 }
 
 static bool

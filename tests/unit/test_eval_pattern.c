@@ -1,5 +1,6 @@
 /* The functions that rules call, each asked about mail that it should hit and
  * mail that it should not. */
+#include "base/psl.h"
 #include "message_fixture.h"
 #include "score/ruleset.h"
 #include "score/score.h"
@@ -107,7 +108,7 @@ static const struct {
 	{ "body X eval:check_body_length('10')", false,
 	    HEAD "\nnot as short as that\n" },
 	{ "body X eval:check_stock_info('2')", true,
-	    HEAD "\nSymbol: ABCD\nTarget Price: $5\n" },
+	    HEAD "\nSymbol: ABCD\nPrice Target: $5\n" },
 	{ "body X eval:plaintext_sig_length('5')", true,
 	    HEAD "\ntext\n-- \na signature\n" },
 	{ "body X eval:html_tag_exists('iframe')", true,
@@ -180,10 +181,10 @@ static bool
 is_hit(const char *rule, const char *message)
 {
 	struct buf problems = BUF_INIT(4096);
-	struct ruleset *set =
-	    ruleset_parse(str_of(rule), NULL, &problems);
+	struct ruleset_how how = { 0 };
+	struct ruleset *set = ruleset_parse(str_of(rule), &how, &problems);
 	const struct score_result *result;
-	struct fixture f;
+	struct fixture f = { 0 };
 	bool hit;
 
 	assert_string_equal(problems.n > 0 ? problems.p : "", "");
@@ -238,5 +239,11 @@ main(void)
 		cmocka_unit_test(test_noise),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed;
+
+	if (!psl_global_init())
+		return 1;
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	psl_global_free();
+	return failed;
 }
