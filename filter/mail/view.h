@@ -41,6 +41,8 @@ struct view_part {
 	struct str	 raw;		/* as it came, LF, still encoded */
 	struct str	 decoded;	/* of text and message leaves, see
 					 * view_part_decode() for others */
+	struct str	 rendered;	/* of text that body shows: UTF-8,
+					 * before lines are made of it */
 	struct html_facts *html;	/* NULL: not rendered as HTML */
 	enum view_encoding encoding;
 	unsigned int	 depth;		/* 0: the message */

@@ -193,7 +193,8 @@ render_part(struct arena *a, struct view *v, struct view_part *p,
 	*wide |= is_wide;
 	buf_free(&utf8);
 	cut_text(out, from);
-	return ok;
+	p->rendered = arena_str(a, str_sub(buf_str(out), from, out->n - from));
+	return ok && p->rendered.p != NULL;
 }
 
 static bool

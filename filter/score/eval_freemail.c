@@ -154,13 +154,17 @@ wanted(const struct score_rule *r, struct str addr)
 	return r->regex == NULL || regex_match(r->regex, addr) == REGEX_YES;
 }
 
-/* Addresses of a field, lower case. */
+/* Addresses of a field, lower case; "From:addr" says the same as "From". */
 static size_t
-field_emails(struct eval *e, struct str name, struct str list[HEADER_MAX])
+field_emails(struct eval *e, struct str spec, struct str list[HEADER_MAX])
 {
-	struct field_values v = field_list(e->fields, name, FIELD_ADDR);
+	struct field_values v;
+	unsigned int flags;
+	struct str name;
 	size_t i, n = 0;
 
+	field_parse(spec, &name, &flags);
+	v = field_list(e->fields, name, flags | FIELD_ADDR);
 	for (i = 0; i < v.n && n < HEADER_MAX; i++)
 		list[n++] = str_trim(eval_lower(e->arena, v.v[i]));
 	return n;

@@ -62,17 +62,19 @@ static const struct {
 	{ "def_welcomelist_from_rcvd", "def_whitelist_from_rcvd" },
 };
 
-/* Lists of hosts by a name in parentheses; where none is given, this one. */
+/* Lists by a name in parentheses; where a line has none, this one. */
 static const struct {
 	const char	*line, *name;
+	char		 kind;		/* ' ' hosts, '@' addresses */
 	bool		 away;
-} host_sources[] = {
-	{ "enlist_uri_host", NULL, false },
-	{ "delist_uri_host", NULL, true },
-	{ "blocklist_uri_host", "BLOCK", false },
-	{ "blacklist_uri_host", "BLOCK", false },
-	{ "welcomelist_uri_host", "WELCOME", false },
-	{ "whitelist_uri_host", "WELCOME", false },
+} named_sources[] = {
+	{ "enlist_uri_host", NULL, ' ', false },
+	{ "delist_uri_host", NULL, ' ', true },
+	{ "blocklist_uri_host", "BLOCK", ' ', false },
+	{ "blacklist_uri_host", "BLOCK", ' ', false },
+	{ "welcomelist_uri_host", "WELCOME", ' ', false },
+	{ "whitelist_uri_host", "WELCOME", ' ', false },
+	{ "enlist_addrlist", NULL, '@', false },
 };
 
 static struct str
@@ -190,37 +192,48 @@ read_pairs(struct eval_lists *all, const struct ruleset *set)
 	}
 }
 
-/* Names of host lists are kept with a blank in front: they are the admin's
- * words, the others ours. */
+/* Lists that the admin named are kept with their kind in front: the names
+ * without are ours. */
 static struct list *
-host_list(struct eval_lists *all, struct str name)
+named_list(struct eval_lists *all, char kind, struct str name)
 {
 	return find_or_add(all,
-	    arena_printf(all->arena, " %.*s", STR_FMT(name)));
+	    arena_printf(all->arena, "%c%.*s", kind, STR_FMT(name)));
+}
+
+/* The list's name: the line's own, or its first word, "(NAME)". */
+static struct str
+list_name(const char *given, struct str *rest)
+{
+	struct str word;
+
+	if (given != NULL)
+		return str_of(given);
+	word = next_word(rest);
+	return word.n > 2 && word.p[0] == '(' ?
+	    str_sub(word, 1, word.n - 2) : STR_NONE;
 }
 
 static void
-read_hosts(struct eval_lists *all, const struct ruleset *set, bool away)
+read_named(struct eval_lists *all, const struct ruleset *set, bool away)
 {
 	const struct rule_option *o;
 	struct str rest, name;
 	size_t i;
 
-	for (i = 0; i < sizeof(host_sources) / sizeof(host_sources[0]); i++) {
-		if (host_sources[i].away != away)
+	for (i = 0; i < sizeof(named_sources) / sizeof(named_sources[0]);
+	     i++) {
+		if (named_sources[i].away != away)
 			continue;
-		o = option(set, host_sources[i].line);
+		o = option(set, named_sources[i].line);
 		for (; o != NULL; o = o->next) {
 			rest = o->value;
-			if (host_sources[i].name != NULL) {
-				name = str_of(host_sources[i].name);
-			} else {
-				name = next_word(&rest);
-				if (name.n < 3 || name.p[0] != '(')
-					continue;
-				name = str_sub(name, 1, name.n - 2);
-			}
-			change(all, host_list(all, name), rest, away);
+			name = list_name(named_sources[i].name, &rest);
+			if (name.n > 0)
+				change(all,
+				    named_list(all, named_sources[i].kind,
+				        name),
+				    rest, away);
 		}
 	}
 }
@@ -235,8 +248,8 @@ eval_lists_new(struct arena *a, const struct ruleset *set)
 	read_addresses(all, set, false);
 	read_addresses(all, set, true);
 	read_pairs(all, set);
-	read_hosts(all, set, false);
-	read_hosts(all, set, true);
+	read_named(all, set, false);
+	read_named(all, set, true);
 	return all;
 }
 
@@ -257,6 +270,16 @@ eval_lists_free(struct eval_lists **all)
 	map_free(&(*all)->by_name, list_free);
 	free(*all);
 	*all = NULL;
+}
+
+bool
+eval_list_has_address(const struct eval_lists *all, struct str name,
+    struct str value)
+{
+	char key[128];
+
+	snprintf(key, sizeof(key), "@%.*s", STR_FMT(name));
+	return eval_list_has(all, key, value);
 }
 
 bool

@@ -36,6 +36,9 @@ bool		 eval_list_has(const struct eval_lists *, const char *list,
 bool		 eval_list_empty(const struct eval_lists *, const char *list);
 const struct eval_pair *eval_list_pairs(const struct eval_lists *,
 		    const char *list);
+/* Of "enlist_addrlist (NAME)". */
+bool		 eval_list_has_address(const struct eval_lists *,
+		    struct str name, struct str value);
 /* Of "enlist_uri_host (NAME)": the name itself or any domain above it. */
 bool		 eval_list_has_host(const struct eval_lists *,
 		    struct str name, struct str host);

@@ -199,7 +199,8 @@ to_all_spam(struct eval *e, const struct score_rule *r)
 static bool
 from_in_list(struct eval *e, const struct score_rule *r)
 {
-	struct str name = eval_arg(r, 0);
+	struct str name = eval_arg(r, 0), list[EVAL_ADDRESSES_MAX];
+	size_t i, n;
 
 	if (str_eq(name, STR("welcomelist_from")) ||
 	    str_eq(name, STR("whitelist_from")))
@@ -207,7 +208,19 @@ from_in_list(struct eval *e, const struct score_rule *r)
 	if (str_eq(name, STR("blocklist_from")) ||
 	    str_eq(name, STR("blacklist_from")))
 		return from_in(e, "blocklist_from");
+	n = eval_from_addresses(e, list);
+	for (i = 0; i < n; i++)
+		if (eval_list_has_address(e->set->lists, name, list[i]))
+			return true;
 	return false;
+}
+
+static bool
+replyto_in_list(struct eval *e, const struct score_rule *r)
+{
+	return eval_list_has_address(e->set->lists, eval_arg(r, 0),
+	    str_trim(
+	        eval_lower(e->arena, eval_field(e, "Reply-To:addr"))));
 }
 
 static bool
@@ -250,6 +263,7 @@ const struct eval_def eval_welcome_defs[] = { { "check_from_in_blacklist",
 	{ "check_from_in_list", from_in_list, 0 },
 	{ "check_from_in_welcomelist", from_welcome, 0 },
 	{ "check_from_in_whitelist", from_welcome, 0 },
+	{ "check_replyto_in_list", replyto_in_list, 0 },
 	{ "check_to_in_all_spam", to_all_spam, 0 },
 	{ "check_to_in_blacklist", to_block, 0 },
 	{ "check_to_in_blocklist", to_block, 0 },
