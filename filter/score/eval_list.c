@@ -210,8 +210,8 @@ list_name(const char *given, struct str *rest)
 	if (given != NULL)
 		return str_of(given);
 	word = next_word(rest);
-	return word.n > 2 && word.p[0] == '(' ?
-	    str_sub(word, 1, word.n - 2) : STR_NONE;
+	return word.n > 2 && word.p[0] == '(' ? str_sub(word, 1, word.n - 2) :
+						STR_NONE;
 }
 
 static void
@@ -221,8 +221,7 @@ read_named(struct eval_lists *all, const struct ruleset *set, bool away)
 	struct str rest, name;
 	size_t i;
 
-	for (i = 0; i < sizeof(named_sources) / sizeof(named_sources[0]);
-	     i++) {
+	for (i = 0; i < sizeof(named_sources) / sizeof(named_sources[0]); i++) {
 		if (named_sources[i].away != away)
 			continue;
 		o = option(set, named_sources[i].line);
@@ -232,7 +231,7 @@ read_named(struct eval_lists *all, const struct ruleset *set, bool away)
 			if (name.n > 0)
 				change(all,
 				    named_list(all, named_sources[i].kind,
-				        name),
+					name),
 				    rest, away);
 		}
 	}

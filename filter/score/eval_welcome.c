@@ -219,8 +219,7 @@ static bool
 replyto_in_list(struct eval *e, const struct score_rule *r)
 {
 	return eval_list_has_address(e->set->lists, eval_arg(r, 0),
-	    str_trim(
-	        eval_lower(e->arena, eval_field(e, "Reply-To:addr"))));
+	    str_trim(eval_lower(e->arena, eval_field(e, "Reply-To:addr"))));
 }
 
 static bool

@@ -464,7 +464,8 @@ count_functions(struct match *m)
 		.fields = m->fields,
 		.view = m->view,
 		.uris = m->uris,
-		.set = m->set };
+		.set = m->set,
+		.tlds = m->set->plan->tlds };
 	const struct eval_def *function;
 	const struct score_rule *r;
 	size_t i;

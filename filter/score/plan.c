@@ -193,8 +193,7 @@ functions_make(struct plan *plan)
 {
 	size_t i, n = plan->eval.count;
 
-	plan->functions =
-	    plan_alloc(plan, (n + 1) * sizeof(*plan->functions));
+	plan->functions = plan_alloc(plan, (n + 1) * sizeof(*plan->functions));
 	for (i = 0; i < n; i++)
 		plan->functions[i] = eval_find(plan->eval.rule[i]->eval);
 }

@@ -5,11 +5,13 @@
 #include "score/ruleset.h"
 #include "score/score.h"
 
-#define HEAD "From: a@example.net\nTo: b@example.org\nSubject: hello there\n" \
+#define HEAD                                                             \
+	"From: a@example.net\nTo: b@example.org\nSubject: hello there\n" \
 	"Date: Mon, 05 Jan 2026 10:00:00 +0000\n"
 #define MIME "MIME-Version: 1.0\n"
 #define HTML HEAD MIME "Content-Type: text/html; charset=utf-8\n\n"
-#define RELAY(when) "Received: from mx.example.net (mx.example.net " \
+#define RELAY(when)                                      \
+	"Received: from mx.example.net (mx.example.net " \
 	"[192.0.2.7]) by mx.example.org with ESMTP id 1; " when "\n"
 #define ALT HEAD MIME "Content-Type: multipart/alternative; boundary=b\n\n"
 #define PART(type, text) "--b\nContent-Type: " type "\n\n" text "\n"
@@ -66,8 +68,8 @@ static const struct {
 	{ "header X eval:check_for_forged_gmail_received_headers()", true,
 	    "From: a@gmail.com\n\ntext\n" },
 	{ "header X eval:check_for_forged_yahoo_received_headers()", true,
-	    RELAY("Mon, 05 Jan 2026 10:00:00 +0000")
-	    "From: a@yahoo.com\n\ntext\n" },
+	    RELAY("Mon, 05 Jan 2026 10:00:00 +0000") "From: "
+						     "a@yahoo.com\n\ntext\n" },
 	{ "header X eval:check_for_forged_yahoo_received_headers()", false,
 	    "From: a@yahoo.com\n\ntext\n" },
 	{ "header X eval:check_no_relays()", true, HEAD "\ntext\n" },
@@ -75,33 +77,35 @@ static const struct {
 	    RELAY("Mon, 05 Jan 2026 10:00:00 +0000") HEAD "\ntext\n" },
 	{ "body X eval:check_for_mime_html_only()", true, HTML "<p>hi\n" },
 	{ "body X eval:check_for_mime_html_only()", false,
-	    ALT PART("text/plain", "hi") PART("text/html", "<p>hi")
-	    "--b--\n" },
+	    ALT PART("text/plain", "hi") PART("text/html", "<p>hi") "--b--\n" },
 	{ "rawbody X eval:check_for_mime('mime_base64_encoded_text')", true,
-	    HEAD MIME "Content-Type: text/plain\n"
+	    HEAD MIME
+	    "Content-Type: text/plain\n"
 	    "Content-Transfer-Encoding: base64\n\naGVsbG8gd29ybGQK\n" },
 	{ "rawbody X eval:check_for_mime('mime_qp_long_line')", true,
-	    HEAD MIME "Content-Type: text/plain\nContent-Transfer-Encoding: "
+	    HEAD MIME
+	    "Content-Type: text/plain\nContent-Transfer-Encoding: "
 	    "quoted-printable\n\n"
 	    "1234567890123456789012345678901234567890123456789012345678901234"
 	    "56789012345678901234567890\n" },
 	{ "body X eval:check_mime_multipart_ratio('0','0.5')", true,
-	    ALT PART("text/plain", "a") PART("text/html", "<p>a and more of it")
-	    "--b--\n" },
+	    ALT PART("text/plain", "a")
+		PART("text/html", "<p>a and more of it") "--b--\n" },
 	{ "body X eval:check_ma_non_text()", true,
-	    ALT PART("text/plain", "a") PART("application/x-y", "b")
-	    "--b--\n" },
+	    ALT PART("text/plain", "a")
+		PART("application/x-y", "b") "--b--\n" },
 	{ "body X eval:check_for_uppercase('75', '100')", true,
-	    HEAD "\nTHIS IS A LOT OF SHOUTING ABOUT NOTHING AT ALL, AND IT "
+	    HEAD
+	    "\nTHIS IS A LOT OF SHOUTING ABOUT NOTHING AT ALL, AND IT "
 	    "GOES ON AND ON AND ON UNTIL NOBODY READS IT ANY MORE, WHICH IS "
 	    "WHAT ONE WOULD EXPECT OF IT, AND STILL THERE IS MORE, MORE AND "
 	    "MORE OF IT TO BE READ\n" },
 	{ "body X eval:multipart_alternative_difference('99','100')", true,
-	    ALT PART("text/plain", "one two") PART("text/html", "<p>three four")
-	    "--b--\n" },
+	    ALT PART("text/plain", "one two")
+		PART("text/html", "<p>three four") "--b--\n" },
 	{ "body X eval:multipart_alternative_difference('99','100')", false,
-	    ALT PART("text/plain", "one two") PART("text/html", "<p>one two")
-	    "--b--\n" },
+	    ALT PART("text/plain", "one two")
+		PART("text/html", "<p>one two") "--b--\n" },
 	{ "body X eval:check_blank_line_ratio('50','100','3')", true,
 	    HEAD "\na\n\n\n\nb\n" },
 	{ "body X eval:check_body_length('10')", true, HEAD "\nshort\n" },
@@ -132,47 +136,50 @@ static const struct {
 	{ "body X eval:check_https_ip_mismatch()", true,
 	    HTML "<a href=\"http://192.0.2.1/\">https://bank.com/</a>\n" },
 	{ "header X eval:check_freemail_from()\n"
-	  "freemail_domains gmail.com *.mail.example", true,
-	    "From: a@gmail.com\n\ntext\n" },
+	  "freemail_domains gmail.com *.mail.example",
+	    true, "From: a@gmail.com\n\ntext\n" },
 	{ "header X eval:check_freemail_from()\n"
-	  "freemail_domains gmail.com *.mail.example", true,
-	    "From: a@x.mail.example\n\ntext\n" },
+	  "freemail_domains gmail.com *.mail.example",
+	    true, "From: a@x.mail.example\n\ntext\n" },
 	{ "header X eval:check_freemail_from('\\d@')\n"
-	  "freemail_domains gmail.com", false,
-	    "From: a@gmail.com\n\ntext\n" },
+	  "freemail_domains gmail.com",
+	    false, "From: a@gmail.com\n\ntext\n" },
 	{ "header X eval:check_freemail_replyto('replyto')\n"
-	  "freemail_domains gmail.com yahoo.com", true,
-	    "From: a@gmail.com\nReply-To: b@yahoo.com\n\ntext\n" },
+	  "freemail_domains gmail.com yahoo.com",
+	    true, "From: a@gmail.com\nReply-To: b@yahoo.com\n\ntext\n" },
 	{ "header X eval:check_freemail_replyto('replyto')\n"
-	  "freemail_domains gmail.com yahoo.com", true,
+	  "freemail_domains gmail.com yahoo.com",
+	    true,
 	    "From: a@example.net\nReply-To: b@yahoo.com\n\n"
 	    "write to c@gmail.com today\n" },
 	{ "header X eval:check_from_in_welcomelist()\n"
-	  "whitelist_from *@example.net", true,
-	    HEAD "\ntext\n" },
+	  "whitelist_from *@example.net",
+	    true, HEAD "\ntext\n" },
 	{ "header X eval:check_from_in_welcomelist()\n"
 	  "whitelist_from *@example.net\nunwhitelist_from *@example.net",
 	    false, HEAD "\ntext\n" },
 	{ "header X eval:check_from_in_welcomelist()\n"
-	  "welcomelist_from_rcvd a@example.net example.net", true,
-	    RELAY("Mon, 05 Jan 2026 10:00:00 +0000") HEAD "\ntext\n" },
+	  "welcomelist_from_rcvd a@example.net example.net",
+	    true, RELAY("Mon, 05 Jan 2026 10:00:00 +0000") HEAD "\ntext\n" },
 	{ "header X eval:check_from_in_welcomelist()\n"
-	  "welcomelist_from_rcvd a@example.net [198.51.100.0/24]", false,
-	    RELAY("Mon, 05 Jan 2026 10:00:00 +0000") HEAD "\ntext\n" },
+	  "welcomelist_from_rcvd a@example.net [198.51.100.0/24]",
+	    false, RELAY("Mon, 05 Jan 2026 10:00:00 +0000") HEAD "\ntext\n" },
 	{ "header X eval:check_to_in_blocklist()\nblocklist_to b@*", true,
 	    HEAD "\ntext\n" },
 	{ "body X eval:check_uri_host_in_blocklist()\n"
-	  "blocklist_uri_host evil.com", true,
-	    HEAD "\nsee http://www.evil.com/ now\n" },
+	  "blocklist_uri_host evil.com",
+	    true, HEAD "\nsee http://www.evil.com/ now\n" },
 	{ "body X eval:check_uri_host_in_blocklist()\n"
-	  "blocklist_uri_host evil.com", false,
-	    HEAD "\nsee http://notevil.com/ now\n" },
+	  "blocklist_uri_host evil.com",
+	    false, HEAD "\nsee http://notevil.com/ now\n" },
 	{ "body X eval:image_count('gif','1','1')", true,
-	    HEAD MIME "Content-Type: image/gif\n"
+	    HEAD MIME
+	    "Content-Type: image/gif\n"
 	    "Content-Transfer-Encoding: base64\n\n"
 	    "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7\n" },
 	{ "body X eval:pixel_coverage('gif','1','1')", true,
-	    HEAD MIME "Content-Type: image/gif\n"
+	    HEAD MIME
+	    "Content-Type: image/gif\n"
 	    "Content-Transfer-Encoding: base64\n\n"
 	    "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7\n" },
 };
