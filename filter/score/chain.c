@@ -87,11 +87,10 @@ static struct set
 set_of(const struct tree *t)
 {
 	struct set s = { { 0 } };
-	int c;
+	int i;
 
-	for (c = 0; c < 256; c++)
-		if (tree_has(t, c))
-			s.bits[c >> 6] |= UINT64_C(1) << (c & 63);
+	for (i = 0; i < 32; i++)
+		s.bits[i >> 3] |= (uint64_t)t->bytes[i] << (i & 7) * 8;
 	return s;
 }
 
