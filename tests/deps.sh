@@ -8,18 +8,18 @@ set -eu
 packages="build-essential pkg-config libmilter-dev libpcre2-dev
     libssl-dev libunbound-dev libpsl-dev publicsuffix
     libidn2-dev libgmime-3.0-dev libsqlite3-dev libhiredis-dev
-    dns-root-data
-    zlib1g-dev liblzma-dev libcurl4-openssl-dev libmaxminddb-dev"
+    zlib1g-dev liblzma-dev libcurl4-openssl-dev libmaxminddb-dev
+    dns-root-data"
 case ${1-} in
 build)
 	;;
 test)
 	packages="$packages
 	    clang clang-format libclang-rt-dev universal-ctags mandoc
-	    libcmocka-dev libopendkim-dev python3-pytest python3-dnslib python3-dkim
-	    python3-spf python3-yaml python3-nacl python3-authres postfix
-	    libmail-dkim-perl swaks sasl2-bin libsasl2-modules libsasl2-modules-db m4 curl
-	    openssl redis-server"
+	    libcmocka-dev libopendkim-dev python3-pytest python3-dnslib
+	    python3-dkim python3-spf python3-yaml python3-nacl python3-authres
+	    libmail-dkim-perl spamassassin postfix redis-server sasl2-bin
+	    libsasl2-modules libsasl2-modules-db swaks m4 curl openssl"
 	;;
 *)
 	echo "usage: deps.sh build|test" >&2
