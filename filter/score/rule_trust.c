@@ -31,10 +31,10 @@ write_out(struct str s, char out[NET_TEXT_MAX])
 		return false;
 	if (mask.p != NULL)
 		snprintf(out, NET_TEXT_MAX, "%.*s%s/%.*s", STR_FMT(host),
-		    ".0.0.0" + 2 * dots, STR_FMT(mask));
+		    &".0.0.0"[2 * dots], STR_FMT(mask));
 	else
 		snprintf(out, NET_TEXT_MAX, "%.*s%s/%u", STR_FMT(host),
-		    ".0.0.0" + 2 * dots, 8 * (dots + 1));
+		    &".0.0.0"[2 * dots], 8 * (dots + 1));
 	return true;
 }
 
