@@ -32,8 +32,9 @@ SCORE := regex perl_share perl_regex meta rule \
 	rule_trust rule_text condition option replace_tag rule_file ruleset \
 	ruleset_report capture tree literal \
 	chain prefilter plan eval_pattern eval_list eval eval_header eval_date \
-	eval_forged eval_welcome eval_freemail eval_mime eval_image eval_body \
-	eval_html eval_uri eval_relay auth_rule match score score_report
+	eval_forged eval_welcome eval_trusted eval_freemail eval_mime \
+	eval_image eval_body eval_html eval_uri eval_relay auth_rule match \
+	score score_report
 POLICY := diag lex parse parse_define parse_rule parse_condition \
 	parse_signing setting table override allowance \
 	resolve fact_table fact \

@@ -4,6 +4,7 @@
 #include "check/dkim.h"
 #include "check/dmarc.h"
 #include "check/spf.h"
+#include "score/eval.h"
 #include "score/plan.h"
 
 /* One function: whom it asks, and the answer it hits on. */
@@ -248,13 +249,15 @@ auth_rule_value(struct txn *txn, const struct score_rule *r)
 unsigned int
 auth_rule_wants(const struct ruleset *set)
 {
-	const struct plan_list *list = &set->plan->eval;
+	const struct plan *plan = set->plan;
 	const struct function *f;
 	unsigned int wants = 0;
 	size_t i;
 
-	for (i = 0; i < list->count; i++)
-		if ((f = function_find(list->rule[i]->eval)) != NULL)
+	for (i = 0; i < plan->eval.count; i++)
+		if (plan->functions[i] != NULL)
+			wants |= plan->functions[i]->wants;
+		else if ((f = function_find(plan->eval.rule[i]->eval)) != NULL)
 			wants |= f->wants;
 	return wants;
 }

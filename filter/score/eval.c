@@ -6,8 +6,8 @@
 
 static const struct eval_def *const tables[] = { eval_body_defs, eval_date_defs,
 	eval_forged_defs, eval_freemail_defs, eval_header_defs, eval_html_defs,
-	eval_image_defs, eval_mime_defs, eval_relay_defs, eval_uri_defs,
-	eval_welcome_defs };
+	eval_image_defs, eval_mime_defs, eval_relay_defs, eval_trusted_defs,
+	eval_uri_defs, eval_welcome_defs };
 
 const struct eval_def *
 eval_find(struct str name)

@@ -53,6 +53,7 @@ struct eval_def {
 	bool		(*hits)(struct eval *, const struct score_rule *);
 	size_t		 regex_arg;	/* from 1: this argument is a regex,
 					 * for the rule's `regex'; 0: none */
+	unsigned int	 wants;		/* enum auth_rule_wants */
 };
 
 /* NULL: no such function here. */
@@ -95,6 +96,7 @@ extern const struct eval_def eval_header_defs[];
 extern const struct eval_def eval_html_defs[];
 extern const struct eval_def eval_mime_defs[];
 extern const struct eval_def eval_relay_defs[];
+extern const struct eval_def eval_trusted_defs[];
 extern const struct eval_def eval_uri_defs[];
 extern const struct eval_def eval_welcome_defs[];
 extern const struct eval_def eval_image_defs[];

@@ -159,14 +159,14 @@ gmail(struct eval *e, const struct score_rule *r)
 }
 
 const struct eval_def eval_forged_defs[] = {
-	{ "check_for_fake_aol_relay_in_rcvd", fake_aol_relay, 0 },
-	{ "check_for_forged_eudoramail_received_headers", eudoramail, 0 },
-	{ "check_for_forged_gmail_received_headers", gmail, 0 },
-	{ "check_for_forged_hotmail_received_headers", hotmail_forged, 0 },
-	{ "check_for_forged_juno_received_headers", juno, 0 },
-	{ "check_for_forged_yahoo_received_headers", yahoo, 0 },
-	{ "check_for_msn_groups_headers", msn_groups, 0 },
-	{ "check_for_no_hotmail_received_headers", hotmail_from_alone, 0 },
-	{ "gated_through_received_hdr_remover", received_removed, 0 },
-	{ NULL, NULL, 0 }
+	{ "check_for_fake_aol_relay_in_rcvd", fake_aol_relay, 0, 0 },
+	{ "check_for_forged_eudoramail_received_headers", eudoramail, 0, 0 },
+	{ "check_for_forged_gmail_received_headers", gmail, 0, 0 },
+	{ "check_for_forged_hotmail_received_headers", hotmail_forged, 0, 0 },
+	{ "check_for_forged_juno_received_headers", juno, 0, 0 },
+	{ "check_for_forged_yahoo_received_headers", yahoo, 0, 0 },
+	{ "check_for_msn_groups_headers", msn_groups, 0, 0 },
+	{ "check_for_no_hotmail_received_headers", hotmail_from_alone, 0, 0 },
+	{ "gated_through_received_hdr_remover", received_removed, 0, 0 },
+	{ NULL, NULL, 0, 0 }
 };

@@ -257,7 +257,8 @@ freemail_replyto(struct eval *e, const struct score_rule *r)
 }
 
 const struct eval_def eval_freemail_defs[] = { { "check_freemail_body",
-						   freemail_body, 1 },
-	{ "check_freemail_from", freemail_from, 1 },
-	{ "check_freemail_header", freemail_header, 2 },
-	{ "check_freemail_replyto", freemail_replyto, 0 }, { NULL, NULL, 0 } };
+						   freemail_body, 1, 0 },
+	{ "check_freemail_from", freemail_from, 1, 0 },
+	{ "check_freemail_header", freemail_header, 2, 0 },
+	{ "check_freemail_replyto", freemail_replyto, 0, 0 },
+	{ NULL, NULL, 0, 0 } };

@@ -358,17 +358,18 @@ ratware_envelope(struct eval *e, const struct score_rule *r)
 	return false;
 }
 
-const struct eval_def eval_header_defs[] = { { "check_equal_from_domains",
-						 other_domains, 0 },
-	{ "check_for_matching_env_and_hdr_from", same_sender, 0 },
-	{ "check_for_missing_to_header", missing_to, 0 },
-	{ "check_for_to_in_subject", to_in_subject, 0 },
-	{ "check_header_count_range", field_count, 0 },
-	{ "check_illegal_chars", illegal_chars, 0 },
-	{ "check_messageid_not_usable", message_id_not_usable, 0 },
-	{ "check_ratware_envelope_from", ratware_envelope, 0 },
-	{ "check_ratware_name_id", ratware_name_id, 0 },
-	{ "check_unresolved_template", unresolved_template, 0 },
-	{ "similar_recipients", similar_recipients, 0 },
-	{ "sorted_recipients", sorted_recipients, 0 },
-	{ "subject_is_all_caps", subject_all_caps, 0 }, { NULL, NULL, 0 } };
+const struct eval_def eval_header_defs[] = {
+	{ "check_equal_from_domains", other_domains, 0, 0 },
+	{ "check_for_matching_env_and_hdr_from", same_sender, 0, 0 },
+	{ "check_for_missing_to_header", missing_to, 0, 0 },
+	{ "check_for_to_in_subject", to_in_subject, 0, 0 },
+	{ "check_header_count_range", field_count, 0, 0 },
+	{ "check_illegal_chars", illegal_chars, 0, 0 },
+	{ "check_messageid_not_usable", message_id_not_usable, 0, 0 },
+	{ "check_ratware_envelope_from", ratware_envelope, 0, 0 },
+	{ "check_ratware_name_id", ratware_name_id, 0, 0 },
+	{ "check_unresolved_template", unresolved_template, 0, 0 },
+	{ "similar_recipients", similar_recipients, 0, 0 },
+	{ "sorted_recipients", sorted_recipients, 0, 0 },
+	{ "subject_is_all_caps", subject_all_caps, 0, 0 }, { NULL, NULL, 0, 0 }
+};

@@ -48,6 +48,16 @@ static const struct {
 	{ "all_spam_to", "all_spam_to", false },
 	{ "welcomelist_allows_relays", "welcomelist_allows_relays", false },
 	{ "welcomelist_allows_relays", "whitelist_allows_relays", false },
+	{ "welcomelist_auth", "welcomelist_auth", false },
+	{ "welcomelist_auth", "whitelist_auth", false },
+	{ "welcomelist_auth", "unwelcomelist_auth", true },
+	{ "welcomelist_auth", "unwhitelist_auth", true },
+	{ "def_welcomelist_auth", "def_welcomelist_auth", false },
+	{ "def_welcomelist_auth", "def_whitelist_auth", false },
+	{ "welcomelist_from_spf", "welcomelist_from_spf", false },
+	{ "welcomelist_from_spf", "whitelist_from_spf", false },
+	{ "def_welcomelist_from_spf", "def_welcomelist_from_spf", false },
+	{ "def_welcomelist_from_spf", "def_whitelist_from_spf", false },
 	{ "freemail_domains", "freemail_domains", false },
 	{ "freemail_welcomelist", "freemail_welcomelist", false },
 	{ "freemail_welcomelist", "freemail_whitelist", false },
@@ -60,6 +70,10 @@ static const struct {
 	{ "welcomelist_from_rcvd", "whitelist_from_rcvd" },
 	{ "def_welcomelist_from_rcvd", "def_welcomelist_from_rcvd" },
 	{ "def_welcomelist_from_rcvd", "def_whitelist_from_rcvd" },
+	{ "welcomelist_from_dkim", "welcomelist_from_dkim" },
+	{ "welcomelist_from_dkim", "whitelist_from_dkim" },
+	{ "def_welcomelist_from_dkim", "def_welcomelist_from_dkim" },
+	{ "def_welcomelist_from_dkim", "def_whitelist_from_dkim" },
 };
 
 /* Lists by a name in parentheses; where a line has none, this one. */

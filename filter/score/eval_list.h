@@ -20,7 +20,8 @@
 struct eval_lists;
 struct ruleset;
 
-/* A "welcomelist_from_rcvd" line: an address and its relay. */
+/* A "welcomelist_from_rcvd" line: an address and its relay; or of
+ * "welcomelist_from_dkim", an address and who signs for it, "" for itself. */
 struct eval_pair {
 	struct eval_pair *next;
 	struct str	 glob;		/* lower case */

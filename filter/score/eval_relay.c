@@ -209,11 +209,11 @@ sender_matches_relay(struct eval *e, const struct score_rule *rule)
 
 const struct eval_def eval_relay_defs[] = { { "check_all_trusted", all_trusted,
 						0 },
-	{ "check_for_forged_received_trail", forged_trail, 0 },
-	{ "check_for_no_rdns_dotcom_helo", dotcom_helo, 0 },
-	{ "check_for_numeric_helo", numeric_helo, 0 },
-	{ "check_for_sender_no_reverse", sender_no_reverse, 0 },
-	{ "check_mailfrom_matches_rcvd", sender_matches_relay, 0 },
-	{ "check_no_relays", no_relays, 0 },
-	{ "check_relays_unparseable", unparseable, 0 },
-	{ "helo_ip_mismatch", helo_mismatch, 0 }, { NULL, NULL, 0 } };
+	{ "check_for_forged_received_trail", forged_trail, 0, 0 },
+	{ "check_for_no_rdns_dotcom_helo", dotcom_helo, 0, 0 },
+	{ "check_for_numeric_helo", numeric_helo, 0, 0 },
+	{ "check_for_sender_no_reverse", sender_no_reverse, 0, 0 },
+	{ "check_mailfrom_matches_rcvd", sender_matches_relay, 0, 0 },
+	{ "check_no_relays", no_relays, 0, 0 },
+	{ "check_relays_unparseable", unparseable, 0, 0 },
+	{ "helo_ip_mismatch", helo_mismatch, 0, 0 }, { NULL, NULL, 0, 0 } };
