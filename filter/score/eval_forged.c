@@ -168,5 +168,5 @@ const struct eval_def eval_forged_defs[] = {
 	{ "check_for_msn_groups_headers", msn_groups, 0, 0 },
 	{ "check_for_no_hotmail_received_headers", hotmail_from_alone, 0, 0 },
 	{ "gated_through_received_hdr_remover", received_removed, 0, 0 },
-	{ NULL, NULL, 0, 0 }
+	{ NULL, NULL, 0, 0 },
 };

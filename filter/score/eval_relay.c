@@ -207,8 +207,8 @@ sender_matches_relay(struct eval *e, const struct score_rule *rule)
 	return false;
 }
 
-const struct eval_def eval_relay_defs[] = { { "check_all_trusted", all_trusted,
-						0 },
+const struct eval_def eval_relay_defs[] = {
+	{ "check_all_trusted", all_trusted, 0, 0 },
 	{ "check_for_forged_received_trail", forged_trail, 0, 0 },
 	{ "check_for_no_rdns_dotcom_helo", dotcom_helo, 0, 0 },
 	{ "check_for_numeric_helo", numeric_helo, 0, 0 },
@@ -216,4 +216,6 @@ const struct eval_def eval_relay_defs[] = { { "check_all_trusted", all_trusted,
 	{ "check_mailfrom_matches_rcvd", sender_matches_relay, 0, 0 },
 	{ "check_no_relays", no_relays, 0, 0 },
 	{ "check_relays_unparseable", unparseable, 0, 0 },
-	{ "helo_ip_mismatch", helo_mismatch, 0, 0 }, { NULL, NULL, 0, 0 } };
+	{ "helo_ip_mismatch", helo_mismatch, 0, 0 },
+	{ NULL, NULL, 0, 0 },
+};

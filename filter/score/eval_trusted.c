@@ -123,5 +123,5 @@ const struct eval_def eval_trusted_defs[] = {
 	{ "check_for_dkim_whitelist_from", dkim_own, 0, AUTH_RULE_DKIM },
 	{ "check_for_spf_welcomelist_from", spf_own, 0, AUTH_RULE_SPF },
 	{ "check_for_spf_whitelist_from", spf_own, 0, AUTH_RULE_SPF },
-	{ NULL, NULL, 0, 0 }
+	{ NULL, NULL, 0, 0 },
 };
