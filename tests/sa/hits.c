@@ -15,12 +15,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/psl.h"
 #include "check/check.h"
 #include "daemon/message.h"
 #include "score/rule.h"
 #include "score/score.h"
 
-#define OUT_MAX	(16UL * 1024 * 1024)
+#define OUT_MAX	 (16UL * 1024 * 1024)
 #define BODY_MAX (64UL * 1024 * 1024)
 
 static const char *const oracle_plugins[] = { "Check", "MIMEHeader",
@@ -133,7 +134,7 @@ test_message(struct arena *a, const struct score_rule *r,
 		buf_printf(&out, "%.*s\n\n", STR_FMT(t->text));
 	} else {
 		buf_printf(&out, "%s: %.*s\n\n",
-		    str_eq(r->field, STR("ToCc")) ? "To" :
+		    str_eq(r->field, STR("ToCc"))	   ? "To" :
 			str_eq(r->field, STR("MESSAGEID")) ? "Message-ID" :
 							     r->field.p,
 		    STR_FMT(t->text));
@@ -248,6 +249,7 @@ main(int argc, char **argv)
 		fprintf(stderr, "usage: hits [-o] [-l] [-t] RULES [FILE...]\n");
 		return 2;
 	}
+	psl_global_init();
 	set = ruleset_load_how(str_of(argv[optind++]), &how, &problems, &err);
 	if (problems.n > 0)
 		fwrite(problems.p, 1, problems.n, stderr);
@@ -265,6 +267,7 @@ main(int argc, char **argv)
 		    judge_listed() :
 		    judge_file(argv[optind]);
 	ruleset_free(&set);
+	psl_global_free();
 	buf_free(&problems);
 	buf_free(&err);
 	return failed;
