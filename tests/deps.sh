@@ -107,3 +107,16 @@ apt_get="apt-get -q -o DPkg::Lock::Timeout=300"
 $apt_get update
 # shellcheck disable=SC2086
 $apt_get install -y --no-install-recommends $missing
+
+# Nor does the next boot start it; and of SpamAssassin's key nobody asks more.
+case " $missing " in
+*" redis-server "*)
+	update-rc.d redis-server disable
+	;;
+esac
+keys=/var/lib/spamassassin/sa-update-keys
+case " $missing " in
+*" spamassassin "*)
+	gpgconf --homedir "$keys" --kill gpg-agent 2>/dev/null || true
+	;;
+esac

@@ -189,7 +189,8 @@ test_signs_are_escaped(void **state)
 	memset(huge, '+', 100000);
 	f->s->helo = (struct str){ huge, 100000 };
 	{
-		struct key k = { .parts = { { KEY_HELO, 0 } }, .count = 1 };
+		struct key k = { .parts = { { .part = KEY_HELO } },
+			.count = 1 };
 
 		assert_int_equal(key_make(f->a, f->s, &k).n, 5 + 255 * 3);
 	}
@@ -201,7 +202,7 @@ test_arena_full(void **state)
 {
 	struct fixture *f = *state;
 	struct arena *small = arena_new(64);
-	struct key k = { .parts = { { KEY_CLIENT, 0 } }, .count = 1 };
+	struct key k = { .parts = { { .part = KEY_CLIENT } }, .count = 1 };
 
 	while (arena_alloc(small, 8) != NULL)
 		;

@@ -20,8 +20,7 @@ test_grammar(void **state)
 		"v=spf1 a//0", "v=spf1 mx/0", "v=spf1 ip4:192.0.2.0/24",
 		"v=spf1 ip6:2001:db8::/32", "v=spf1 ip6:::ffff:192.0.2.1/120",
 		"v=spf1 ip6:::1/0", "v=spf1 include:%{d}",
-		"v=spf1 exists:%{i}."
-		"_spf.%{d2r-.+,/_=}.example",
+		"v=spf1 exists:%{i}._spf.%{d2r-.+,/_=}.example",
 		"v=spf1 exists:a%%%_%-.x.example", "v=spf1 redirect=x.example.",
 		"v=spf1 exp=x.example foo=b/%{s}",
 		"v=spf1 a.b-c_d=", "v=spf1 exists:%{L1R-}.a-b", "v=spf1 ?ptr",

@@ -185,8 +185,8 @@ load(struct diag *diag, bool good)
 {
 	struct table *t = table_new(STR("f"));
 
-	assert_int_equal(table_load(t, str_of(path), (struct place){ NULL },
-			     diag),
+	assert_int_equal(table_load(t, str_of(path),
+			     (struct place){ .line = 0 }, diag),
 	    good);
 	return t;
 }
