@@ -339,8 +339,8 @@ signature_ratio(struct eval *e, const struct score_rule *r)
 	    within(r, rest > 0 ? body / rest : 1e6, 1e6);
 }
 
-const struct eval_def eval_body_defs[] = { { "check_blank_line_ratio",
-					       blank_line_ratio, 0, 0 },
+const struct eval_def eval_body_defs[] = {
+	{ "check_blank_line_ratio", blank_line_ratio, 0, 0 },
 	{ "check_body_length", body_length, 0, 0 },
 	{ "check_stock_info", stock_info, 0, 0 },
 	{ "multipart_alternative_difference", alternative_difference, 0, 0 },
@@ -348,4 +348,6 @@ const struct eval_def eval_body_defs[] = { { "check_blank_line_ratio",
 	{ "plaintext_body_length", plain_length, 0, 0 },
 	{ "plaintext_body_sig_ratio", signature_ratio, 0, 0 },
 	{ "plaintext_sig_length", signature_length, 0, 0 },
-	{ "tvd_vertical_words", vertical_words, 0, 0 }, { NULL, NULL, 0, 0 } };
+	{ "tvd_vertical_words", vertical_words, 0, 0 },
+	{ NULL, NULL, 0, 0 },
+};

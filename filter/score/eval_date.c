@@ -337,8 +337,9 @@ outlook_message_id(struct eval *e, const struct score_rule *r)
 	return outlook_id_is_off(token, t);
 }
 
-const struct eval_def eval_date_defs[] = { { "check_for_shifted_date",
-					       shifted_date, 0, 0 },
+const struct eval_def eval_date_defs[] = {
+	{ "check_for_shifted_date", shifted_date, 0, 0 },
 	{ "check_outlook_message_id", outlook_message_id, 0, 0 },
 	{ "received_within_months", received_within_months, 0, 0 },
-	{ NULL, NULL, 0, 0 } };
+	{ NULL, NULL, 0, 0 },
+};

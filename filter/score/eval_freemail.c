@@ -256,9 +256,10 @@ freemail_replyto(struct eval *e, const struct score_rule *r)
 				   body_has_another(e, from, nfrom);
 }
 
-const struct eval_def eval_freemail_defs[] = { { "check_freemail_body",
-						   freemail_body, 1, 0 },
+const struct eval_def eval_freemail_defs[] = {
+	{ "check_freemail_body", freemail_body, 1, 0 },
 	{ "check_freemail_from", freemail_from, 1, 0 },
 	{ "check_freemail_header", freemail_header, 2, 0 },
 	{ "check_freemail_replyto", freemail_replyto, 0, 0 },
-	{ NULL, NULL, 0, 0 } };
+	{ NULL, NULL, 0, 0 },
+};

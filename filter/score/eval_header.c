@@ -371,5 +371,6 @@ const struct eval_def eval_header_defs[] = {
 	{ "check_unresolved_template", unresolved_template, 0, 0 },
 	{ "similar_recipients", similar_recipients, 0, 0 },
 	{ "sorted_recipients", sorted_recipients, 0, 0 },
-	{ "subject_is_all_caps", subject_all_caps, 0, 0 }, { NULL, NULL, 0, 0 }
+	{ "subject_is_all_caps", subject_all_caps, 0, 0 },
+	{ NULL, NULL, 0, 0 },
 };

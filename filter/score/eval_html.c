@@ -273,13 +273,17 @@ iframe(struct eval *e, const struct score_rule *r)
 	return false;
 }
 
-const struct eval_def eval_html_defs[] = { { "check_iframe_src", iframe, 0, 0 },
-	{ "html_eval", compare, 0, 0 }, { "html_image_only", image_only, 0, 0 },
+const struct eval_def eval_html_defs[] = {
+	{ "check_iframe_src", iframe, 0, 0 },
+	{ "html_eval", compare, 0, 0 },
+	{ "html_image_only", image_only, 0, 0 },
 	{ "html_image_ratio", image_ratio, 0, 0 },
 	{ "html_range", range, 0, 0 },
 	{ "html_tag_balance", tag_balance, 0, 0 },
-	{ "html_tag_exists", tag_exists, 0, 0 }, { "html_test", test, 0, 0 },
+	{ "html_tag_exists", tag_exists, 0, 0 },
+	{ "html_test", test, 0, 0 },
 	{ "html_text_match", text_match, 2, 0 },
 	{ "html_text_not_match", text_not_match, 2, 0 },
 	{ "html_title_subject_ratio", title_to_subject, 0, 0 },
-	{ NULL, NULL, 0, 0 } };
+	{ NULL, NULL, 0, 0 },
+};

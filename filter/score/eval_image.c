@@ -233,10 +233,12 @@ image_named(struct eval *e, const struct score_rule *r)
 	return false;
 }
 
-const struct eval_def eval_image_defs[] = { { "image_count", image_count, 0,
-						0 },
+const struct eval_def eval_image_defs[] = {
+	{ "image_count", image_count, 0, 0 },
 	{ "image_named", image_named, 0, 0 },
 	{ "image_size_exact", size_exact, 0, 0 },
 	{ "image_size_range", size_range, 0, 0 },
 	{ "image_to_text_ratio", image_to_text, 0, 0 },
-	{ "pixel_coverage", pixel_coverage, 0, 0 }, { NULL, NULL, 0, 0 } };
+	{ "pixel_coverage", pixel_coverage, 0, 0 },
+	{ NULL, NULL, 0, 0 },
+};

@@ -481,8 +481,8 @@ base64_length(struct eval *e, const struct score_rule *r)
 	    (eval_open(r, 1) || (double)most <= eval_number(r, 1));
 }
 
-const struct eval_def eval_mime_defs[] = { { "check_abundant_unicode_ratio",
-					       unicode_ratio, 0, 0 },
+const struct eval_def eval_mime_defs[] = {
+	{ "check_abundant_unicode_ratio", unicode_ratio, 0, 0 },
 	{ "check_base64_length", base64_length, 0, 0 },
 	{ "check_for_ascii_text_illegal", ascii_illegal, 0, 0 },
 	{ "check_for_mime", for_mime, 0, 0 },
@@ -492,4 +492,6 @@ const struct eval_def eval_mime_defs[] = { { "check_abundant_unicode_ratio",
 	{ "check_ma_non_text", alternative_non_text, 0, 0 },
 	{ "check_mime_multipart_ratio", text_to_html, 0, 0 },
 	{ "check_msg_parse_flags", parse_flag, 0, 0 },
-	{ "check_qp_ratio", qp_ratio, 0, 0 }, { NULL, NULL, 0, 0 } };
+	{ "check_qp_ratio", qp_ratio, 0, 0 },
+	{ NULL, NULL, 0, 0 },
+};

@@ -114,8 +114,10 @@ truncated(struct eval *e, const struct score_rule *r)
 	return false;
 }
 
-const struct eval_def eval_uri_defs[] = { { "check_for_http_redirector",
-					      http_redirector, 0, 0 },
+const struct eval_def eval_uri_defs[] = {
+	{ "check_for_http_redirector", http_redirector, 0, 0 },
 	{ "check_https_http_mismatch", https_http_mismatch, 0, 0 },
 	{ "check_https_ip_mismatch", https_ip_mismatch, 0, 0 },
-	{ "check_uri_truncated", truncated, 0, 0 }, { NULL, NULL, 0, 0 } };
+	{ "check_uri_truncated", truncated, 0, 0 },
+	{ NULL, NULL, 0, 0 },
+};

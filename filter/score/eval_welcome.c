@@ -254,8 +254,8 @@ uri_welcome(struct eval *e, const struct score_rule *r)
 	return uri_host_listed(e, STR("WELCOME"));
 }
 
-const struct eval_def eval_welcome_defs[] = { { "check_from_in_blacklist",
-						  from_block, 0, 0 },
+const struct eval_def eval_welcome_defs[] = {
+	{ "check_from_in_blacklist", from_block, 0, 0 },
 	{ "check_from_in_blocklist", from_block, 0, 0 },
 	{ "check_from_in_default_welcomelist", from_default_welcome, 0, 0 },
 	{ "check_from_in_default_whitelist", from_default_welcome, 0, 0 },
@@ -273,4 +273,6 @@ const struct eval_def eval_welcome_defs[] = { { "check_from_in_blacklist",
 	{ "check_uri_host_in_blocklist", uri_block, 0, 0 },
 	{ "check_uri_host_in_welcomelist", uri_welcome, 0, 0 },
 	{ "check_uri_host_in_whitelist", uri_welcome, 0, 0 },
-	{ "check_uri_host_listed", host_in_list, 0, 0 }, { NULL, NULL, 0, 0 } };
+	{ "check_uri_host_listed", host_in_list, 0, 0 },
+	{ NULL, NULL, 0, 0 },
+};
