@@ -549,7 +549,9 @@ authres_make(struct txn *t, struct str authserv_id)
 	put_iprev(&o, t->session);
 	if (t->checks != NULL) {
 		put_spf(&o, t, t->checks->spf);
-		put_spf(&o, t, t->checks->spf_helo);
+		/* Where no HELO was said there is nothing to tell of it. */
+		if (t->session->helo.n > 0)
+			put_spf(&o, t, t->checks->spf_helo);
 		put_dkim(&o, t);
 		put_dmarc(&o, t);
 		put_arc(&o, t);
