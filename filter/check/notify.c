@@ -1,5 +1,6 @@
 #include "check/notify.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -77,7 +78,8 @@ memory_tell(struct str key, int64_t now)
 	return !told;
 }
 
-/* The store writes in the background: a late note only tells once more. */
+/* The store remembers over restarts and for other hosts; the memory lets only
+ * one of many threads through, and stands in for a store that is down. */
 static bool
 may_tell(struct services *services, struct str same, struct str key)
 {
@@ -88,15 +90,13 @@ may_tell(struct services *services, struct str same, struct str key)
 	buf_addstr(&both, str_sub(key, 0, STORE_KEY_MAX / 2));
 	buf_addc(&both, ' ');
 	buf_addstr(&both, str_sub(same, 0, STORE_KEY_MAX / 2));
-	if (services->store == NULL) {
-		may = memory_tell(buf_str(&both), now);
-	} else {
-		may = store_note_get(services->store, NOTE_SPACE,
-			  buf_str(&both), NULL, NULL) != STORE_OK;
-		if (may)
-			store_note_put(services->store, NOTE_SPACE,
-			    buf_str(&both), STR("told"), now + NOTIFY_EVERY_MS);
-	}
+	may = services->store == NULL ||
+	    store_note_get(services->store, NOTE_SPACE, buf_str(&both), NULL,
+		NULL) != STORE_OK;
+	may = may && memory_tell(buf_str(&both), now);
+	if (may && services->store != NULL)
+		store_note_put(services->store, NOTE_SPACE, buf_str(&both),
+		    STR("told"), now + NOTIFY_EVERY_MS);
 	buf_free(&both);
 	return may;
 }
@@ -199,13 +199,15 @@ static int
 program_wait(pid_t pid)
 {
 	struct pollfd p = { .fd = pidfd_open(pid, 0), .events = POLLIN };
-	int status = 0;
+	int status = 0, n;
 	bool ended;
 
 	if (p.fd < 0) {
 		ended = program_look(pid, &status);
 	} else {
-		ended = poll(&p, 1, NOTIFY_MAX_MS) != 0;
+		while ((n = poll(&p, 1, NOTIFY_MAX_MS)) < 0 && errno == EINTR)
+			continue;
+		ended = n > 0;
 		if (ended)
 			waitpid(pid, &status, 0);
 		close(p.fd);
@@ -394,7 +396,7 @@ give_http(const struct job *job, struct buf *err)
 	json_field(&json, "key", job->key);
 	json_field(&json, "notice", job->text);
 	for (char **f = job->facts; *f != NULL; f++)
-		if (fact_split(*f, name, &value))
+		if (fact_split(*f, name, &value) && strcmp(name, "key") != 0)
 			json_field(&json, name, value);
 	buf_adds(&json, "}");
 	ok = post_http(job->to, buf_str(&json), NOTIFY_POST_MS, err);

@@ -7,8 +7,8 @@
  * or through sendmail(1), from the null sender.  JSON is posted by HTTP.
  *
  * About one key the same notice is given at most once in NOTIFY_EVERY_MS: a
- * note in the store says when; where no store is configured a table of the
- * last NOTIFY_REMEMBERED in memory.  NOTIFY_AT_ONCE threads give notices, and
+ * note in the store says when, and a table of the last NOTIFY_REMEMBERED in
+ * memory, which is all where there is no store or it is down.  NOTIFY_AT_ONCE threads give notices, and
  * NOTIFY_WAITING more wait for one; what comes then is skipped, and may be
  * told later.  The table, the queue and the threads are the process's.
  *

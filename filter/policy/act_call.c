@@ -90,15 +90,53 @@ env_fact(struct env *env, struct session *s, const char *name, enum fact_id id)
 	env_add(env, name, fact_text(env->arena, &value));
 }
 
+/* Where the shell is behind a text. */
+struct quoting {
+	char mark; /* ' or " that is open, or 0 */
+	bool escaped; /* the next character is itself */
+};
+
+static void
+quoting_read(struct quoting *q, struct str text)
+{
+	for (size_t i = 0; i < text.n; i++) {
+		char c = text.p[i];
+
+		if (q->escaped)
+			q->escaped = false;
+		else if (c == '\\' && q->mark != '\'')
+			q->escaped = true;
+		else if (c == q->mark)
+			q->mark = 0;
+		else if (q->mark == 0 && (c == '\'' || c == '"'))
+			q->mark = c;
+	}
+}
+
+/* One word, or part of one, whatever the value is. */
+static void
+add_variable(struct buf *command, struct quoting *q, const char *name)
+{
+	if (q->escaped || q->mark == '"')
+		buf_printf(command, "${%s}", name);
+	else if (q->mark == '\'')
+		buf_printf(command, "'\"${%s}\"'", name);
+	else
+		buf_printf(command, "\"${%s}\"", name);
+	q->escaped = false;
+}
+
 /*
  * The command as the shell gets it.  A fact never stands in it itself: what
- * a stranger wrote would be run.  "{sender}" becomes "${POSTERN_ARG1}", and
- * the sender the value of that variable.
+ * a stranger wrote would be run.  {sender} becomes "${POSTERN_ARG1}", and
+ * the sender the value of that variable; in quotes, so that it is never split
+ * into more words than one.
  */
 static struct str
 notify_command(struct eval *e, const struct rule *rule, struct env *env)
 {
 	struct buf command = BUF_INIT(16384);
+	struct quoting quoting = { 0 };
 	struct str result;
 	unsigned int nargs = 0;
 	char name[32];
@@ -108,11 +146,12 @@ notify_command(struct eval *e, const struct rule *rule, struct env *env)
 
 		if (t->fact.def == NULL) {
 			buf_addstr(&command, t->literal);
+			quoting_read(&quoting, t->literal);
 			continue;
 		}
 		alone.next = NULL;
 		snprintf(name, sizeof(name), "POSTERN_ARG%u", ++nargs);
-		buf_printf(&command, "${%s}", name);
+		add_variable(&command, &quoting, name);
 		if (nargs <= ENV_ARGS)
 			env_add(env, name,
 			    text_render(e->session, e->stage, &alone));

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -119,7 +120,40 @@ static void
 test_without_store(void **state)
 {
 	(void)state;
+	clock_fake_advance(10 * NOTIFY_EVERY_MS);
 	once_an_hour();
+}
+
+static atomic_int runs;
+
+static void *
+run_same(void *arg)
+{
+	(void)arg;
+	runs += run("true", "user=many");
+	return NULL;
+}
+
+/* Many sessions of one login find the same at once: one of them tells. */
+static void
+test_many_at_once(void **state)
+{
+	pthread_t threads[16];
+	struct buf err = BUF_INIT(1000);
+
+	(void)state;
+	clock_fake_advance(30 * NOTIFY_EVERY_MS);
+	services.store = store_open(STR("memory:"), &err);
+	for (int round = 0; round < 20; round++) {
+		runs = 0;
+		clock_fake_advance(NOTIFY_EVERY_MS);
+		for (int i = 0; i < 16; i++)
+			assert_int_equal(0,
+			    pthread_create(&threads[i], NULL, run_same, NULL));
+		for (int i = 0; i < 16; i++)
+			pthread_join(threads[i], NULL);
+		assert_int_equal(runs, 1);
+	}
 }
 
 /* Four run, as many wait as there is room for, the next one is skipped. */
@@ -350,6 +384,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_with_store),
 		T(test_without_store),
+		T(test_many_at_once),
 		T(test_queue),
 		T(test_mail),
 		T(test_http),
