@@ -96,6 +96,18 @@ no_store(struct admin *a)
 	return true;
 }
 
+/* Where a server keeps it all nothing is known while that is away: what was
+ * not found is not "nothing". */
+static bool
+is_away(struct admin *a)
+{
+	if (store_note_get(a->services->store, STR("block"), STR("?"), NULL,
+		NULL) != STORE_DOWN)
+		return false;
+	buf_adds(&a->call->out, "the state store is down\n");
+	return true;
+}
+
 /* --- rows as text and as JSON ------------------------------------------ */
 
 static void
@@ -273,17 +285,20 @@ bool
 admin_who(struct admin *a)
 {
 	struct admin_rows rows;
+	bool ok;
 
 	if (no_store(a))
 		return false;
 	admin_rows_collect(&rows, a->all ? ADMIN_ROWS_MAX : ADMIN_ROWS,
 	    a->services->store, a->policy, NULL);
-	if (rows.n == 0 && !a->json)
+	ok = !is_away(a);
+	if (ok && rows.n == 0 && !a->json)
 		buf_adds(&a->call->out,
 		    "nobody has used anything, nobody is blocked\n");
-	print_rows(a, &rows);
+	if (ok)
+		print_rows(a, &rows);
 	admin_rows_free(&rows);
-	return true;
+	return ok;
 }
 
 bool
@@ -301,13 +316,15 @@ admin_show(struct admin *a)
 	if (ok) {
 		admin_rows_collect(&rows, ADMIN_ROWS_MAX, a->services->store,
 		    a->policy, &key);
-		if (rows.n == 0 && !a->json) {
+		ok = !is_away(a);
+		if (ok && rows.n == 0 && !a->json) {
 			buf_quoted(&a->call->out, a->words[0]);
 			buf_adds(&a->call->out,
 			    ": nothing is used, nothing is blocked\n");
 		}
 		a->all = true;
-		print_rows(a, &rows);
+		if (ok)
+			print_rows(a, &rows);
 		admin_rows_free(&rows);
 	}
 	arena_free(&arena);
@@ -329,7 +346,7 @@ release_key(struct admin *a, struct str key)
 	struct buf *out = &a->call->out;
 	size_t cleared = store_clear(a->services->store, key);
 	bool lifted =
-	    store_note_del(a->services->store, STR("block"), key) == STORE_OK;
+	    store_note_del(a->services->store, STR("block"), key) != STORE_OVER;
 
 	admin_audit(a->call, lifted ? "release-block" : "release", key,
 	    (long long)cleared);
@@ -361,9 +378,10 @@ admin_release(struct admin *a)
 	if (ok)
 		admin_rows_collect(&rows, ADMIN_ROWS_MAX, a->services->store,
 		    a->policy, &key);
-	if (rows.n > 0)
+	ok = ok && !is_away(a);
+	if (ok && rows.n > 0)
 		qsort(rows.rows, rows.n, sizeof(rows.rows[0]), compare_keys);
-	for (size_t i = 0; i < rows.n && control_flush(a->call); i++)
+	for (size_t i = 0; ok && i < rows.n && control_flush(a->call); i++)
 		if (i == 0 ||
 		    strcmp(rows.rows[i].key, rows.rows[i - 1].key) != 0)
 			release_key(a, str_of(rows.rows[i].key));
@@ -409,14 +427,18 @@ put_block(struct admin *a, const struct admin_key *key, int64_t ms)
 		.key = (char *)key->text.p,
 		.expires_ms = clock_wall_ms() + ms };
 	char by[CONTROL_NAME_MAX + 16];
+	bool kept;
 
 	snprintf(by, sizeof(by), "admin %s", a->call->user);
 	row.by = by;
-	if (!block_set(a->services, key->text, ms, str_of(by))) {
-		buf_adds(out, "the state store does not take it\n");
+	kept = block_set(a->services, key->text, ms, str_of(by));
+	admin_audit(a->call, "block", key->text, (long long)ms / 1000);
+	if (!kept) {
+		buf_adds(out,
+		    "the state store is down: the block is in memory alone "
+		    "until it is back\n");
 		return false;
 	}
-	admin_audit(a->call, "block", key->text, (long long)ms / 1000);
 	print_row(a, &row);
 	if (!a->json && !policy_asks(a->policy, key->words))
 		buf_printf(out,

@@ -12,6 +12,8 @@ import postern as program
 from milterclient import FIELDS, MilterClient
 from mta_postfix import USERS
 from net import wait_for
+from postern import Postern
+from redisserver import Redis
 from smtpclient import message, token
 
 POLICY = """
@@ -55,8 +57,25 @@ def rows(done):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_who(postern, milter):
-    daemon = postern(POLICY)
+@pytest.fixture(params=["memory", "sqlite", "redis"])
+def state(request, tmp_path, lab):
+    """A spec of each kind of store."""
+    if request.param == "memory":
+        yield "memory:"
+    elif request.param == "sqlite":
+        yield f"sqlite:{tmp_path}/state.db"
+    else:
+        if Redis.missing():
+            pytest.skip(Redis.missing())
+        redis = Redis(f"{lab}/redis-{token()}")
+        try:
+            yield redis.start().spec
+        finally:
+            redis.kill()
+
+
+def test_who(postern, milter, state):
+    daemon = postern(POLICY, state=state)
     assert "nobody" in daemon.cli("who").stdout
     assert rows(daemon.cli("who", "--json")) == []
     for _ in range(3):
@@ -83,7 +102,7 @@ def test_who(postern, milter):
                                     "of", "3"]
 
 
-def test_distinct_and_own_maxima(postern, milter, tmp_path):
+def test_distinct_and_own_maxima(postern, milter, state, tmp_path):
     table = tmp_path / "own"
     table.write_text("busy 9 distinct recipients/1h\nfree unlimited\n")
     daemon = postern(f"""
@@ -92,7 +111,7 @@ limit spray per user {{
 	override file "{table}"
 }}
 on rcpt {{ tempfail "451 4.7.1 too many" if over spray }}
-""")
+""", state=state)
     for user in ("plain", "busy", "free"):
         for _ in range(2):
             assert send(milter, user=user, rcpts=2) in ("a", "c")
@@ -134,8 +153,8 @@ def test_show(postern, milter, key, found):
     assert (found[0] if found else "nothing is used") in human.stdout
 
 
-def test_block_and_release(postern, milter):
-    daemon = postern(POLICY)
+def test_block_and_release(postern, milter, state):
+    daemon = postern(POLICY, state=state)
     me = pwd.getpwuid(os.geteuid()).pw_name
     done = daemon.cli("block", "sender=S@example.org", "2h")
     assert done.returncode == 0, done.stderr
@@ -183,9 +202,9 @@ def test_refusals(postern):
     assert not daemon.log("event=admin", "what=release")
 
 
-def test_strange_keys(postern):
+def test_strange_keys(postern, state):
     """What an admin writes comes through as it is, and does no harm."""
-    daemon = postern(POLICY)
+    daemon = postern(POLICY, state=state)
     for key, normal in (("user=a b%c", "user=a%20b%25c"),
                         ("user=a+b", "user=a%2Bb"),
                         ("user=a%2Bb", "user=a%2Bb"),
@@ -223,8 +242,8 @@ def test_reload_is_audited(postern):
     assert daemon.alive
 
 
-def test_after_a_reload(postern, milter):
-    daemon = postern(POLICY)
+def test_after_a_reload(postern, milter, state):
+    daemon = postern(POLICY, state=state)
     assert send(milter) in ("a", "c")
     daemon.write(POLICY.replace("limit senders per sender { 3 mess",
                                 "limit senders per sender { 30 mess"))
@@ -265,9 +284,10 @@ def test_through_postfix(postern, postfix):
     assert deliver().code == 250
 
 
-def test_a_long_answer(postern, milter):
+def test_a_long_answer(postern, milter, state):
     """Longer than one part, whole; and one who leaves early."""
-    daemon = postern(POLICY.replace("50 messages", "500 messages"))
+    daemon = postern(POLICY.replace("50 messages", "500 messages"),
+                     state=state)
     with MilterClient(milter) as m:
         m.negotiate()
         m.connect()
@@ -286,6 +306,56 @@ def test_a_long_answer(postern, milter):
         shell=True, capture_output=True, text=True, timeout=30, check=True)
     assert json.loads(done.stdout)["kind"] == "limit"
     assert daemon.cli("status").returncode == 0
+
+
+@pytest.fixture
+def redis(lab):
+    if Redis.missing():
+        pytest.skip(Redis.missing())
+    one = Redis(f"{lab}/redis-{token()}")
+    try:
+        yield one.start()
+    finally:
+        one.kill()
+
+
+def test_two_hosts(postern, milter, redis, tmp_path):
+    """What is told one host that shares a Redis holds on the other."""
+    here = postern(POLICY, state=redis.spec)
+    there = Postern(str(tmp_path), f"{tmp_path}/postern.sock", POLICY,
+                    state=redis.spec).start()
+    try:
+        assert send(there.milter) in ("a", "c")
+        assert [r["used"] for r in rows(
+            here.cli("show", "--json", "s@example.org"))] == [1]
+        assert there.cli("block", "sender=s@example.org",
+                         "1h").returncode == 0
+        assert send(milter) == "550 5.7.1 sender is blocked"
+        done = here.cli("release", "s@example.org")
+        assert "1 counter emptied, block lifted" in done.stdout
+        assert rows(there.cli("show", "--json", "s@example.org")) == []
+        assert send(there.milter) in ("a", "c")
+    finally:
+        there.stop()
+
+
+def test_away(postern, milter, redis):
+    """Nobody is told "nothing" while the server that knows is away."""
+    daemon = postern(POLICY, state=redis.spec)
+    assert send(milter) in ("a", "c")
+    redis.kill()
+    for args in (("who",), ("who", "--json"), ("show", "s@example.org"),
+                 ("release", "s@example.org"),
+                 ("block", "sender=late@example.org", "1h")):
+        done = daemon.cli(*args)
+        assert done.returncode == 1 and not done.stdout, args
+        assert "the state store is down" in done.stderr, args
+    assert daemon.log("event=admin", "what=block")
+    redis.start()
+    wait_for(lambda: '"block"' in daemon.cli("who", "--json").stdout, 10,
+             "the block to be told")
+    assert [r["used"] for r in rows(
+        daemon.cli("show", "--json", "s@example.org"))] == [1]
 
 
 # --- limits try ------------------------------------------------------------
