@@ -8,9 +8,10 @@
  *
  * About one key the same notice is given at most once in NOTIFY_EVERY_MS: a
  * note in the store says when, and a table of the last NOTIFY_REMEMBERED in
- * memory, which is all where there is no store or it is down.  NOTIFY_AT_ONCE threads give notices, and
- * NOTIFY_WAITING more wait for one; what comes then is skipped, and may be
- * told later.  The table, the queue and the threads are the process's.
+ * memory, which is all there is without a store or while it is down.
+ * NOTIFY_AT_ONCE threads give notices, and NOTIFY_WAITING more wait for one;
+ * what comes then is skipped, and may be told later.  The table, the queue
+ * and the threads are the process's.
  *
  * Any thread may call this; it does not wait for anybody.  What is not given
  * or fails is logged and never fails a message.

@@ -43,10 +43,11 @@ setup(void **state)
 {
 	struct buf err = BUF_INIT(1000), spec = BUF_INIT(100);
 	struct diag *diag = diag_new();
+	static int64_t day; /* who was told the last time is told again */
 
 	(void)state;
 	log_open(LOG_TO_NOWHERE, LOG_LEVEL_ERROR);
-	clock_fake(T0);
+	clock_fake(T0 + day++ * 24 * 3600 * 1000);
 	snprintf(zone, sizeof(zone), "/tmp/test_submission.XXXXXX");
 	close(mkstemp(zone));
 	buf_printf(&spec, "file:%s", zone);
