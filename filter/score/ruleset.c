@@ -89,8 +89,9 @@ compile_argument(struct rule_reader *rd, struct score_rule *r,
 
 	if (function->regex_arg == 0 || r->nargs < function->regex_arg)
 		return;
-	r->regex =
+	r->perl.regex =
 	    regex_new(r->args[function->regex_arg - 1], STR(""), &why, &at);
+	r->regex = r->perl.regex;
 	if (r->regex == NULL)
 		drop_rule(rd, r, LEFT_MISTAKE, why.n ? why.p : "its regex");
 	buf_free(&why);
