@@ -12,7 +12,6 @@
 #include "score/score.h"
 
 #define FROM_MAX      20 /* mailboxes of a From field looked at */
-#define SPAM_REQUIRED 5.0 /* "required=" of the report */
 
 /* A value that doesn't change any more, by fact and argument. */
 struct fact_memo {
@@ -441,13 +440,16 @@ get_score_report(struct session *s, const struct fact_ref *ref,
 {
 	const struct score_result none = { 0 };
 	const struct score_result *score = score_of(s, out);
+	double required = SCORE_REQUIRED;
 
 	(void)ref;
 	if (out->unknown)
 		return;
+	if (score != NULL)
+		required = ruleset_required(s->policy->ruleset);
 	fact_set_text(out,
 	    score_report(session_arena(s), score != NULL ? score : &none,
-		session_verdict(s)->score, SPAM_REQUIRED));
+		session_verdict(s)->score, required));
 }
 
 /* --- as they come ------------------------------------------------------ */

@@ -1,5 +1,6 @@
 #include "policy/record.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -166,7 +167,8 @@ add_checks(struct buf *out, const struct txn *txn)
 	if (c->score != NULL)
 		score += c->score->score;
 	if (c->score != NULL || score != 0) {
-		snprintf(text, sizeof(text), "%.1f", score);
+		snprintf(text, sizeof(text), "%.10g",
+		    round(score * 1000) / 1000);
 		fact(out, "score", str_of(text));
 	}
 	fact_number(out, "ms", (long long)txn->waited_ms);

@@ -379,7 +379,7 @@ ruleset_new(struct rule_reader *rd, const struct ruleset_how *how)
 	set->tail = &set->first;
 	set->left_tail = &set->left;
 	set->test_tail = &set->tests;
-	set->required = 5;
+	set->required = SCORE_REQUIRED;
 	rule_reader_begin(rd, set);
 	rd->world.plugins = how->plugins;
 	rd->world.local_only = how->local_only;
@@ -469,4 +469,10 @@ ruleset_has(const struct ruleset *set, struct str rule)
 	const struct score_rule *r = map_get(set->by_name, rule);
 
 	return r != NULL && r->kind != RULE_KIND_COUNT;
+}
+
+double
+ruleset_required(const struct ruleset *set)
+{
+	return set->required;
 }

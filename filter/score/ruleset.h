@@ -13,6 +13,8 @@
 
 #include "base/str.h"
 
+#define SCORE_REQUIRED	5.0	/* where no file says required_score */
+
 struct ruleset;
 
 /* How files are read; all zero is the usual way. */
@@ -38,6 +40,8 @@ size_t		 ruleset_count(const struct ruleset *);
 /* Rules that are not in force, and lines not understood. */
 size_t		 ruleset_left_out(const struct ruleset *);
 bool		 ruleset_has(const struct ruleset *, struct str rule);
+/* required_score: from how much on SpamAssassin says spam; 5 unless said. */
+double		 ruleset_required(const struct ruleset *);
 /* For administrators: how many rules of each kind are in force, and each
  * line that is not, with its reason. */
 void		 ruleset_report(const struct ruleset *, struct buf *);

@@ -1,4 +1,5 @@
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "score/score.h"
@@ -75,13 +76,19 @@ fold(struct buf *out, struct str text)
 	}
 }
 
-/* A message under its limit is not shown with it by rounding. */
-static double
-shown(double total, double required)
+/* As printf() rounds, 2.25 to 2.2; but a message under its limit is not shown
+ * with it by rounding: a tenth less then, and Perl has no zero behind 1. */
+static void
+add_score(struct buf *out, double total, double required)
 {
-	double tenth = round(total * 10) / 10;
+	char text[32], limit[32];
 
-	return total < required && tenth >= required ? required - 0.1 : tenth;
+	snprintf(text, sizeof(text), "%.1f", total);
+	snprintf(limit, sizeof(limit), "%.1f", required);
+	if (total < required && strtod(text, NULL) >= strtod(limit, NULL))
+		snprintf(text, sizeof(text), "%.15g",
+		    strtod(limit, NULL) - 0.1);
+	buf_printf(out, ", score=%s required=%s tests=", text, limit);
 }
 
 struct str
@@ -93,8 +100,8 @@ score_report(struct arena *a, const struct score_result *result, double extra,
 	struct str copy;
 
 	total = round(total * 1000) / 1000;
-	buf_printf(&plain, "%s, score=%.1f required=%.1f tests=",
-	    total >= required ? "Yes" : "No", shown(total, required), required);
+	buf_adds(&plain, total >= required ? "Yes" : "No");
+	add_score(&plain, total, required);
 	add_names(&plain, a, result != NULL ? result->hits : NULL);
 	buf_adds(&plain, " autolearn=no");
 	fold(&text, buf_str(&plain));

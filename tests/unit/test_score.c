@@ -375,6 +375,47 @@ test_long_line(void **state)
 	buf_free(&problems);
 }
 
+/* As printf() rounds it, but never up to what is required. */
+static void
+test_report_rounds(void **state)
+{
+	static const struct {
+		double score, required;
+		const char *text;
+	} all[] = {
+		{ 2.25, 5, "No, score=2.2 required=5.0 " },
+		{ 2.26, 5, "No, score=2.3 required=5.0 " },
+		{ 4.96, 5, "No, score=4.9 required=5.0 " },
+		{ 1.13, 1.131, "No, score=1 required=1.1 " },
+		{ -0.01, 0, "No, score=-0.1 required=0.0 " },
+		{ 5, 5, "Yes, score=5.0 required=5.0 " },
+	};
+	struct arena *a = arena_new(1 << 20);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		assert_true(str_starts(score_report(a, NULL, all[i].score,
+					   all[i].required),
+		    str_of(all[i].text)));
+	arena_free(&a);
+}
+
+static void
+test_required(void **state)
+{
+	struct buf problems = BUF_INIT(65536);
+	struct ruleset *set = load("required_score 7.5\n", &problems);
+
+	(void)state;
+	assert_true(ruleset_required(set) == 7.5);
+	ruleset_free(&set);
+	set = load("body A /a/\nrequired_score many\n", &problems);
+	assert_true(ruleset_required(set) == SCORE_REQUIRED);
+	assert_non_null(strstr(problems.p, "a number is expected"));
+	ruleset_free(&set);
+	buf_free(&problems);
+}
+
 static void
 test_order(void **state)
 {
@@ -404,6 +445,8 @@ main(void)
 		cmocka_unit_test(test_meta_and_scores),
 		cmocka_unit_test(test_left_out),
 		cmocka_unit_test(test_report),
+		cmocka_unit_test(test_report_rounds),
+		cmocka_unit_test(test_required),
 		cmocka_unit_test(test_limited),
 		cmocka_unit_test(test_many_header_rules),
 		cmocka_unit_test(test_time),
