@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -98,12 +100,14 @@ static const char *const member_sql[MEMBER_STATEMENTS] = {
 
 struct store_file {
 	sqlite3 *db;
+	sqlite3 *keeper; /* for checkpoints, beside those who write */
+	int lock; /* held against other processes */
 	char *path;
 	dev_t dev;
 	ino_t ino;
 	int64_t next_id;
 	int64_t swept[2]; /* up to which row, each table */
-	int log_pages;
+	atomic_int log_pages; /* not carried over yet */
 	int64_t page_size;
 	bool fresh; /* was empty when opened */
 	sqlite3_stmt *begin, *commit, *rollback;
@@ -247,22 +251,73 @@ on_log_grown(void *arg, sqlite3 *db, const char *name, int pages)
 	return SQLITE_OK;
 }
 
+static bool
+file_connect(struct store_file *f, sqlite3 **db, struct buf *err)
+{
+	if (sqlite3_open_v2(f->path, db,
+		SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+		NULL) != SQLITE_OK) {
+		buf_printf(err, "%s: %s", f->path, sqlite3_errmsg(*db));
+		return false;
+	}
+	sqlite3_extended_result_codes(*db, 0);
+	sqlite3_busy_timeout(*db, BUSY_MS);
+	return true;
+}
+
 /*
- * Nothing is written before file_check() has agreed: not even a leftover log
- * of a foreign file is merged into it.
+ * A connection that has the file alone finds out whether it is ours, and
+ * writes nothing: not even a leftover log of a foreign file is merged into
+ * it.  While it has it alone our own lock is taken, which then keeps other
+ * processes out: closing it would drop SQLite's locks if there were any.
  */
+static bool
+file_claim(struct store_file *f, int64_t *version, struct buf *err)
+{
+	char said[200];
+	bool ok;
+
+	if (!file_connect(f, &f->db, err))
+		return false;
+	sqlite3_db_config(f->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	ok = file_ask(f, "PRAGMA locking_mode = EXCLUSIVE", said, err) &&
+	    file_check(f, version, err);
+	if (ok) {
+		f->lock = open(f->path, O_RDONLY | O_CLOEXEC);
+		if (f->lock < 0 || flock(f->lock, LOCK_EX | LOCK_NB) != 0) {
+			buf_printf(err, "%s: in use by another process",
+			    f->path);
+			ok = false;
+		}
+	}
+	sqlite3_close(f->db);
+	f->db = NULL;
+	return ok;
+}
+
+static bool
+file_setup_keeper(struct store_file *f, struct buf *err)
+{
+	if (!file_connect(f, &f->keeper, err))
+		return false;
+	/* the first that is asked opens the log */
+	if (sqlite3_exec(f->keeper,
+		"PRAGMA synchronous = NORMAL; PRAGMA user_version", NULL, NULL,
+		NULL) == SQLITE_OK)
+		return true;
+	buf_printf(err, "%s: %s", f->path, sqlite3_errmsg(f->keeper));
+	return false;
+}
+
 static bool
 file_setup(struct store_file *f, struct buf *err)
 {
 	int64_t version, rows;
 	char said[200], sql[60];
 
-	sqlite3_extended_result_codes(f->db, 0);
-	sqlite3_busy_timeout(f->db, BUSY_MS);
-	sqlite3_db_config(f->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	snprintf(sql, sizeof(sql), "PRAGMA page_size = %d", PAGE_SIZE);
-	if (!file_ask(f, "PRAGMA locking_mode = EXCLUSIVE", said, err) ||
-	    !file_check(f, &version, err) || !file_exec(f, sql, err) ||
+	if (!file_claim(f, &version, err) || !file_connect(f, &f->db, err) ||
+	    !file_exec(f, sql, err) ||
 	    !file_ask(f, "PRAGMA journal_mode = WAL", said, err))
 		return false;
 	if (strcmp(said, "wal") != 0) {
@@ -270,7 +325,6 @@ file_setup(struct store_file *f, struct buf *err)
 		    f->path);
 		return false;
 	}
-	sqlite3_db_config(f->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
 	sqlite3_wal_hook(f->db, on_log_grown, f);
 	if (!file_exec(f, "PRAGMA synchronous = NORMAL", err) ||
 	    !file_migrate(f, version, err) || !file_prepare_all(f, err) ||
@@ -278,7 +332,8 @@ file_setup(struct store_file *f, struct buf *err)
 		"SELECT EXISTS (SELECT 1 FROM counter)"
 		" + EXISTS (SELECT 1 FROM note)",
 		&rows, err) ||
-	    !file_ask_int(f, "PRAGMA page_size", &f->page_size, err))
+	    !file_ask_int(f, "PRAGMA page_size", &f->page_size, err) ||
+	    !file_setup_keeper(f, err))
 		return false;
 	f->fresh = rows == 0;
 	return true;
@@ -345,18 +400,9 @@ store_file_open(const char *path, struct buf *err)
 
 	f->path = mem_strdup(path);
 	f->next_id = 1;
-	if (!file_create(f, err)) {
+	f->lock = -1;
+	if (!file_create(f, err) || !file_setup(f, err))
 		store_file_close(&f);
-		return NULL;
-	}
-	if (sqlite3_open_v2(path, &f->db,
-		SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
-		NULL) != SQLITE_OK) {
-		file_error(f, err);
-		store_file_close(&f);
-	} else if (!file_setup(f, err)) {
-		store_file_close(&f);
-	}
 	return f;
 }
 
@@ -378,7 +424,10 @@ store_file_close(struct store_file **fp)
 	}
 	for (int i = 0; i < MEMBER_STATEMENTS; i++)
 		sqlite3_finalize(f->member[i]);
+	sqlite3_close(f->keeper);
 	sqlite3_close(f->db);
+	if (f->lock >= 0)
+		close(f->lock);
 	free(f->path);
 	free(f);
 	*fp = NULL;
@@ -695,14 +744,21 @@ store_file_probe(struct store_file *f, struct buf *why)
 	return file_exec(f, sql, why);
 }
 
-void
-store_file_checkpoint(struct store_file *f, int64_t log_bytes)
+int64_t
+store_file_log(const struct store_file *f)
 {
-	if (f->log_pages < log_bytes / f->page_size)
-		return;
-	f->log_pages = 0;
-	sqlite3_wal_checkpoint_v2(f->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL,
-	    NULL);
+	return f->log_pages * f->page_size;
+}
+
+int64_t
+store_file_checkpoint(struct store_file *f)
+{
+	int pages = 0, done = 0;
+
+	if (sqlite3_wal_checkpoint_v2(f->keeper, NULL,
+		SQLITE_CHECKPOINT_PASSIVE, &pages, &done) != SQLITE_OK)
+		return store_file_log(f);
+	return (pages - done) * f->page_size;
 }
 
 void
@@ -710,7 +766,8 @@ store_file_sync(struct store_file *f)
 {
 	sqlite3_file *log = NULL;
 
-	sqlite3_file_control(f->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+	sqlite3_file_control(f->keeper, "main", SQLITE_FCNTL_JOURNAL_POINTER,
+	    &log);
 	if (log && log->pMethods)
 		log->pMethods->xSync(log, SQLITE_SYNC_NORMAL);
 }

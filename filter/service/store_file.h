@@ -4,10 +4,11 @@
  * A table of counters and one of notes, a row a key, addressed by number:
  * memory knows which key has which row, so the file needs no index.  The
  * members of a counter are rows of a third.
- * Opened in exclusive mode: a second process is refused.  A file that is not
- * ours, damaged, or of a newer version is never written to.
+ * Locked as long as it is open: a second process is refused.  A file that is
+ * not ours, damaged, or of a newer version is never written to.
  *
- * One thread at a time.
+ * One thread at a time; a second one may use store_file_checkpoint() and
+ * store_file_sync() meanwhile, which have a connection of their own.
  */
 #ifndef SERVICE_STORE_FILE_H
 #define SERVICE_STORE_FILE_H
@@ -44,8 +45,11 @@ bool		 store_file_commit(struct store_file *, struct buf *why);
 void		 store_file_rollback(struct store_file *);
 /* Writes something without meaning, to see whether writing works. */
 bool		 store_file_probe(struct store_file *, struct buf *why);
-/* Checkpoints when the log has grown to that. */
-void		 store_file_checkpoint(struct store_file *, int64_t log_bytes);
+/* How long the log is that was not carried over into the file yet. */
+int64_t		 store_file_log(const struct store_file *);
+/* Carries the log over as far as it is written now; what is left of it.  When
+ * nothing is, it begins anew with the next group. */
+int64_t		 store_file_checkpoint(struct store_file *);
 /* The log to the disk itself, for the day of the power cut. */
 void		 store_file_sync(struct store_file *);
 /* Deletes expired rows among the next few hundred. */

@@ -14,7 +14,10 @@
 
 #define SYNC_EVERY_MS  800
 #define SWEEP_EVERY_MS 5000
-#define LOG_BYTES      (8 * 1024 * 1024) /* or a sixteenth of all */
+#define LOG_BYTES      (32 * 1024 * 1024) /* or a sixteenth of all */
+#define LOG_REST       (128 * 1024) /* what others may wait for */
+#define KEEP_EVERY_MS  100
+#define PASSES_MAX     8
 
 struct store_sqlite {
 	struct store_memory *memory;
@@ -24,9 +27,95 @@ struct store_sqlite {
 	atomic_int_least64_t log_bytes;
 	/* whoever saves has these alone */
 	struct store_file *file; /* NULL: gone, to be made again */
-	bool unsynced;
-	int64_t synced_ms, swept_ms;
+	int64_t swept_ms;
+	/* the keeper: the log to the disk and into the file, beside savers */
+	pthread_t thread;
+	bool running;
+	atomic_bool unsynced;
+	pthread_mutex_t keeping; /* the file may not be changed for another */
+	pthread_cond_t wake;
+	bool stop;
 };
+
+/* The last of the log; nobody saves now, and so it begins anew. */
+static void
+keep_last(void *arg)
+{
+	struct store_sqlite *s = arg;
+
+	if (s->file)
+		store_file_checkpoint(s->file);
+}
+
+/*
+ * Carries the log over in passes while others write on.  Each leaves what was
+ * written meanwhile; when that is little, or does not grow less, they are
+ * held up for the rest.
+ */
+static void
+keep_log(struct store_sqlite *s)
+{
+	int64_t rest = INT64_MAX;
+	int pass = 0;
+
+	while (rest > LOG_REST && pass++ < PASSES_MAX) {
+		pthread_mutex_lock(&s->keeping);
+		rest = s->file ? store_file_checkpoint(s->file) : 0;
+		pthread_mutex_unlock(&s->keeping);
+	}
+	store_writer_alone(s->writer, keep_last, s);
+}
+
+static void *
+keeper_main(void *arg)
+{
+	struct store_sqlite *s = arg;
+	int64_t now, synced_ms = clock_mono_ms();
+	struct timespec until;
+	bool full;
+
+	pthread_mutex_lock(&s->keeping);
+	while (!s->stop) {
+		clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_nsec += KEEP_EVERY_MS * 1000000;
+		until.tv_sec += until.tv_nsec / 1000000000;
+		until.tv_nsec %= 1000000000;
+		pthread_cond_timedwait(&s->wake, &s->keeping, &until);
+		full = s->file && store_file_log(s->file) >= s->log_bytes;
+		now = clock_mono_ms();
+		if (s->file && now - synced_ms >= SYNC_EVERY_MS &&
+		    atomic_exchange(&s->unsynced, false)) {
+			store_file_sync(s->file);
+			synced_ms = now;
+		}
+		if (!full)
+			continue;
+		pthread_mutex_unlock(&s->keeping);
+		keep_log(s);
+		pthread_mutex_lock(&s->keeping);
+	}
+	pthread_mutex_unlock(&s->keeping);
+	return NULL;
+}
+
+static bool
+keeper_start(struct store_sqlite *s)
+{
+	s->running = pthread_create(&s->thread, NULL, keeper_main, s) == 0;
+	return s->running;
+}
+
+static void
+keeper_stop(struct store_sqlite *s)
+{
+	if (!s->running)
+		return;
+	pthread_mutex_lock(&s->keeping);
+	s->stop = true;
+	pthread_cond_signal(&s->wake);
+	pthread_mutex_unlock(&s->keeping);
+	pthread_join(s->thread, NULL);
+}
 
 /*
  * The file was deleted under us: a new one is made of what is in memory.  One
@@ -34,12 +123,10 @@ struct store_sqlite {
  * away may come back with the file in it.
  */
 static bool
-file_again(struct store_sqlite *s, struct buf *why)
+file_renew(struct store_sqlite *s, struct buf *why)
 {
 	uint64_t secret[2];
 
-	if (s->file != NULL && store_file_there(s->file))
-		return true;
 	if (s->file != NULL && !store_file_missing(s->path)) {
 		buf_printf(why, "%s: away, or replaced by another file",
 		    s->path);
@@ -60,6 +147,19 @@ file_again(struct store_sqlite *s, struct buf *why)
 	}
 	store_row_resave(s->memory);
 	return true;
+}
+
+static bool
+file_again(struct store_sqlite *s, struct buf *why)
+{
+	bool ok;
+
+	if (s->file != NULL && store_file_there(s->file))
+		return true;
+	pthread_mutex_lock(&s->keeping);
+	ok = file_renew(s, why);
+	pthread_mutex_unlock(&s->keeping);
+	return ok;
 }
 
 /* The rows of a group; ids[] is what they are called then. */
@@ -132,12 +232,6 @@ sqlite_tidy(void *arg)
 	struct store_sqlite *s = arg;
 	int64_t now = clock_mono_ms();
 
-	store_file_checkpoint(s->file, s->log_bytes);
-	if (s->unsynced && now - s->synced_ms >= SYNC_EVERY_MS) {
-		store_file_sync(s->file);
-		s->unsynced = false;
-		s->synced_ms = now;
-	}
 	if (now - s->swept_ms >= SWEEP_EVERY_MS) {
 		store_file_sweep(s->file, clock_wall_ms());
 		s->swept_ms = now;
@@ -154,8 +248,11 @@ sqlite_close(void *arg)
 {
 	struct store_sqlite *s = arg;
 
+	keeper_stop(s);
 	store_writer_free(&s->writer);
 	store_file_close(&s->file);
+	pthread_cond_destroy(&s->wake);
+	pthread_mutex_destroy(&s->keeping);
 	store_memory_free(&s->memory);
 	free(s->path);
 	free(s);
@@ -166,6 +263,7 @@ sqlite_open(struct str where, struct store_health *health, struct buf *err)
 {
 	struct store_sqlite *s;
 	struct store_journal journal = { .changed = store_writer_changed };
+	pthread_condattr_t attr;
 
 	if (where.n == 0 || memchr(where.p, '\0', where.n)) {
 		buf_adds(err, "sqlite: needs the path of a file");
@@ -175,6 +273,11 @@ sqlite_open(struct str where, struct store_health *health, struct buf *err)
 	s->path = mem_strndup(where.p, where.n);
 	s->health = health;
 	s->log_bytes = LOG_BYTES;
+	pthread_mutex_init(&s->keeping, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->wake, &attr);
+	pthread_condattr_destroy(&attr);
 	s->writer = store_writer_new(&writer_ops, s, health);
 	journal.arg = s->writer;
 	s->memory = store_memory_new(&journal);
@@ -182,7 +285,7 @@ sqlite_open(struct str where, struct store_health *health, struct buf *err)
 	store_memory_set_max(s->memory, UINT64_MAX);
 	s->file = store_file_open(s->path, err);
 	if (s->file && store_file_load(s->file, s->memory, err)) {
-		if (store_writer_start(s->writer))
+		if (store_writer_start(s->writer) && keeper_start(s))
 			return s;
 		buf_adds(err, "no thread for the store's writer");
 	}

@@ -1,16 +1,21 @@
 #include "service/store_writer.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/mem.h"
 
-#define WAIT_MAX_MS  5000
+#ifndef WAIT_MAX_MS /* tests have less patience */
+#define WAIT_MAX_MS 5000
+#endif
 #define RETRY_MIN_MS 100
 #define RETRY_MAX_MS 5000
 #define TICK_MS	     20 /* what nobody waits for waits so long */
 #define IDLE_MS	     1000
 #define MANY	     1000 /* or until there are so many */
+#define SLOW_MS	     100
+#define CROWD_MS     100
 
 struct queue {
 	struct store_cell **cells;
@@ -29,9 +34,12 @@ struct store_writer {
 	uint64_t pushed, saved; /* cells ever queued, and saved */
 	size_t taken; /* cells being saved now */
 	struct queue spare;
-	bool busy; /* somebody saves or tidies */
-	bool turn; /* the thread is next */
+	bool busy; /* somebody saves, or has it all alone */
+	unsigned int turn; /* those who want it alone are next */
+	bool slow; /* the last group took long: the thread saves */
 	bool stop, asleep, down;
+	size_t waiting;
+	int64_t crowd_ms; /* when somebody last waited for another */
 };
 
 /* Tests freeze clock.h's time; waiting needs the machine's. */
@@ -69,6 +77,15 @@ store_writer_changed(void *arg, struct store_cell *c)
 	pthread_mutex_unlock(&w->lock);
 }
 
+static int64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+}
+
 /* Saves one group.  Locked on entry and on return, not between. */
 static bool
 writer_group(struct store_writer *w)
@@ -76,6 +93,7 @@ writer_group(struct store_writer *w)
 	struct queue taken = w->queue;
 	uint64_t last = w->pushed;
 	struct buf why = BUF_INIT(1024);
+	int64_t began = now_ms();
 	bool ok;
 
 	w->busy = true;
@@ -83,12 +101,13 @@ writer_group(struct store_writer *w)
 	w->taken = taken.n;
 	pthread_mutex_unlock(&w->lock);
 	ok = w->ops->save(w->arg, taken.cells, taken.n, &why);
-	store_health_set(w->health, ok ? "" : why.n ? why.p : "failed");
 	pthread_mutex_lock(&w->lock);
+	store_health_set(w->health, ok ? "" : why.n ? why.p : "failed");
 	/* What failed was queued again and counted anew. */
 	w->saved = ok ? last : w->saved;
 	w->taken = 0;
 	w->down = !ok;
+	w->slow = now_ms() - began >= SLOW_MS;
 	w->spare = taken;
 	w->busy = false;
 	pthread_cond_broadcast(&w->done);
@@ -102,17 +121,35 @@ store_writer_wait(struct store_writer *w)
 	struct timespec until = from_now(WAIT_MAX_MS);
 	uint64_t mine;
 	int rc = 0;
-	bool ok;
+	int64_t began = now_ms();
+	bool ok, stuck, crowd, saved = false;
 
 	pthread_mutex_lock(&w->lock);
 	mine = w->pushed;
-	while (w->saved < mine && !w->down && rc == 0)
-		if (!w->busy && !w->turn && w->running)
-			writer_group(w);
-		else
+	w->waiting++;
+	if (w->slow)
+		pthread_cond_signal(&w->work);
+	while (w->saved < mine && !w->down && rc == 0) {
+		if (!w->busy && !w->turn && !w->slow && w->running) {
+			saved = writer_group(w);
+		} else {
+			w->crowd_ms = began;
 			rc = pthread_cond_timedwait(&w->done, &w->lock, &until);
+		}
+	}
+	w->waiting--;
+	crowd = saved && began - w->crowd_ms < CROWD_MS;
 	ok = w->saved >= mine;
+	stuck = !ok && !w->down;
+	if (stuck) {
+		w->down = true;
+		store_health_set(w->health, "the disk does not answer");
+		pthread_cond_broadcast(&w->done);
+	}
 	pthread_mutex_unlock(&w->lock);
+	/* or one alone saves on and on, while those woken wait for a core */
+	if (crowd)
+		sched_yield();
 	return ok ? STORE_OK : STORE_DOWN;
 }
 
@@ -127,6 +164,13 @@ store_writer_pending(struct store_writer *w)
 	return n;
 }
 
+/* Is there something that should not wait for the tick? */
+static bool
+wanted(const struct store_writer *w)
+{
+	return w->queue.n >= MANY || (w->slow && w->waiting && w->queue.n);
+}
+
 /*
  * Sleeps for a while, the end apart; locked.  When nothing came for a tick,
  * the next that comes wakes us.
@@ -138,7 +182,7 @@ writer_sleep(struct store_writer *w, long ms, bool for_work)
 	int rc = 0;
 
 	w->asleep = for_work && ms > TICK_MS;
-	while (!w->stop && rc == 0 && !(for_work && w->queue.n >= MANY)) {
+	while (!w->stop && rc == 0 && !(for_work && wanted(w))) {
 		rc = pthread_cond_timedwait(&w->work, &w->lock, &until);
 		if (for_work && rc == 0)
 			break;
@@ -150,10 +194,10 @@ writer_sleep(struct store_writer *w, long ms, bool for_work)
 static void
 writer_turn(struct store_writer *w)
 {
-	w->turn = true;
+	w->turn++;
 	while (w->busy)
 		pthread_cond_wait(&w->done, &w->lock);
-	w->turn = false;
+	w->turn--;
 }
 
 static void
@@ -165,6 +209,20 @@ writer_tidy(struct store_writer *w)
 	pthread_mutex_lock(&w->lock);
 	w->busy = false;
 	pthread_cond_broadcast(&w->done);
+}
+
+void
+store_writer_alone(struct store_writer *w, void (*f)(void *), void *arg)
+{
+	pthread_mutex_lock(&w->lock);
+	writer_turn(w);
+	w->busy = true;
+	pthread_mutex_unlock(&w->lock);
+	f(arg);
+	pthread_mutex_lock(&w->lock);
+	w->busy = false;
+	pthread_cond_broadcast(&w->done);
+	pthread_mutex_unlock(&w->lock);
 }
 
 /* How long until there may be something to do. */

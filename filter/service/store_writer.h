@@ -8,6 +8,10 @@
  * cells go back to the queue, everybody who waits is told STORE_DOWN, and
  * that thread tries again after a while that grows up to 5 s.
  *
+ * After a group that took long, the thread alone saves, so that who waits
+ * waits 5 s and no longer; then the store is down until the disk answers.
+ * Only the one that was saving when the disk began to hang waits with it.
+ *
  * Lock order: a shard of store_memory, then the queue.  The backend's
  * functions are called without a lock.
  */
@@ -35,6 +39,9 @@ bool		 store_writer_start(struct store_writer *);
 /* Until all that was changed before is on disk; 5 s at most. */
 enum store_result store_writer_wait(struct store_writer *);
 uint64_t	 store_writer_pending(struct store_writer *);
+/* Calls it while nobody saves or tidies. */
+void		 store_writer_alone(struct store_writer *, void (*)(void *),
+		    void *arg);
 /* Saves what is queued, if that works, and ends the thread. */
 void		 store_writer_free(struct store_writer **);
 
