@@ -750,6 +750,12 @@ store_file_log(const struct store_file *f)
 	return f->log_pages * f->page_size;
 }
 
+void
+store_file_log_done(struct store_file *f)
+{
+	f->log_pages = 0;
+}
+
 int64_t
 store_file_checkpoint(struct store_file *f)
 {

@@ -50,6 +50,8 @@ int64_t		 store_file_log(const struct store_file *);
 /* Carries the log over as far as it is written now; what is left of it.  When
  * nothing is, it begins anew with the next group. */
 int64_t		 store_file_checkpoint(struct store_file *);
+/* Nothing is left of it, and nobody writes. */
+void		 store_file_log_done(struct store_file *);
 /* The log to the disk itself, for the day of the power cut. */
 void		 store_file_sync(struct store_file *);
 /* Deletes expired rows among the next few hundred. */

@@ -31,7 +31,7 @@ struct store_sqlite {
 	/* the keeper: the log to the disk and into the file, beside savers */
 	pthread_t thread;
 	bool running;
-	atomic_bool unsynced;
+	atomic_bool unsynced, called;
 	pthread_mutex_t keeping; /* the file may not be changed for another */
 	pthread_cond_t wake;
 	bool stop;
@@ -43,8 +43,29 @@ keep_last(void *arg)
 {
 	struct store_sqlite *s = arg;
 
-	if (s->file)
-		store_file_checkpoint(s->file);
+	if (s->file && store_file_checkpoint(s->file) == 0)
+		store_file_log_done(s->file);
+}
+
+/*
+ * After a group, by who saved it: the keeper hears of a log that is long, and
+ * where he can't keep up he is waited for, and helped.
+ */
+static void
+keep_bounded(struct store_sqlite *s)
+{
+	int64_t log = store_file_log(s->file);
+
+	if (log < s->log_bytes)
+		return;
+	if (log < s->log_bytes * 3 / 2) {
+		if (!atomic_exchange(&s->called, true))
+			pthread_cond_signal(&s->wake);
+		return;
+	}
+	pthread_mutex_lock(&s->keeping);
+	keep_last(s);
+	pthread_mutex_unlock(&s->keeping);
 }
 
 /*
@@ -81,6 +102,7 @@ keeper_main(void *arg)
 		until.tv_sec += until.tv_nsec / 1000000000;
 		until.tv_nsec %= 1000000000;
 		pthread_cond_timedwait(&s->wake, &s->keeping, &until);
+		s->called = false;
 		full = s->file && store_file_log(s->file) >= s->log_bytes;
 		now = clock_mono_ms();
 		if (s->file && now - synced_ms >= SYNC_EVERY_MS &&
@@ -212,6 +234,7 @@ static bool
 sqlite_save(void *arg, struct store_cell **cells, size_t n, struct buf *why)
 {
 	struct store_sqlite *s = arg;
+	bool ok;
 
 	if (!file_again(s, why)) {
 		for (size_t i = 0; i < n; i++) {
@@ -223,7 +246,9 @@ sqlite_save(void *arg, struct store_cell **cells, size_t n, struct buf *why)
 	if (n == 0)
 		return store_file_probe(s->file, why);
 	s->unsynced = true;
-	return group_save(s, cells, n, why);
+	ok = group_save(s, cells, n, why);
+	keep_bounded(s);
+	return ok;
 }
 
 static void

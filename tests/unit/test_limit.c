@@ -526,6 +526,8 @@ test_store_goes_down(void **state)
 	unlink(file);
 	snprintf(file, sizeof(file), "%s/db-wal", moved);
 	unlink(file);
+	snprintf(file, sizeof(file), "%s/db-shm", moved);
+	unlink(file);
 	assert_int_equal(rmdir(moved), 0);
 }
 
