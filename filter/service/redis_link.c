@@ -480,11 +480,13 @@ link_down(struct redis_link *k, struct ops *batch, const char *why)
 static void
 batch_write(struct redis_link *k, const struct ops *batch, struct buf *out)
 {
-	size_t nkeys = 1, nargs = 7;
+	size_t nkeys = 1, nargs = 8;
 	char now[24], number[24];
 	struct redis_op *op;
+	bool plain = true;
 
 	for (op = batch->head; op; op = op->next) {
+		plain = plain && op->plain;
 		nkeys += op->nkeys;
 		nargs += op->nargs + 1;
 	}
@@ -504,6 +506,7 @@ batch_write(struct redis_link *k, const struct ops *batch, struct buf *out)
 	redis_wire_word(out, str_of(number));
 	redis_wire_word(out, str_of(k->proc));
 	redis_wire_word(out, k->url.own_clock ? STR("0") : STR("1"));
+	redis_wire_word(out, plain ? STR("1") : STR("0"));
 	snprintf(number, sizeof(number), "%zu", batch->n);
 	redis_wire_word(out, str_of(number));
 	for (op = batch->head; op; op = op->next) {
@@ -515,6 +518,9 @@ batch_write(struct redis_link *k, const struct ops *batch, struct buf *out)
 static void
 op_result(struct redis_op *op, const redisReply *r)
 {
+	/* of plain operations, where everything fitted */
+	if (r->type == REDIS_REPLY_INTEGER)
+		op->out[2] = r->integer;
 	for (size_t i = 0; i < r->elements && i < REDIS_OUT_MAX; i++) {
 		const redisReply *e = r->element[i];
 

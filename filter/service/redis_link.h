@@ -35,6 +35,7 @@ struct redis_op {
 	unsigned int	 nkeys, nargs;
 	struct buf	 keys, args;	/* as they go over the wire */
 	bool		 sure;	/* must be done in the end */
+	bool		 plain;	/* R, C, N or G, of units alone */
 	void		*about;	/* the caller's own */
 	/* the link's, and the result */
 	bool		 waited, queued, sent, done, ok;

@@ -32,6 +32,7 @@ enum wish { WAIT, KEEP, GIVE_BACK };
 struct windows {
 	size_t n;
 	unsigned int nkeys, nargs;
+	bool plain; /* units alone, and some of each */
 	struct buf keys, args;
 };
 
@@ -103,6 +104,7 @@ windows_add(struct windows *ws, const struct store_window *w,
 		    (struct str){ (const char *)&hash, sizeof(hash) });
 	}
 	if (w->member.p || w->cost == 0) {
+		ws->plain = false;
 		windows_key(ws, 'd', w);
 		windows_key(ws, 'e', w);
 	}
@@ -114,7 +116,8 @@ windows_add(struct windows *ws, const struct store_window *w,
 static void
 windows_init(struct windows *ws)
 {
-	*ws = (struct windows){ .keys = BUF_INIT(SIZE_MAX),
+	*ws = (struct windows){ .plain = true,
+		.keys = BUF_INIT(SIZE_MAX),
 		.args = BUF_INIT(SIZE_MAX) };
 }
 
@@ -138,6 +141,7 @@ op_on(char letter, const int64_t *first, const struct windows *ws)
 	buf_addstr(&op->keys, buf_str(&ws->keys));
 	op->nargs += ws->nargs;
 	op->nkeys += ws->nkeys;
+	op->plain = ws->plain && letter != 'P' && letter != 'A';
 	return op;
 }
 

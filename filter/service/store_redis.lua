@@ -7,12 +7,13 @@
 -- in time.
 --
 -- ARGV: the time or '', epoch, sequence, a lease's length, the process,
--- whether keys expire, how many operations; then these.  The other KEYS are
--- taken in the order in which operations name them.
+-- whether keys expire, whether all operations are plain, how many operations;
+-- then these.  The other KEYS are taken in the order in which operations name
+-- them.
 local call, unpack = redis.call, unpack
 local now, epoch, seq = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 local lease_ms, proc, expire = tonumber(ARGV[4]), ARGV[5], ARGV[6] == '1'
-local at, key_at = 6, 1
+local at, key_at = 7, 1
 local mine = 'p' .. proc
 if not now then
 	local t = call('TIME')
@@ -22,6 +23,89 @@ end
 local had = call('GET', KEYS[1])
 if not had or string.sub(had, 1, #epoch) ~= epoch then
 	return redis.error_reply('STALE')
+end
+
+-- Plain operations are those on counters of units alone, and the answer to
+-- each is the number that was used.  This does what the functions below do,
+-- without making them, as long as everything fits; nothing is written before
+-- that is known.
+local function plainly()
+	local counters, list, used = {}, {}, {}
+	local a, k, n = 9, 2, tonumber(ARGV[8])
+	for o = 1, n do
+		local op, first = ARGV[a], nil
+		if op ~= 'R' and op ~= 'N' then a, first = a + 1, tonumber(ARGV[a + 1]) end
+		used[o] = 0
+		for x = 1, tonumber(ARGV[a + 1]) do
+			local name, cost = KEYS[k], tonumber(ARGV[a + 4])
+			local c = counters[name]
+			if not c then
+				local w = tonumber(ARGV[a + 2])
+				local i = now * 60
+				i = (i - i % w) / w
+				local v = call('HMGET', name, 'h', 's', 'r', mine, i)
+				local h = tonumber(v[1])
+				c = { name, w, i, fresh = h ~= i, add = 0, s = tonumber(v[2]) or 0,
+					r = tonumber(v[3]) or 0, p = tonumber(v[4]) or 0,
+					slot = tonumber(v[5]) or 0 }
+				if h and h > i then return nil end
+				if h and h < i then
+					local all, sum = call('HGETALL', name), 0
+					for f = 1, #all, 2 do
+						local t = tonumber(all[f])
+						if t and t >= i - 60 then sum = sum + tonumber(all[f + 1])
+						elseif t then call('HDEL', name, all[f])
+						elseif string.sub(all[f], 1, 1) == 'p' and all[f] ~= mine then
+							return nil
+						end
+					end
+					c.s, c.r = sum, c.p
+				end
+				counters[name] = c
+				list[#list + 1] = c
+			end
+			if op == 'R' then
+				local in_use = c.s + c.r
+				if in_use + cost + tonumber(ARGV[a + 5]) > tonumber(ARGV[a + 3]) then
+					return nil
+				end
+				if x == 1 then used[o] = in_use end
+				c.r, c.p = c.r + cost, c.p + cost
+			elseif op == 'C' then
+				if cost > c.p then return nil end
+				c.r, c.p, c.s, c.add = c.r - cost, c.p - cost, c.s + cost, c.add + cost
+			elseif op == 'N' then c.s, c.add = c.s + cost, c.add + cost
+			elseif first >= 0 or cost > c.p then return nil
+			else c.r, c.p = c.r - cost, c.p - cost end
+			a, k = a + 5, k + 1
+		end
+		a = a + 2
+	end
+	for i = 1, #list do
+		local c = list[i]
+		local name, w, h = c[1], c[2], c[3]
+		if c.s <= 0 and c.r <= 0 then call('DEL', name)
+		elseif c.fresh then
+			call('HSET', name, 'h', h, 's', c.s, 'r', c.r, mine, c.p)
+			if c.add > 0 then call('HSET', name, h, c.add) end
+		elseif c.add > 0 then
+			call('HSET', name, 's', c.s, 'r', c.r, mine, c.p, h, c.slot + c.add)
+		else call('HSET', name, 'r', c.r, mine, c.p) end
+		-- a long window's key lives long enough from the first touch of a slot
+		if expire and (c.fresh or w < 3600000) then
+			local more = (c.r > 0 or w >= 3600000) and 3600000 or 1000
+			call('PEXPIRE', name, math.floor(w * 61 / 60) + more)
+		end
+	end
+	had = epoch .. ':' .. seq .. ':' .. string.format('%.0f', now) .. ':' ..
+		string.rep('0', n)
+	call('SET', KEYS[1], had, 'PX', 86400000)
+	return used
+end
+
+if ARGV[7] == '1' then
+	local used = plainly()
+	if used then return used end
 end
 
 local function str() at = at + 1 return ARGV[at] end
