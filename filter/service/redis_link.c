@@ -1,5 +1,6 @@
 #include "service/redis_link.h"
 
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,13 @@ extern const char redis_link_script[], redis_link_script_end[];
 struct ops {
 	struct redis_op *head, **tail;
 	size_t n;
+};
+
+/* A caller who waits, for all of his operations or to be the next to send. */
+struct redis_waiter {
+	sem_t sem;
+	size_t left;
+	bool leads;
 };
 
 struct redis_link {
@@ -165,12 +173,30 @@ op_drop(struct redis_op *op)
 		op_free(op);
 }
 
-/* The link is done with it; locked. */
+/* The caller hears of it; locked.  Who is told may be gone at once. */
 static void
 op_finish(struct redis_op *op, bool ok)
 {
+	struct redis_waiter *w = op->waiter;
+
+	if (op->done)
+		return; /* the caller has heard otherwise */
 	op->done = true;
 	op->ok = ok;
+	op->waiter = NULL;
+	if (w && --w->left == 0)
+		sem_post(&w->sem);
+}
+
+/* The same, and the link is done with it. */
+static void
+op_finish_leave(struct redis_op *op, bool ok)
+{
+	op->queued = false;
+	if (op->waited)
+		op_finish(op, ok);
+	else
+		op_free(op);
 }
 
 static void
@@ -183,6 +209,10 @@ op_leave(struct redis_op *op)
 void
 redis_op_end(struct redis_link *k, struct redis_op *op)
 {
+	if (op->ok) { /* the link has left it */
+		op_free(op);
+		return;
+	}
 	pthread_mutex_lock(&k->lock);
 	op->waited = false;
 	op_drop(op);
@@ -462,18 +492,17 @@ link_down(struct redis_link *k, struct ops *batch, const char *why)
 	k->up = false;
 	k->taken = 0;
 	while ((op = ops_take(batch)) != NULL) {
-		op_finish(op, false);
 		ops_add(&k->unsure, op);
-	}
-	while ((op = ops_take(&k->queue)) != NULL) {
 		op_finish(op, false);
-		if (op->sure)
-			ops_add(&left, op);
-		else
-			op_leave(op);
 	}
+	while ((op = ops_take(&k->queue)) != NULL)
+		if (op->sure) {
+			ops_add(&left, op);
+			op_finish(op, false);
+		} else {
+			op_finish_leave(op, false);
+		}
 	ops_put_back(&k->queue, &left);
-	pthread_cond_broadcast(&k->done);
 	pthread_mutex_unlock(&k->lock);
 }
 
@@ -541,11 +570,9 @@ batch_done(struct redis_link *k, struct ops *batch, const redisReply *r)
 	pthread_mutex_lock(&k->lock);
 	for (size_t i = 0; (op = ops_take(batch)) != NULL; i++) {
 		op_result(op, r->element[i]);
-		op_finish(op, true);
-		op_leave(op);
+		op_finish_leave(op, true);
 	}
 	k->taken = 0;
-	pthread_cond_broadcast(&k->done);
 	pthread_mutex_unlock(&k->lock);
 }
 
@@ -564,8 +591,7 @@ batch_tried(struct redis_link *k, struct ops *batch)
 			continue;
 		}
 		k->lost++;
-		op_finish(op, false);
-		op_leave(op);
+		op_finish_leave(op, false);
 	}
 	ops_put_back(batch, &left);
 	pthread_mutex_unlock(&k->lock);
@@ -643,8 +669,31 @@ link_sleep(struct redis_link *k, long ms, bool for_work)
 	k->idle = false;
 }
 
-/* Sends what is queued, or nothing, to keep the lease.  Locked on entry and
- * on return, not between. */
+/*
+ * The wire goes to the first of those who wait, if anybody does; only he is
+ * woken for it, unless he is the one who has it.  Locked.
+ */
+static void
+link_release(struct redis_link *k, const struct redis_waiter *me)
+{
+	struct redis_op *op = k->up ? k->queue.head : NULL;
+
+	while (op && op->waiter == NULL)
+		op = op->next;
+	k->busy = op != NULL;
+	if (op) {
+		op->waiter->leads = true;
+		if (op->waiter != me)
+			sem_post(&op->waiter->sem);
+		return;
+	}
+	pthread_cond_broadcast(&k->done);
+	if (k->queue.n)
+		pthread_cond_signal(&k->work);
+}
+
+/* Sends what is queued, or nothing, to keep the lease; by who is busy.  Locked
+ * on entry and on return, not between. */
 static bool
 link_batch(struct redis_link *k)
 {
@@ -653,7 +702,6 @@ link_batch(struct redis_link *k)
 	bool ok;
 
 	ops_init(&batch);
-	k->busy = true;
 	while (k->queue.n && batch.n < BATCH_MAX) {
 		k->queue.head->sent = true;
 		ops_add(&batch, ops_take(&k->queue));
@@ -665,31 +713,60 @@ link_batch(struct redis_link *k)
 		link_down(k, &batch, why.n ? why.p : "failed");
 	buf_free(&why);
 	pthread_mutex_lock(&k->lock);
-	k->busy = false;
-	pthread_cond_broadcast(&k->done);
 	return ok;
+}
+
+/* Locked; false where there is nothing to wait for. */
+static bool
+link_enter(struct redis_link *k, struct redis_op *op, struct redis_waiter *w)
+{
+	op->waited = true;
+	if (!k->up) {
+		if (op->sure && k->queue.n < REDIS_PENDING_MAX)
+			link_add(k, op, true);
+		op_finish(op, false);
+		return false;
+	}
+	op->waiter = w;
+	link_add(k, op, false);
+	return true;
+}
+
+static void
+waiter_sleep(struct redis_waiter *w)
+{
+	while (sem_wait(&w->sem) != 0)
+		continue; /* EINTR */
 }
 
 void
 redis_link_run(struct redis_link *k, struct redis_op **ops, size_t n)
 {
+	struct redis_waiter w = { .leads = false };
+
+	sem_init(&w.sem, 0, 0);
 	pthread_mutex_lock(&k->lock);
-	for (size_t i = 0; i < n; i++) {
-		ops[i]->waited = true;
-		if (k->up)
-			link_add(k, ops[i], false);
-		else if (ops[i]->sure && k->queue.n < REDIS_PENDING_MAX)
-			link_add(k, ops[i], true);
-		if (!k->up)
-			op_finish(ops[i], false);
-	}
 	for (size_t i = 0; i < n; i++)
-		while (!ops[i]->done)
-			if (!k->busy && k->up)
-				link_batch(k);
-			else
-				pthread_cond_wait(&k->done, &k->lock);
+		w.left += link_enter(k, ops[i], &w);
+	if (w.left && !k->busy)
+		k->busy = w.leads = true;
+	while (w.left) {
+		if (w.leads) {
+			w.leads = false;
+			link_batch(k);
+			link_release(k, &w);
+			continue;
+		}
+		pthread_mutex_unlock(&k->lock);
+		waiter_sleep(&w);
+		if (!w.leads) { /* then everything is done */
+			sem_destroy(&w.sem);
+			return;
+		}
+		pthread_mutex_lock(&k->lock);
+	}
 	pthread_mutex_unlock(&k->lock);
+	sem_destroy(&w.sem);
 }
 
 static bool
@@ -711,12 +788,9 @@ link_up(struct redis_link *k)
 {
 	bool ok;
 
-	k->busy = true;
 	pthread_mutex_unlock(&k->lock);
 	ok = link_again(k);
 	pthread_mutex_lock(&k->lock);
-	k->busy = false;
-	pthread_cond_broadcast(&k->done);
 	return ok;
 }
 
@@ -738,7 +812,9 @@ link_main(void *arg)
 			pthread_cond_wait(&k->done, &k->lock);
 		if (k->stop && k->queue.n == 0)
 			break;
+		k->busy = true;
 		ok = k->up ? link_batch(k) : link_up(k);
+		link_release(k, NULL);
 		if (k->stop && !ok)
 			break;
 		if (ok)

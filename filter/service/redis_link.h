@@ -38,6 +38,7 @@ struct redis_op {
 	bool		 plain;	/* R, C, N or G, of units alone */
 	void		*about;	/* the caller's own */
 	/* the link's, and the result */
+	struct redis_waiter *waiter;
 	bool		 waited, queued, sent, done, ok;
 	unsigned int	 tries;
 	long long	 out[REDIS_OUT_MAX];

@@ -79,15 +79,27 @@ wire_connect(struct redis_wire *w, const struct sockaddr *sa, socklen_t len,
 		return say_errno(why, "socket");
 	if (sa->sa_family != AF_UNIX)
 		setsockopt(w->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (connect(w->fd, sa, len) == 0)
-		return true;
-	if (errno != EINPROGRESS)
-		return say_errno(why, "connect");
-	if (!wait_for(w->fd, POLLOUT, now_ms() + REDIS_TIMEOUT_MS, why))
-		return false;
-	getsockopt(w->fd, SOL_SOCKET, SO_ERROR, &error, &size);
-	errno = error;
+	if (connect(w->fd, sa, len) != 0) {
+		if (errno != EINPROGRESS)
+			return say_errno(why, "connect");
+		if (!wait_for(w->fd, POLLOUT, now_ms() + REDIS_TIMEOUT_MS, why))
+			return false;
+		getsockopt(w->fd, SOL_SOCKET, SO_ERROR, &error, &size);
+		errno = error;
+	}
 	return error == 0 || say_errno(why, "connect");
+}
+
+/* One call a piece where nothing but the kernel is asked: it waits itself. */
+static void
+wire_block(struct redis_wire *w)
+{
+	struct timeval most = { REDIS_TIMEOUT_MS / 1000,
+		REDIS_TIMEOUT_MS % 1000 * 1000 };
+
+	setsockopt(w->fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof(most));
+	setsockopt(w->fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof(most));
+	fcntl(w->fd, F_SETFL, fcntl(w->fd, F_GETFL) & ~O_NONBLOCK);
 }
 
 static bool
@@ -272,16 +284,30 @@ redis_wire_reply(struct redis_wire *w, struct buf *why)
 	}
 }
 
+static void
+wire_number(struct buf *b, char mark, size_t n)
+{
+	char text[24], *p = text + sizeof(text);
+
+	*--p = '\n';
+	*--p = '\r';
+	do
+		*--p = (char)('0' + n % 10);
+	while ((n /= 10) > 0);
+	*--p = mark;
+	buf_add(b, p, (size_t)(text + sizeof(text) - p));
+}
+
 void
 redis_wire_head(struct buf *b, size_t n)
 {
-	buf_printf(b, "*%zu\r\n", n);
+	wire_number(b, '*', n);
 }
 
 void
 redis_wire_word(struct buf *b, struct str s)
 {
-	buf_printf(b, "$%zu\r\n", s.n);
+	wire_number(b, '$', s.n);
 	buf_addstr(b, s);
 	buf_add(b, "\r\n", 2);
 }
@@ -398,6 +424,8 @@ wire_new(const struct redis_url *u, const char *host, const char *port,
 		buf_adds(why, "no memory");
 	} else if (u->path ? connect_unix(w, u->path, why) :
 			     connect_inet(w, host, port, why)) {
+		if (!u->tls)
+			wire_block(w);
 		if ((!u->tls || tls_start(w, host, u->ca, why)) &&
 		    wire_login(w, u, why))
 			return w;
