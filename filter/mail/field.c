@@ -136,19 +136,26 @@ field_decoded(struct fields *f, const struct header *h)
 	struct str s = field_decode(f->arena, h->name,
 	    str_sub(h->value, 0, FIELD_MAX_VALUE));
 
-	return s.p != NULL ? with_lf(f->arena, s) : s;
+	/* The arena has put a NUL there. */
+	if (s.p != NULL)
+		((char *)(uintptr_t)s.p)[s.n++] = '\n';
+	return s;
 }
 
-static void
-add_plain(struct fields *f, struct field_values *out, struct str name, bool raw)
+void
+field_add_named(struct fields *f, struct field_values *out, struct str name,
+    struct str (*form)(struct fields *, const struct header *))
 {
 	const struct header *h = header_get(&f->txn->headers, name, 1);
+	size_t size = 0;
 
-	for (; h != NULL; h = h->next)
-		if (str_ieq(h->name, name) &&
-		    !field_push(f, out,
-			raw ? field_raw(f, h) : field_decoded(f, h)))
+	for (; h != NULL && size < FIELD_MAX_NAME; h = h->next) {
+		if (!str_ieq(h->name, name))
+			continue;
+		if (!field_push(f, out, form(f, h)))
 			break;
+		size += out->v[out->n - 1].n;
+	}
 }
 
 /* A display name as it is shown: space is one, quotes around it go. */
@@ -374,8 +381,10 @@ field_list(struct fields *f, struct str name, unsigned int flags)
 	struct field_values v = { 0 };
 
 	if (!field_pseudo(f, &v, name, flags))
-		add_plain(f, &v, name,
-		    flags & (FIELD_RAW | FIELD_ADDR | FIELD_NAME));
+		field_add_named(f, &v, name,
+		    flags & (FIELD_RAW | FIELD_ADDR | FIELD_NAME) ?
+			field_raw :
+			field_decoded);
 	else if (is_all(name))
 		return v;
 	if (v.n > 1 && flags & FIELD_FIRST)
@@ -428,6 +437,7 @@ field_of_part(struct arena *a, const struct view_part *part, struct str name,
 
 	if (str_eq(name, STR("ALL")))
 		return field_get(&f, name, flags);
-	add_plain(&f, &v, name, flags & FIELD_RAW);
+	field_add_named(&f, &v, name,
+	    flags & FIELD_RAW ? field_raw : field_decoded);
 	return v.n > 0 ? v.v[v.n - 1] : STR_NONE;
 }

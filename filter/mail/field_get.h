@@ -8,7 +8,8 @@
 #include "mail/field.h"
 
 #define FIELD_MAX_VALUE 8192	/* more of a field is not seen */
-#define FIELD_MAX_ALL	65536	/* nor is more of all of them */
+#define FIELD_MAX_NAME	65536	/* nor of all fields of one name */
+#define FIELD_MAX_ALL	65536	/* nor of all fields in ALL */
 
 struct fields {
 	struct arena	*arena;
@@ -31,6 +32,11 @@ struct str	 field_decode_phrase(struct arena *, struct str name,
 /* Raw, but each fold is one space. */
 struct str	 field_unfolded(struct fields *, const struct header *);
 struct str	 field_decoded(struct fields *, const struct header *);
+/* All of that name, as one of these has them. */
+void		 field_add_named(struct fields *, struct field_values *,
+		    struct str name,
+		    struct str (*form)(struct fields *,
+			const struct header *));
 /* false: it is not the name of a pseudo-header. */
 bool		 field_pseudo(struct fields *, struct field_values *,
 		    struct str name, unsigned int flags);

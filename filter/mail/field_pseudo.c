@@ -141,12 +141,7 @@ add_all(struct fields *f, struct field_values *out, bool raw)
 static void
 add_named(struct fields *f, struct field_values *out, struct str name, bool raw)
 {
-	const struct header *h = header_get(&f->txn->headers, name, 1);
-
-	for (; h != NULL; h = h->next)
-		if (str_ieq(h->name, name))
-			field_push(f, out,
-			    raw ? field_unfolded(f, h) : field_decoded(f, h));
+	field_add_named(f, out, name, raw ? field_unfolded : field_decoded);
 }
 
 /* Other programs' message ids too: lists move the field of the author. */

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "score/eval.h"
 
 static const struct eval_def *const tables[] = { eval_body_defs, eval_date_defs,
@@ -98,6 +99,20 @@ eval_has_field(const struct eval *e, const char *spec)
 
 	field_parse(str_of(spec), &name, &flags);
 	return field_get(e->fields, name, flags).p != NULL;
+}
+
+enum regex_answer
+eval_regex(struct eval *e, const struct score_rule *r, struct str subject)
+{
+	int64_t began = clock_thread_us();
+	enum regex_answer a;
+
+	if (e->too_slow)
+		return REGEX_LIMIT;
+	a = regex_match(r->regex, subject);
+	e->spent_us += clock_thread_us() - began;
+	e->too_slow = a == REGEX_LIMIT || e->spent_us > EVAL_REGEX_MS * 1000;
+	return a;
 }
 
 struct str

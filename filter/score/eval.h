@@ -22,7 +22,10 @@
 #include "mail/session.h"
 #include "mail/uri.h"
 #include "mail/view.h"
+#include "score/regex.h"
 #include "score/rule.h"
+
+#define EVAL_REGEX_MS	50	/* a rule's regex may take, of a message */
 
 struct eval_dates;
 struct eval_freemail;
@@ -43,6 +46,8 @@ struct eval {
 	struct eval_freemail *freemail;
 	struct eval_images *images;
 	struct eval_mime *mime;
+	int64_t		 spent_us;	/* by this rule's regex */
+	bool		 too_slow;	/* it has no more answers */
 	double		 upper, vertical, difference;
 	double		 difference_html, difference_text;
 	bool		 upper_known, vertical_known, difference_known;
@@ -77,6 +82,9 @@ bool		 eval_above_upto(const struct score_rule *, size_t i,
 struct str	 eval_field(const struct eval *, const char *spec);
 bool		 eval_has_field(const struct eval *, const char *spec);
 struct str	 eval_lower(struct arena *, struct str);
+/* Does the rule's regex match?  A rule that spent too long has no answer. */
+enum regex_answer eval_regex(struct eval *, const struct score_rule *,
+		    struct str subject);
 /* Runs of white space made one blank. */
 struct str	 eval_squeeze(struct arena *, struct str);
 

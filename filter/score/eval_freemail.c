@@ -6,16 +6,16 @@
 #include "score/eval_list.h"
 #include "score/eval_pattern.h"
 
-#define BODY_MAX	40	/* addresses that are looked at */
-#define LINK_MAX	20
-#define HEADER_MAX	64
-#define BODY_EMAILS	5	/* more of them: it is a list of people */
-#define BODY_FREEMAILS	3
+#define BODY_MAX       40 /* addresses that are looked at */
+#define LINK_MAX       20
+#define HEADER_MAX     64
+#define BODY_EMAILS    5 /* more of them: it is a list of people */
+#define BODY_FREEMAILS 3
 
 struct eval_freemail {
-	struct str	 found[BODY_MAX];	/* in the body, lower case */
-	size_t		 count;
-	bool		 too_many;
+	struct str found[BODY_MAX]; /* in the body, lower case */
+	size_t count;
+	bool too_many;
 };
 
 static bool
@@ -149,9 +149,9 @@ body_freemails(struct eval *e)
 }
 
 static bool
-wanted(const struct score_rule *r, struct str addr)
+wanted(struct eval *e, const struct score_rule *r, struct str addr)
 {
-	return r->regex == NULL || regex_match(r->regex, addr) == REGEX_YES;
+	return r->regex == NULL || eval_regex(e, r, addr) == REGEX_YES;
 }
 
 /* Addresses of a field, lower case; "From:addr" says the same as "From". */
@@ -177,7 +177,7 @@ freemail_header(struct eval *e, const struct score_rule *r)
 	size_t i, n = field_emails(e, eval_arg(r, 0), list);
 
 	for (i = 0; i < n; i++)
-		if (is_freemail(e, list[i]) && wanted(r, list[i]))
+		if (is_freemail(e, list[i]) && wanted(e, r, list[i]))
 			return true;
 	return false;
 }
@@ -189,7 +189,7 @@ freemail_from(struct eval *e, const struct score_rule *r)
 	size_t i, n = eval_from_addresses(e, list);
 
 	for (i = 0; i < n; i++)
-		if (is_freemail(e, list[i]) && wanted(r, list[i]))
+		if (is_freemail(e, list[i]) && wanted(e, r, list[i]))
 			return true;
 	return false;
 }
@@ -201,7 +201,7 @@ freemail_body(struct eval *e, const struct score_rule *r)
 	size_t i;
 
 	for (i = 0; f != NULL && !f->too_many && i < f->count; i++)
-		if (wanted(r, f->found[i]))
+		if (wanted(e, r, f->found[i]))
 			return true;
 	return false;
 }

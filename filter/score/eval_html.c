@@ -12,9 +12,9 @@ enum kind { KIND_SIZE, KIND_LONG, KIND_DOUBLE, KIND_BOOL };
 
 /* Words of rule files for members of struct html_facts. */
 static const struct {
-	const char	*word;
-	enum kind	 kind;
-	size_t		 offset;
+	const char *word;
+	enum kind kind;
+	size_t offset;
 } facts[] = {
 #define F(kind, member)                                            \
 	{                                                          \
@@ -201,6 +201,16 @@ range(struct eval *e, const struct score_rule *r)
 	return false;
 }
 
+/* REGEX_LIMIT is no answer, whatever is wanted. */
+static bool
+is_as_wanted(struct eval *e, const struct score_rule *r, struct str text,
+    bool wanted)
+{
+	enum regex_answer a = eval_regex(e, r, text);
+
+	return a != REGEX_LIMIT && (a == REGEX_YES) == wanted;
+}
+
 static bool
 text_matches(struct eval *e, const struct score_rule *r, bool wanted)
 {
@@ -212,19 +222,17 @@ text_matches(struct eval *e, const struct score_rule *r, bool wanted)
 	if (r->regex == NULL)
 		return false;
 	for (h = e->view->html; h != NULL; h = h->next) {
-		s = str_eq(what, STR("title")) ? h->titles :
+		s = str_eq(what, STR("title"))	 ? h->titles :
 		    str_eq(what, STR("comment")) ? h->comments :
-		    str_eq(what, STR("script")) ? h->scripts :
+		    str_eq(what, STR("script"))	 ? h->scripts :
 						   NULL;
 		for (; s != NULL; s = s->next)
-			if ((regex_match(r->regex, s->text) == REGEX_YES) ==
-			    wanted)
+			if (is_as_wanted(e, r, s->text, wanted))
 				return true;
 		if (!str_eq(what, STR("anchor")))
 			continue;
 		for (a = h->anchors; a != NULL; a = a->next)
-			if ((regex_match(r->regex, a->text) == REGEX_YES) ==
-			    wanted)
+			if (is_as_wanted(e, r, a->text, wanted))
 				return true;
 	}
 	return false;

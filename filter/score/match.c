@@ -6,8 +6,9 @@
 #include "score/auth_rule.h"
 #include "score/eval.h"
 
-#define LOOK_EVERY	16	/* matches between two looks at the clock */
-#define SLOW_US		4000	/* that many were slow: time each of them */
+#define LOOK_EVERY     16 /* matches between two looks at the clock */
+#define SLOW_US	       4000 /* that many were slow: time each of them */
+#define PART_MAX_BYTES (4UL * 1024 * 1024)
 
 /* --- rules that take too much ------------------------------------------- */
 
@@ -95,22 +96,19 @@ rule_spent(struct match *m, const struct score_rule *r)
 	m->spent_us[r->index] = 0;
 }
 
+/* A regex of the rule; from and to may be NULL. */
 static enum regex_answer
-search(struct match *m, const struct score_rule *r, struct str subject,
-    size_t start, size_t *from, size_t *to)
+search_for(struct match *m, const struct score_rule *r,
+    const struct regex *regex, struct str subject, size_t start, size_t *from,
+    size_t *to)
 {
-	const struct regex *regex = r->regex;
 	enum regex_answer a;
 	int64_t began;
 
 	if (m->out[r->index] || out_of_time(m, r))
 		return REGEX_LIMIT;
-	if (regex == NULL)
-		regex = capture_regex(&m->captures, r, subject);
-	if (regex == NULL)
-		return REGEX_LIMIT;
 	began = m->careful ? rule_clock(m, r) : 0;
-	a = regex_search(regex, subject, start, from, to, 1);
+	a = regex_search(regex, subject, start, from, to, from != NULL);
 	if (a == REGEX_LIMIT) {
 		rule_strike(m, r, "match limit");
 	} else if (m->careful) {
@@ -119,6 +117,19 @@ search(struct match *m, const struct score_rule *r, struct str subject,
 			rule_spent(m, r);
 	}
 	return a;
+}
+
+static enum regex_answer
+search(struct match *m, const struct score_rule *r, struct str subject,
+    size_t start, size_t *from, size_t *to)
+{
+	const struct regex *regex = r->regex;
+
+	if (regex == NULL && !m->out[r->index])
+		regex = capture_regex(&m->captures, r, subject);
+	if (regex == NULL)
+		return REGEX_LIMIT;
+	return search_for(m, r, regex, subject, start, from, to);
 }
 
 /* --- one rule, one text ------------------------------------------------- */
@@ -258,6 +269,19 @@ count_field(struct match *m, const struct plan_field *field)
 	}
 }
 
+/* The value in one part, good until the next is asked for. */
+static struct str
+part_value(struct match *m, const struct score_rule *r,
+    const struct view_part *part)
+{
+	struct str value;
+
+	arena_reset(m->part_arena);
+	value = field_of_part(m->part_arena, part, r->field, r->flags);
+	m->limited |= arena_overflowed(m->part_arena);
+	return value.p != NULL ? value : r->if_unset;
+}
+
 /* The parts that tflags range= leaves, as one text. */
 static struct str
 parts_joined(struct match *m, const struct score_rule *r)
@@ -270,8 +294,7 @@ parts_joined(struct match *m, const struct score_rule *r)
 	for (part = m->view->parts; part != NULL; part = part->next) {
 		if (++n < r->first_part || n > r->last_part)
 			continue;
-		value = field_of_part(m->arena, part, r->field, r->flags);
-		buf_addstr(&text, value.p != NULL ? value : r->if_unset);
+		buf_addstr(&text, part_value(m, r, part));
 		if (text.n == 0 || text.p[text.n - 1] != '\n')
 			buf_addc(&text, '\n');
 	}
@@ -285,7 +308,6 @@ static void
 count_parts(struct match *m, const struct score_rule *r)
 {
 	const struct view_part *part = r->concat ? NULL : m->view->parts;
-	struct str value;
 	unsigned int n = 0;
 
 	if (r->concat)
@@ -294,8 +316,7 @@ count_parts(struct match *m, const struct score_rule *r)
 	     part = part->next) {
 		if (++n < r->first_part || n > r->last_part)
 			continue;
-		value = field_of_part(m->arena, part, r->field, r->flags);
-		count_in(m, r, value.p != NULL ? value : r->if_unset);
+		count_in(m, r, part_value(m, r, part));
 	}
 	if (r->negate)
 		m->count[r->index] =
@@ -341,33 +362,46 @@ count_metas(struct match *m)
 static struct str
 redirect(void *arg, struct str uri)
 {
-	const struct match *m = arg;
+	struct match *m = arg;
 	size_t i, from[2], to[2];
+	struct str found = STR_NONE;
+	enum regex_answer a;
+	int64_t began = clock_thread_us();
 
-	for (i = 0; i < m->set->nredirectors; i++)
-		if (regex_search(m->set->redirectors[i], uri, 0, from, to, 2) ==
-			REGEX_YES &&
-		    to[1] > from[1])
-			return str_sub(uri, from[1], to[1] - from[1]);
-	return STR_NONE;
+	if (m->redirect_us > MATCH_RULE_MS * 1000) {
+		m->limited = true;
+		return STR_NONE;
+	}
+	for (i = 0; i < m->set->nredirectors && found.p == NULL; i++) {
+		a = regex_search(m->set->redirectors[i], uri, 0, from, to, 2);
+		m->limited |= a == REGEX_LIMIT;
+		if (a == REGEX_YES && to[1] > from[1])
+			found = str_sub(uri, from[1], to[1] - from[1]);
+	}
+	m->redirect_us += clock_thread_us() - began;
+	return found;
 }
 
 /* Does one of the texts answer as the rule asks? */
 static bool
-answers(const struct rule_asks *ask, const struct str *text, size_t n)
+answers(struct match *m, const struct score_rule *r,
+    const struct rule_asks *ask, const struct str *text, size_t n)
 {
+	enum regex_answer a;
 	size_t i;
 
-	for (i = 0; i < n; i++)
-		if ((regex_match(ask->regex, text[i]) == REGEX_YES) !=
-		    ask->negate)
+	for (i = 0; i < n; i++) {
+		a = search_for(m, r, ask->regex, text[i], 0, NULL, NULL);
+		if (a != REGEX_LIMIT && (a == REGEX_YES) != ask->negate)
 			return true;
+	}
 	return false;
 }
 
 /* What one place says to each question of a uri_detail rule. */
 static bool
-place_answers(const struct score_rule *r, const struct uri_place *place)
+place_answers(struct match *m, const struct score_rule *r,
+    const struct uri_place *place)
 {
 	struct str text[URI_MAX_FORMS];
 	size_t i, n;
@@ -377,8 +411,8 @@ place_answers(const struct score_rule *r, const struct uri_place *place)
 		if (r->asks[d].regex == NULL)
 			continue;
 		n = d == DETAIL_TEXT ? 0 : 1;
-		text[0] = d == DETAIL_RAW   ? place->written :
-		    place->tag.n > 0	    ? place->tag :
+		text[0] = d == DETAIL_RAW ? place->written :
+		    place->tag.n > 0	  ? place->tag :
 					    STR("parsed");
 		if (d == DETAIL_CLEANED || d == DETAIL_DOMAIN ||
 		    d == DETAIL_HOST)
@@ -388,7 +422,7 @@ place_answers(const struct score_rule *r, const struct uri_place *place)
 				    place->forms[i]->text :
 				    d == DETAIL_HOST ? place->forms[i]->host :
 						       place->forms[i]->domain;
-		if (!answers(&r->asks[d], text, n))
+		if (!answers(m, r, &r->asks[d], text, n))
 			return false;
 	}
 	return true;
@@ -399,8 +433,9 @@ count_detail(struct match *m, const struct score_rule *r)
 {
 	const struct uri_place *place;
 
-	for (place = m->uris->places; place != NULL; place = place->next)
-		if (!out_of_time(m, r) && place_answers(r, place)) {
+	for (place = m->uris->places; place != NULL && !m->out[r->index];
+	     place = place->next)
+		if (place_answers(m, r, place)) {
 			m->count[r->index] = 1;
 			return;
 		}
@@ -470,12 +505,18 @@ count_functions(struct match *m)
 	const struct score_rule *r;
 	size_t i;
 
-	for (i = 0; i < plan->eval.count && !m->stopped; i++) {
+	for (i = 0; i < plan->eval.count; i++) {
 		r = plan->eval.rule[i];
 		function = plan->functions[i];
+		if (m->out[r->index] || out_of_time(m, r))
+			continue;
+		e.spent_us = 0;
+		e.too_slow = false;
 		m->count[r->index] = function != NULL ?
 		    eval_hits(function, &e, r) :
 		    auth_rule_value(m->txn, r);
+		if (e.too_slow)
+			rule_strike(m, r, "it took too long");
 	}
 }
 
@@ -513,9 +554,11 @@ match_message(struct match *m)
 
 	if (!match_begin(m))
 		return false;
+	m->part_arena = arena_new(PART_MAX_BYTES);
 	for (i = 0; i < list->count && !m->stopped; i++)
 		count_captures(m, list->rule[i]);
 	count_leaves(m);
 	count_metas(m);
+	arena_free(&m->part_arena);
 	return true;
 }

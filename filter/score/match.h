@@ -9,7 +9,7 @@
  * more about it and counts what it had; the log names it, once while its
  * ruleset is loaded.  After MATCH_STRIKES such messages it is asked about
  * none for MATCH_PAUSE_MS.  Rules that could not be asked within SCORE_MAX_MS
- * count 0.
+ * count 0.  All redirector_patterns together have MATCH_RULE_MS.
  *
  * Inside of score/ only.  One thread, one message; what it leaves lives in
  * the message's arena.
@@ -32,6 +32,7 @@
 struct match {
 	struct txn	*txn;
 	struct arena	*arena;
+	struct arena	*part_arena;	/* of one MIME part's fields */
 	const struct ruleset *set;
 	struct fields	*fields;
 	const struct view *view;
@@ -45,6 +46,7 @@ struct match {
 	bool		*suspect;	/* seems slow */
 	struct prefilter_scratch scratch;
 	int64_t		 stop_ms, last_us;
+	int64_t		 redirect_us;	/* spent in redirector_patterns */
 	unsigned int	 looks;		/* matches since the start */
 	bool		 careful;	/* each match is timed */
 	bool		 stopped;	/* no time is left */

@@ -7,26 +7,41 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 #define MATCH_LIMIT	1000000
 #define DEPTH_LIMIT	10000
 #define HEAP_LIMIT_KB	20000
-#define JIT_STACK_FIRST	(32 * 1024)
+#define JIT_STACK_FIRST (32 * 1024)
 #define JIT_STACK_MAX	(1024 * 1024)
 #define PAIRS_MAX	32
 #define PATTERN_MAX	(1024 * 1024)
+#define LONG_SUBJECT	(16 * 1024)
+#define LOOK_EVERY	16 /* items matched between looks at the clock */
 
+/*
+ * PCRE2 counts what it tries again, not what it reads: a pattern may read
+ * all of a subject from each place of it, and meet no limit.  Where subjects
+ * are long a second code is used, slower, which calls us at each item of the
+ * pattern so that we can look at the clock.
+ */
 struct regex {
-	pcre2_code	*code;
-	_Atomic bool	 ready;		/* it has its machine code */
+	pcre2_code *code;
+	_Atomic bool ready; /* it has its machine code */
+	pcre2_code *timed; /* NULL until it is needed */
+	_Atomic bool timed_ready;
+	uint32_t options;
+	bool octets;
+	size_t length;
+	char pattern[];
 };
 
 /* What one thread needs to match, made at its first match. */
 struct matcher {
 	pcre2_match_context *context;
 	pcre2_match_data *data;
-	pcre2_jit_stack	*stack;
+	pcre2_jit_stack *stack;
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -164,6 +179,14 @@ options_parse(struct str flags, uint32_t *options, struct buf *err)
 	return true;
 }
 
+static pcre2_code *
+code_new(const struct regex *re, uint32_t options, int *code,
+    PCRE2_SIZE *offset)
+{
+	return pcre2_compile((PCRE2_SPTR)re->pattern, re->length, options, code,
+	    offset, re->octets ? octet_context : compile_context);
+}
+
 struct regex *
 regex_new(struct str pattern, struct str flags, struct buf *err, size_t *at)
 {
@@ -177,10 +200,13 @@ regex_new(struct str pattern, struct str flags, struct buf *err, size_t *at)
 	if (!options_parse(flags, &options, err))
 		return NULL;
 	pthread_once(&once, global_init);
-	re = mem_alloc(sizeof(*re));
-	re->code = pcre2_compile((PCRE2_SPTR)(pattern.p ? pattern.p : ""),
-	    pattern.n, options, &code, &offset,
-	    str_chr(flags, 'o') >= 0 ? octet_context : compile_context);
+	re = mem_alloc(sizeof(*re) + pattern.n);
+	re->options = options;
+	re->octets = str_chr(flags, 'o') >= 0;
+	re->length = pattern.n;
+	if (pattern.n > 0)
+		memcpy(re->pattern, pattern.p, pattern.n);
+	re->code = code_new(re, options, &code, &offset);
 	if (re->code == NULL) {
 		pcre2_get_error_message(code, text, sizeof(text));
 		buf_adds(err, (const char *)text);
@@ -197,6 +223,7 @@ regex_free(struct regex **re)
 	if (*re == NULL)
 		return;
 	pcre2_code_free((*re)->code);
+	pcre2_code_free((*re)->timed);
 	free(*re);
 	*re = NULL;
 }
@@ -215,6 +242,79 @@ make_ready(const struct regex *re)
 	pthread_mutex_unlock(&jit_lock);
 }
 
+static void
+make_timed(const struct regex *re)
+{
+	struct regex *r = (struct regex *)(uintptr_t)re;
+	PCRE2_SIZE offset;
+	int code;
+
+	pthread_mutex_lock(&jit_lock);
+	if (!atomic_load_explicit(&r->timed_ready, memory_order_relaxed)) {
+		r->timed = code_new(r, r->options | PCRE2_AUTO_CALLOUT, &code,
+		    &offset);
+		if (r->timed != NULL)
+			pcre2_jit_compile(r->timed, PCRE2_JIT_COMPLETE);
+		atomic_store_explicit(&r->timed_ready, true,
+		    memory_order_release);
+	}
+	pthread_mutex_unlock(&jit_lock);
+}
+
+struct watch {
+	int64_t stop_us; /* of monotonic time: look closer */
+	int64_t stop_thread_us;
+	unsigned int looks;
+};
+
+static int
+watch_look(pcre2_callout_block *block, void *arg)
+{
+	struct watch *w = arg;
+	int64_t now, left;
+
+	(void)block;
+	if (++w->looks % LOOK_EVERY != 0 ||
+	    (now = clock_mono_us()) < w->stop_us)
+		return 0;
+	/* Others may have had the processor meanwhile. */
+	left = w->stop_thread_us - clock_thread_us();
+	w->stop_us = now + left;
+	return left > 0 ? 0 : PCRE2_ERROR_MATCHLIMIT;
+}
+
+static int
+match_timed(const struct regex *re, struct str subject, size_t start,
+    struct matcher *m)
+{
+	struct watch w = { 0 };
+	int rc;
+
+	if (!atomic_load_explicit(&re->timed_ready, memory_order_acquire))
+		make_timed(re);
+	if (re->timed == NULL)
+		return PCRE2_ERROR_MATCHLIMIT;
+	w.stop_us = clock_mono_us() + REGEX_MAX_MS * 1000;
+	w.stop_thread_us = clock_thread_us() + REGEX_MAX_MS * 1000;
+	pcre2_set_callout(m->context, watch_look, &w);
+	rc = pcre2_match(re->timed, (PCRE2_SPTR)subject.p, subject.n, start, 0,
+	    m->data, m->context);
+	pcre2_set_callout(m->context, NULL, NULL);
+	return rc;
+}
+
+static int
+match(const struct regex *re, struct str subject, size_t start,
+    struct matcher *m)
+{
+	if (subject.n - start > LONG_SUBJECT)
+		return match_timed(re, subject, start, m);
+	if (!atomic_load_explicit(&re->ready, memory_order_acquire))
+		make_ready(re);
+	return pcre2_match(re->code, (PCRE2_SPTR)(subject.p ? subject.p : ""),
+	    subject.n, start, 0, m->data, m->context);
+}
+
 enum regex_answer
 regex_search(const struct regex *re, struct str subject, size_t start,
     size_t from[], size_t to[], size_t pairs)
@@ -226,10 +326,7 @@ regex_search(const struct regex *re, struct str subject, size_t start,
 		return REGEX_LIMIT;
 	if (start > subject.n)
 		return REGEX_NO;
-	if (!atomic_load_explicit(&re->ready, memory_order_acquire))
-		make_ready(re);
-	rc = pcre2_match(re->code, (PCRE2_SPTR)(subject.p ? subject.p : ""),
-	    subject.n, start, 0, m->data, m->context);
+	rc = match(re, subject, start, m);
 	if (rc == PCRE2_ERROR_NOMATCH)
 		return REGEX_NO;
 	if (rc < 0)

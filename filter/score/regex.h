@@ -5,7 +5,8 @@
  * the call.  Machine code is made at the first match, by the thread that
  * comes first: of thousands of rules few are ever asked.  Subjects may hold
  * invalid UTF-8 (PCRE2_MATCH_INVALID_UTF).  Match, depth and heap limits bound
- * every call: REGEX_LIMIT is an answer of its own, never "no match".
+ * every call, and time one about a long subject: REGEX_LIMIT is an answer of
+ * its own, never "no match".
  */
 #ifndef SCORE_REGEX_H
 #define SCORE_REGEX_H
@@ -14,6 +15,8 @@
 #include <stddef.h>
 
 #include "base/str.h"
+
+#define REGEX_MAX_MS	80	/* a call about a long subject computes */
 
 struct regex;
 

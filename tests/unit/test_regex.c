@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "score/regex.h"
 
 static struct regex *
@@ -123,6 +124,39 @@ test_limit(void **state)
 	    REGEX_LIMIT);
 }
 
+/* Patterns that read all that follows from each place, which no count of tries
+ * bounds; and the same answers about a long subject as about a short one. */
+static void
+test_long_subject(void **state)
+{
+	static const char *const slow[] = { "\\bx(?=[^yz]*[yz])",
+		"(x[^yz]*){2}[yz]", "(?=x)x\\s?[^yz]*[yz]" };
+	struct buf b = BUF_INIT(2 << 20);
+	size_t i, from[2], to[2];
+	struct regex *re;
+	int64_t began;
+
+	(void)state;
+	for (i = 0; i < 100000; i++)
+		buf_adds(&b, "xx xxx x\n");
+	for (i = 0; i < sizeof(slow) / sizeof(slow[0]); i++) {
+		began = clock_thread_us();
+		assert_int_equal(match(slow[i], "", buf_str(&b)), REGEX_LIMIT);
+		assert_true(
+		    clock_thread_us() - began < 5 * REGEX_MAX_MS * 1000);
+	}
+	buf_adds(&b, "needle in hay\n");
+	re = compile("^NEED(le)", "im");
+	assert_int_equal(regex_search(re, buf_str(&b), 7, from, to, 2),
+	    REGEX_YES);
+	assert_int_equal(from[0], 900000);
+	assert_int_equal(to[1], 900006);
+	assert_int_equal(regex_search(re, buf_str(&b), 900001, from, to, 2),
+	    REGEX_NO);
+	regex_free(&re);
+	buf_free(&b);
+}
+
 /* Recursion deeper than the JIT stack is an answer, not a crash. */
 static void
 test_deep(void **state)
@@ -182,6 +216,7 @@ main(void)
 		cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_long_subject),
 		cmocka_unit_test(test_deep),
 		cmocka_unit_test(test_threads),
 	};

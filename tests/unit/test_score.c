@@ -253,6 +253,93 @@ test_limited(void **state)
 	buf_free(&problems);
 }
 
+/* Links made to be slow for what asks about them. */
+static struct session *
+slow_links(const char *more)
+{
+	static const char *const html[] = { "From: a@example.org",
+		"Content-Type: text/html", NULL };
+	struct session *s = message(html, more);
+	struct buf b = BUF_INIT(1 << 20);
+	unsigned int i;
+
+	for (i = 0; i < 300; i++) {
+		buf_printf(&b, "<title>%u", i);
+		buf_printf(&b, "%0500d!</title>", 0);
+		buf_printf(&b, "<a href=http://%u.example.com/", i);
+		buf_printf(&b, "%0500d!>a</a>\n", 0);
+	}
+	body_add(&s->txn->body, b.p, b.n);
+	buf_free(&b);
+	return s;
+}
+
+/* Functions and questions about links are bounded as other rules are. */
+static void
+test_limited_links(void **state)
+{
+	static const char *const rules[] = {
+		"uri_detail SLOW raw =~ /(0+)+$/\n",
+		"body SLOW eval:html_text_match('title', '(0+)+$')\n",
+		"body SLOW eval:html_text_not_match('title', '(0+)+$')\n",
+		"redirector_pattern /(0+)+$/\nuri SLOW /nowhere/\n",
+	};
+	struct buf problems = BUF_INIT(65536);
+	const struct score_result *r;
+	struct ruleset *set;
+	struct session *s;
+	int64_t began;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+		set = load(rules[i], &problems);
+		s = slow_links("");
+		began = clock_thread_us();
+		r = score_run(s->txn, set);
+		assert_true(clock_thread_us() - began < 400000);
+		assert_non_null(r);
+		assert_int_equal(r->count, 0);
+		assert_true(r->limited);
+		session_free(&s);
+		ruleset_free(&set);
+	}
+	assert_int_equal(problems.n, 0);
+	buf_free(&problems);
+}
+
+/* Fields of parts do not pile up, rule by rule. */
+static void
+test_many_parts(void **state)
+{
+	static const char *const mixed[] = { "From: a@example.org",
+		"Content-Type: multipart/mixed; boundary=b", NULL };
+	struct buf problems = BUF_INIT(65536), rules = BUF_INIT(65536);
+	struct session *s = message(mixed, "");
+	struct ruleset *set;
+	char long_name[1000];
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 100; i++)
+		buf_printf(&rules, "mimeheader R%u Content-Type =~ /exe$/\n",
+		    i);
+	set = load(rules.p, &problems);
+	assert_int_equal(problems.n, 0);
+	memset(long_name, 'n', sizeof(long_name));
+	for (i = 0; i < 800; i++) {
+		body_add(&s->txn->body, "--b\nContent-Type: a/b; name=", 28);
+		body_add(&s->txn->body, long_name, sizeof(long_name));
+		body_add(&s->txn->body, "\n\nx\n", 5);
+	}
+	assert_non_null(score_run(s->txn, set));
+	assert_true(arena_used(s->txn->arena) < 16 << 20);
+	session_free(&s);
+	ruleset_free(&set);
+	buf_free(&problems);
+	buf_free(&rules);
+}
+
 /* As many rules as SpamAssassin has, and mails made to be slow for them. */
 static struct ruleset *
 many_rules(const char *format, unsigned int n)
@@ -448,6 +535,8 @@ main(void)
 		cmocka_unit_test(test_report_rounds),
 		cmocka_unit_test(test_required),
 		cmocka_unit_test(test_limited),
+		cmocka_unit_test(test_limited_links),
+		cmocka_unit_test(test_many_parts),
 		cmocka_unit_test(test_many_header_rules),
 		cmocka_unit_test(test_time),
 		cmocka_unit_test(test_long_line),
