@@ -230,6 +230,8 @@ install: all
 		install -D -m 644 -t $(SHARE)/man/man$${page##*.} $$page; done
 	for file in $(wildcard contrib/*.conf); do \
 		install -D -m 644 -t $(SHARE)/postern $$file; done
+	sed -i 's,/usr/share/postern,$(PREFIX)/share/postern,' \
+		$(SHARE)/postern/*.conf
 	for file in $(wildcard rules/*.cf); do \
 		install -D -m 644 -t $(SHARE)/postern/rules $$file; done
 	for unit in $(wildcard contrib/*.service contrib/*.socket); do \
