@@ -249,7 +249,9 @@ main(int argc, char **argv)
 		fprintf(stderr, "usage: hits [-o] [-l] [-t] RULES [FILE...]\n");
 		return 2;
 	}
-	psl_global_init();
+	/* SpamAssassin knows no top level but those that rule files name. */
+	if (how.plugins == NULL)
+		psl_global_init();
 	set = ruleset_load_how(str_of(argv[optind++]), &how, &problems, &err);
 	if (problems.n > 0)
 		fwrite(problems.p, 1, problems.n, stderr);
