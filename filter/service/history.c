@@ -61,8 +61,10 @@ struct history {
 static bool
 file_error(struct history *h, struct buf *err)
 {
-	buf_printf(err, "%s: %s", h->path != NULL ? h->path : "history",
-	    sqlite3_errmsg(h->db));
+	/* The first is the cause of the others. */
+	if (err->n == 0)
+		buf_printf(err, "%s: %s", h->path != NULL ? h->path : "history",
+		    sqlite3_errmsg(h->db));
 	return false;
 }
 
@@ -278,9 +280,10 @@ prune(struct history *h, int64_t age_ms, uint64_t bytes, struct buf *err)
 	return ok && file_exec(h, "PRAGMA incremental_vacuum(256);", err);
 }
 
+/* *kept: the items are in the file, whatever came of the pruning. */
 static bool
 write_group(struct history *h, struct item *items, int64_t age_ms,
-    uint64_t bytes, struct buf *err)
+    uint64_t bytes, bool *kept, struct buf *err)
 {
 	bool ok;
 
@@ -291,6 +294,7 @@ write_group(struct history *h, struct item *items, int64_t age_ms,
 	ok = ok && file_exec(h, "COMMIT", err);
 	if (!ok && !sqlite3_get_autocommit(h->db))
 		sqlite3_exec(h->db, "ROLLBACK", NULL, NULL, NULL);
+	*kept = ok;
 	/* Where the disk is full this makes room. */
 	if (!prune(h, age_ms, bytes, err))
 		ok = false;
@@ -335,21 +339,23 @@ take_queue(struct history *h)
 	int64_t age_ms = h->age_ms;
 	struct buf err = BUF_INIT(1024);
 	int64_t n = 0;
-	bool ok;
+	bool ok, kept;
 
 	h->first = NULL;
 	h->last = &h->first;
 	h->queued = 0;
 	h->hurry = false;
 	pthread_mutex_unlock(&h->lock);
-	ok = write_group(h, items, age_ms, bytes, &err);
+	ok = write_group(h, items, age_ms, bytes, &kept, &err);
 	for (; items != NULL; items = next, n++) {
 		next = items->next;
 		free(items);
 	}
-	if (!ok)
+	if (!kept)
 		metric_add(METRIC_HISTORY_LOST, n);
-	tell_health(h, ok, err.n > 0 ? err.p : "failed");
+	/* Having had nothing to write does not make it well. */
+	if (!ok || n > 0)
+		tell_health(h, ok, err.n > 0 ? err.p : "failed");
 	buf_free(&err);
 	pthread_mutex_lock(&h->lock);
 	h->written = last;

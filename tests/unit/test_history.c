@@ -1,11 +1,14 @@
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -263,6 +266,63 @@ test_flood(void **state)
 	history_close(&h);
 }
 
+static void
+disk_full(int log)
+{
+	struct history *h;
+	struct rlimit lim, small;
+
+	signal(SIGXFSZ, SIG_IGN);
+	dup2(log, STDERR_FILENO);
+	log_open(LOG_TO_STDERR, LOG_LEVEL_ERROR);
+	h = opened(path, DAY, MB);
+	put(h, "a", "a@x", "", STR("x"));
+	assert_int_equal(count(h, Q(.from = STR("a@x"))), 1);
+	getrlimit(RLIMIT_FSIZE, &lim);
+	small = lim;
+	small.rlim_cur = 1;
+	setrlimit(RLIMIT_FSIZE, &small);
+	for (int i = 0; i < 3; i++) {
+		put(h, "b", "a@x", "", STR("x"));
+		assert_int_equal(count(h, Q(.from = STR("a@x"))), 1);
+		/* nothing to write is no proof that it could */
+		assert_int_equal(count(h, Q(.from = STR("a@x"))), 1);
+	}
+	setrlimit(RLIMIT_FSIZE, &lim);
+	put(h, "c", "a@x", "", STR("x"));
+	assert_int_equal(count(h, Q(.from = STR("a@x"))), 2);
+	history_close(&h);
+}
+
+/* It is said once that the disk is full, and once that it is not. */
+static void
+test_disk_full(void **state)
+{
+	char said[8192], *down, *back;
+	int ends[2], status;
+	ssize_t n;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	if ((pid = fork()) == 0) {
+		disk_full(ends[1]);
+		_exit(7);
+	}
+	close(ends[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+	n = read(ends[0], said, sizeof(said) - 1);
+	close(ends[0]);
+	assert_true(n > 0);
+	said[n] = '\0';
+	down = strstr(said, "state=down");
+	back = strstr(said, "state=back");
+	assert_true(down != NULL && back > down);
+	assert_null(strstr(down + 1, "state=down"));
+	assert_null(strstr(back + 1, "state=back"));
+}
+
 int
 main(void)
 {
@@ -274,6 +334,7 @@ main(void)
 		TEST(test_size),
 		TEST(test_age),
 		TEST(test_flood),
+		TEST(test_disk_full),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
