@@ -217,14 +217,17 @@ is_usable(const struct policy *p)
 	return true;
 }
 
-/* How much is in force, for the log. */
-static void
-add_rules(struct buf *out, const struct policy *p)
+/* Score rules in force, and lines of their files that are not. */
+static size_t
+score_rules(const struct policy *p)
 {
-	buf_printf(out, "rules=%zu", p->nrules);
-	if (p->ruleset != NULL)
-		buf_printf(out, " score_rules=%zu left_out=%zu",
-		    ruleset_count(p->ruleset), ruleset_left_out(p->ruleset));
+	return p->ruleset != NULL ? ruleset_count(p->ruleset) : 0;
+}
+
+static size_t
+left_out(const struct policy *p)
+{
+	return p->ruleset != NULL ? ruleset_left_out(p->ruleset) : 0;
 }
 
 /* false: mistakes, told in *out; the running policy stays. */
@@ -233,7 +236,6 @@ reload(struct buf *out)
 {
 	struct diag *diag = diag_new();
 	struct policy *new, *old;
-	struct buf rules = BUF_INIT(200);
 	struct str first, rest;
 	bool ok;
 
@@ -264,10 +266,10 @@ reload(struct buf *out)
 			    new->settings.history_age_ms,
 			    new->settings.history_bytes);
 		metric_inc(METRIC_RELOADS);
-		add_rules(&rules, new);
-		log_event(LOG_EV_RELOAD, "conf=%s %s", server.options->conf,
-		    rules.p);
-		buf_free(&rules);
+		log_event(LOG_EV_RELOAD,
+		    "conf=%s rules=%zu score_rules=%zu left_out=%zu",
+		    server.options->conf, new->nrules, score_rules(new),
+		    left_out(new));
 		policy_release(&new);
 	}
 	pthread_mutex_unlock(&server.reload_lock);
@@ -638,7 +640,6 @@ start(struct policy *p)
 static int
 serve(struct policy *p)
 {
-	struct buf rules = BUF_INIT(200);
 	sigset_t signals;
 
 	server.listen = p->settings.listen;
@@ -649,10 +650,10 @@ serve(struct policy *p)
 	if (server.options->foreground && getenv("NOTIFY_SOCKET") == NULL)
 		print_mta_lines(p);
 	tell_ready();
-	add_rules(&rules, p);
-	log_event(LOG_EV_START, "conf=%s %s listen=%.*s", server.options->conf,
-	    rules.p, STR_FMT(p->settings.text[SETTING_LISTEN]));
-	buf_free(&rules);
+	log_event(LOG_EV_START,
+	    "conf=%s rules=%zu score_rules=%zu left_out=%zu listen=%.*s",
+	    server.options->conf, p->nrules, score_rules(p), left_out(p),
+	    STR_FMT(p->settings.text[SETTING_LISTEN]));
 	wait_for_end(&signals);
 	return finish();
 }

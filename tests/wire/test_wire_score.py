@@ -241,3 +241,325 @@ def next_message(m, fields=None, body=b"hello\r\n", name="X-Spam-Status"):
     assert m.content(fields or FIELDS, body) == "c"
     assert m.end() in ("a", "c"), m.reply
     return m.added().get(name)
+
+
+# --- all stock rules ---------------------------------------------------------
+
+ALL = """
+on message {
+	header "X-Spam-Status" "{score.report}"
+	reject "550 5.7.1 test of a gate"	if rule GTUBE
+	reject "550 5.7.1 spam ({score})"	if score >= 500
+}
+"""
+
+
+@pytest.fixture(name="key", scope="module")
+def fixture_key():
+    if dkim is None:
+        pytest.skip("no module dkim")
+    return subprocess.run(["openssl", "genrsa", "2048"], check=True,
+                          capture_output=True).stdout
+
+
+def zone(key):
+    der = subprocess.run(["openssl", "rsa", "-pubout", "-outform", "DER"],
+                         input=key, check=True, capture_output=True).stdout
+    text = "v=DKIM1; k=rsa; p=" + base64.b64encode(der).decode()
+    return ('good.example.org TXT "v=spf1 ip4:127.0.0.1 ip4:192.0.2.1 -all"\n'
+            '_dmarc.good.example.org TXT "v=DMARC1; p=reject"\n'
+            f'sel._domainkey.good.example.org TXT "{text[:200]}" '
+            f'"{text[200:]}"\n'
+            'bad.example.org TXT "v=spf1 -all"\n'
+            '_dmarc.bad.example.org TXT "v=DMARC1; p=reject"\n')
+
+
+def signed(mail, key):
+    names = [b"from", b"to", b"subject", b"date", b"message-id"]
+    return dkim.sign(mail, b"sel", b"good.example.org", key,
+                     include_headers=names,
+                     canonicalize=(b"relaxed", b"relaxed")) + mail
+
+
+def tests_of(value):
+    """The names in tests= of a report, folds taken out."""
+    text = re.sub(r"\s+", "", value.decode())
+    return re.search(r"tests=(.*?)autolearn", text)[1].split(",")
+
+
+def test_stock_rules_know_who_sends(mta, postern, sink, key):
+    """SPF_PASS and its like come from our own checks of DNS."""
+    with dnsserver.DnsServer(zone(key)) as server:
+        daemon = postern(ALL, settings=f'rules "{stock()}"',
+                         resolver=f"127.0.0.1@{server.port}")
+        marks = [token(), token()]
+        with mta.connect() as c:
+            mail = message(marks[0], sender="a@good.example.org")
+            assert c.post(signed(mail, key), "a@good.example.org").code == 250
+            mail = message(marks[1], sender="a@bad.example.org")
+            assert c.post(mail, "a@bad.example.org").code == 250
+        names = tests_of(sink.one(marks[0]).field("X-Spam-Status")[0])
+        assert {"SPF_PASS", "DKIM_SIGNED", "DKIM_VALID", "DKIM_VALID_AU",
+                "DKIM_VALID_EF", "DMARC_PASS"} <= set(names), names
+        names = tests_of(sink.one(marks[1]).field("X-Spam-Status")[0])
+        assert {"SPF_FAIL", "DMARC_REJECT"} <= set(names), names
+        assert not {"SPF_PASS", "DKIM_VALID", "DMARC_PASS"} & set(names)
+        assert daemon.log("event=start", "score_rules=")
+
+
+def test_stock_rules_reject(mta, postern, sink):
+    postern(ALL, settings=f'rules "{stock()}"')
+    mark = token()
+    with mta.connect() as c:
+        assert c.post(message(mark, body=GTUBE + b"\r\n")) == \
+            "550 5.7.1 test of a gate"
+        assert c.post(message(mark)).code == 250
+    assert len(sink.wait(mark)) == 1
+
+
+def test_scan_says_the_same(postern, milter, tmp_path):
+    """The daemon, scan and what scan tells scripts are of one mind."""
+    daemon = postern(ALL, settings=f'rules "{stock()}"')
+    bodies = [b"hello\r\n", b"Dear winner, click http://192.0.2.7/a "
+              b"to claim $5,000,000\r\nViagra, cialis\r\n",
+              b"<html><body bgcolor=red><font size=7>BUY</font></html>\r\n"]
+    for i, body in enumerate(bodies):
+        fields = FIELDS[:2] + [("Subject", "FREE MONEY!!! " * i), FIELDS[3]]
+        heard = one_message(milter, fields, body)
+        path = tmp_path / f"{i}.eml"
+        path.write_bytes("".join(f"{n}: {v}\r\n" for n, v in fields).encode()
+                         + b"\r\n" + body)
+        done = daemon.cli("scan", "--client", "192.0.2.1", "--client-name",
+                          "client.example.org", "--helo",
+                          "client.example.org", "--from",
+                          "sender@example.org", "--rcpt", "user@example.net",
+                          "--json", str(path))
+        one = json.loads(done.stdout)
+        said = {h["name"]: h["value"] for h in one["headers"]}
+        assert said["X-Spam-Status"] == heard
+        names = [h["rule"] for h in one["hits"]]
+        assert sorted(names) == tests_of(heard.encode())
+        total = sum(h["score"] for h in one["hits"])
+        assert abs(one["score"] - total) < 0.0005
+
+
+# --- other rules while mail goes on ------------------------------------------
+
+def many(letter, count=60):
+    """Rules that all hit; a message has all of these or it has a fault."""
+    return "".join(f"body {letter}{i} /hello/\nscore {letter}{i} 0.5\n"
+                   f"header __{letter}{i} Subject =~ /message/\n"
+                   f"meta {letter}M{i} __{letter}{i} && {letter}{i}\n"
+                   for i in range(count))
+
+
+class Load:
+    """Connections that send messages until they are stopped."""
+
+    def __init__(self, path, count, each):
+        self.path, self.each = path, each
+        self.stop = threading.Event()
+        self.seen, self.errors = [], []
+        self.threads = [threading.Thread(target=self._run)
+                        for _ in range(count)]
+
+    def __enter__(self):
+        for t in self.threads:
+            t.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for t in self.threads:
+            t.join(30)
+
+    def _run(self):
+        try:
+            while not self.stop.is_set():
+                with MilterClient(self.path) as m:
+                    m.negotiate()
+                    m.connect()
+                    m.helo()
+                    for _ in range(10):
+                        self.seen.append(self.each(m))
+        except Exception as error:	# shown by the test
+            self.errors.append(repr(error))
+
+
+def test_reload_of_rules_under_load(postern, milter, own):
+    """Each message is judged by one set of rules as a whole."""
+    write(own, many("A"))
+    daemon = postern('on message {\n\theader "X-Hits" "{hits}"\n'
+                     '\theader "X-Score" "{score}"\n}\n',
+                     settings=f'rules "{own}"')
+    whole = {letter: {f"{letter}{kind}{i}" for i in range(60)
+                      for kind in ("", "M")} for letter in "AB"}
+
+    def each(m):
+        hits = next_message(m, name="X-Hits").split(", ")
+        assert set(hits) == whole[hits[0][0]], hits
+        assert m.added()["X-Score"] == "90"
+        return hits[0][0]
+
+    with Load(milter, 4, each) as load:
+        for i in range(20):
+            write(own, many("AB"[(i + 1) % 2]))
+            if i % 2:
+                assert daemon.cli("reload").returncode == 0
+            else:
+                daemon.hup()
+            daemon.wait_log("event=reload", "score_rules=180", count=i + 1)
+            sent = len(load.seen)
+            wait_for(lambda: len(load.seen) >= sent + 15 or load.errors, 30,
+                     "messages between two reloads")
+        assert not load.errors
+    assert not load.errors
+    assert len(load.seen) >= 200
+    assert set(load.seen) == {"A", "B"}
+    assert daemon.metric("internal_errors") == 0
+
+
+def test_broken_rules_keep_the_old(postern, milter, own):
+    """No file, or none of a rule that the policy names."""
+    daemon = postern(POLICY, settings=f'rules "{own}"')
+    body = b"hello, cheap pills\r\n"
+    before = one_message(milter, body=body)
+    assert "tests=OWN_PILLS" in before
+    os.rename(own, own + ".gone")
+    done = daemon.cli("reload")
+    assert done.returncode == 1
+    said = done.stdout + done.stderr
+    assert "own.cf: no such file" in said
+    assert "the running policy stays in force" in said
+    daemon.hup()
+    daemon.wait_log("event=reload-failed", "no such file", count=2)
+    assert one_message(milter, body=body) == before
+    write(own, OWN.replace("/cheap pills/i", "/cheap (pills/i"))
+    done = daemon.cli("reload")
+    assert done.returncode == 1
+    said = done.stdout + done.stderr
+    assert "own.cf:2: left out: body OWN_PILLS" in said
+    assert one_message(milter, body=body) == before
+    assert daemon.metric("reloads_failed") == 3
+    # One that nobody names is left out alone, and said.
+    write(own, OWN + "body OTHER /(/\n")
+    done = daemon.cli("reload")
+    assert done.returncode == 0
+    assert "left out: body OTHER" in done.stdout + done.stderr
+    daemon.wait_log("event=reload", "left_out=1")
+    assert one_message(milter, body=body) == before
+
+
+def resident(pid):
+    """Megabytes of memory that are its own now."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1]) / 1024
+
+
+def test_rules_are_freed(postern, milter):
+    """Memory stays as it was over twenty loads of all stock rules."""
+    daemon = postern(ALL, settings=f'rules "{stock()}"')
+    memory = []
+    for i in range(24):
+        assert daemon.cli("reload").returncode == 0
+        one_message(milter)
+        memory.append(resident(daemon.pid))
+    print("MB after each reload:", [round(m, 1) for m in memory])
+    # A sanitizer keeps what was freed for a while.
+    if not program.sanitized():
+        assert memory[-1] - memory[3] < 8, memory
+
+
+# --- rules that would not end ------------------------------------------------
+
+HOSTILE = {
+    "body": ("body HOSTILE /(a+)+$/", b"a" * 900 + b"!\r\n"),
+    "lines": ("body HOSTILE /(a+)+$/", (b"a" * 70 + b"!\r\n\r\n") * 800),
+    "rawbody": ("rawbody HOSTILE /(a+)+$/", (b"a" * 70 + b"!\r\n") * 800),
+    "full": ("full HOSTILE /(a+)+$/", (b"a" * 70 + b"!\r\n") * 800),
+    "header": ("header HOSTILE X-Long =~ /(a+)+$/", b"hello\r\n"),
+    "multiple": ("body HOSTILE /(a+)+$/\ntflags HOSTILE multiple",
+                 (b"a" * 24 + b"!\r\n\r\n") * 2000),
+}
+
+
+def computed(pid):
+    """Seconds a process has computed, to the nanosecond."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def cost(daemon, milter, body):
+    """Of one hostile message: seconds computed, seconds waited."""
+    fields = FIELDS + [("X-Long", "a" * 900 + "!")]
+    with MilterClient(milter) as m:
+        m.negotiate()
+        m.connect()
+        m.helo()
+        cpu, began = computed(daemon.pid), time.monotonic()
+        next_message(m, fields, body)
+        return computed(daemon.pid) - cpu, time.monotonic() - began
+
+
+@pytest.mark.parametrize("kind", sorted(HOSTILE))
+def test_a_rule_without_end(postern, milter, own, kind):
+    line, body = HOSTILE[kind]
+    plain = "body WELL /hello/\n"
+    write(own, plain)
+    daemon = postern('on message {\n\theader "X-Spam-Status" '
+                     '"{score.report}"\n}\n', settings=f'rules "{own}"')
+    without = min(cost(daemon, milter, body)[0] for _ in range(3))
+    assert daemon.metric("rules_limited") == 0
+    write(own, plain + line + "\n")
+    assert daemon.cli("reload").returncode == 0
+    costs = [cost(daemon, milter, body)[0] - without for _ in range(3)]
+    print(f"{kind}: {[round(c * 1000, 1) for c in costs]} ms more than "
+          f"{without * 1000:.1f}")
+    assert max(costs) < 0.1 * program.slack(), costs
+    told = daemon.wait_log("event=score", "rule=HOSTILE")
+    assert len(told) == 1 and "problem=" in told[0], told
+    assert daemon.metric("rules_limited") == 3
+
+
+def test_others_go_on_beside_it(postern, milter, own):
+    """Two connections of hostile mail; small mail passes at once, and after
+    too many strikes the rule rests, as the log says."""
+    body = HOSTILE["lines"][1]
+    count = 20
+    write(own, "body WELL /well, well/\n" +
+          "".join(f"body HOSTILE{i}_ /(?:b{{{i}}})?(a+)+$/\n"
+                  for i in range(1, count + 1)))
+    daemon = postern('on message {\n\theader "X-Spam-Status" '
+                     '"{score.report}"\n}\n', settings=f'rules "{own}"')
+    took = []
+
+    def hostile(m):
+        return next_message(m, body=body)
+
+    with Load(milter, 2, hostile) as load:
+        with MilterClient(milter) as m:
+            m.negotiate()
+            m.connect()
+            m.helo()
+            while len(load.seen) < 40 and not load.errors:
+                began = time.monotonic()
+                assert "tests=WELL" in next_message(m, body=b"well, well\r\n")
+                took.append(time.monotonic() - began)
+                time.sleep(0.005)
+    assert not load.errors
+    took.sort()
+    print(f"small mail: {len(took)}, median {took[len(took) // 2] * 1000:.1f}"
+          f" ms, worst {took[-1] * 1000:.1f} ms")
+    assert took[len(took) // 2] < 0.1 * program.slack()
+    assert took[-1] < 1 * program.slack()
+    for i in range(1, count + 1):
+        daemon.wait_log("event=score", f"rule=HOSTILE{i}_", "pause_s=900")
+        assert len(daemon.log("event=score", f"rule=HOSTILE{i}_")) == 2
+    limited = daemon.metric("rules_limited")
+    assert 20 * count <= limited <= 22 * count
+    for _ in range(3):
+        assert "tests=none" in one_message(milter, body=body)
+    assert daemon.metric("rules_limited") == limited
+    # A new set of rules begins anew.
+    assert daemon.cli("reload").returncode == 0
+    one_message(milter, body=body)
+    assert daemon.metric("rules_limited") == limited + count
