@@ -11,6 +11,7 @@ import pytest
 
 from milterclient import FIELDS, Closed, MilterClient
 from mta_postfix import USERS
+from net import wait_for
 from postern import Postern, slack
 from redisserver import Redis
 from smtpclient import Gone, message, token
@@ -426,7 +427,8 @@ def test_fifty_clients(postfix, postern, sink, logins, state):
     daemon = postern(HUNDRED, state=state)
     mark = token()
     crowd_of_50 = Crowd(postfix, mark, 0).start()
-    time.sleep(4 * slack())
+    wait_for(lambda: crowd_of_50.accepted >= 100 and
+             crowd_of_50.refused > 200, 20 * slack(), "a hundred to pass")
     crowd_of_50.end()
     daemon.wait_metric("connections_open", 0)
     assert crowd_of_50.refused > 100
@@ -519,6 +521,17 @@ class Forty:
             t.join(60)
             assert not t.is_alive()
 
+    def until(self, enough):
+        """Ends when that is so."""
+        try:
+            wait_for(enough, 20 * slack(), "forty clients")
+        finally:
+            self.end()
+
+    def until_full(self):
+        self.until(lambda: self.accepted + self.unsure >= 100 and
+                   self.refused > 100)
+
     def _work(self, n):
         dice = random.Random(n)
         with MilterClient(self.hosts[n % 2].milter, 60) as m:
@@ -559,7 +572,8 @@ def test_two_hosts(pair, redis, fault):
     """Forty clients on two hosts get a hundred, whatever Redis goes through."""
     hosts = pair(HUNDRED, settings="on fault tempfail")
     if fault == "none":
-        forty = Forty(hosts, 3 * slack())
+        forty = Forty(hosts)
+        forty.until_full()
         assert (forty.accepted, forty.unsure) == (100, 0)
     else:
         forty = Forty(hosts, pause=6)
@@ -572,11 +586,14 @@ def test_two_hosts(pair, redis, fault):
             redis.pause()
             time.sleep(5)
             redis.resume()
-        time.sleep(4 * slack())
-        forty.end()
+        forty.until(lambda: forty.accepted + forty.unsure >= 100 and
+                    all(len(h.log("event=store", "state=down")) ==
+                        len(h.log("event=store", "state=back"))
+                        for h in hosts))
         assert forty.faults > 0
         assert 100 - forty.unsure <= forty.accepted <= 100
-        rest = Forty(hosts, 2 * slack())
+        rest = Forty(hosts)
+        rest.until(lambda: rest.refused > 100)
         assert rest.faults == 0
         assert forty.accepted + rest.accepted <= 100
         assert forty.accepted + rest.accepted + forty.unsure >= 100
@@ -591,12 +608,14 @@ def test_two_hosts_accept(pair, redis):
     first = Forty(hosts, 1, pause=4)
     assert 0 < first.accepted <= 100
     redis.kill()
-    gone = Forty(hosts, 2)
+    gone = Forty(hosts)
+    gone.until(lambda: gone.accepted > 200)
     assert gone.refused == 0 and gone.accepted > 0
     assert all(h.wait_log("event=store") for h in hosts)
     redis.start()
     for host in hosts:
         host.wait_log("event=store", count=2)
-    Forty(hosts, 2 * slack())
+    last = Forty(hosts)
+    last.until(lambda: last.refused > 100)
     for host in hosts:
         assert used(host, "user=alice")[0] >= 100
