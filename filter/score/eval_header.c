@@ -223,6 +223,13 @@ address_in_subject(struct str subject, struct str addr)
 	return false;
 }
 
+/* NUL is no mark. */
+static bool
+is_mark(struct str s, size_t i, const char *marks)
+{
+	return i < s.n && s.p[i] != '\0' && strchr(marks, s.p[i]) != NULL;
+}
+
 /* "re: [word] user", "user, ...", "user", ", user!" */
 static bool
 user_in_subject(struct str s, struct str user)
@@ -233,10 +240,9 @@ user_in_subject(struct str s, struct str user)
 	s = str_trim(s);
 	if (str_ieq(s, user))
 		return true;
-	if (str_starts(s, user) && s.n > user.n &&
-	    strchr(",:;!?- \t", s.p[user.n]) != NULL) {
+	if (str_starts(s, user) && is_mark(s, user.n, ",:;!?- \t")) {
 		rest = str_trim(str_sub(s, user.n, s.n));
-		if (rest.n > 0 && strchr(",:;!?-", rest.p[0]) != NULL &&
+		if (is_mark(rest, 0, ",:;!?-") &&
 		    (rest.n == 1 || chr_space((unsigned char)rest.p[1])))
 			return true;
 	}
@@ -250,8 +256,7 @@ user_in_subject(struct str s, struct str user)
 		    chr_space((unsigned char)rest.p[i]) &&
 		    str_ieq(str_trim(str_sub(rest, i, rest.n)), user);
 	}
-	if (s.p != NULL && s.p[0] == ',' && s.n > 1 &&
-	    strchr(",:;!?-", s.p[s.n - 1]) != NULL)
+	if (s.n > 1 && s.p[0] == ',' && is_mark(s, s.n - 1, ",:;!?-"))
 		return str_ieq(str_trim(str_sub(s, 1, s.n - 2)), user);
 	return false;
 }
