@@ -121,10 +121,11 @@ commit_kept(struct limit_book *b)
 	n = 0;
 	for (c = b->charges; c != NULL; c = c->next)
 		if (c->state == CHARGE_KEPT) {
-			helds[n++] = &c->held;
+			if (c->owed == NULL)
+				helds[n++] = &c->held;
 			c->state = CHARGE_COUNTED;
 		}
-	ok = store_commit_all(b->store, helds, n) == STORE_OK;
+	ok = n == 0 || store_commit_all(b->store, helds, n) == STORE_OK;
 	free(helds);
 	return ok;
 }
@@ -161,7 +162,10 @@ correct(struct limit_book *b, struct charge *c, size_t i, uint64_t want)
 		return;
 	less = missing(w->held, want);
 	cost = want > w->held ? cost + (want - w->held) : missing(cost, less);
-	store_change(b->store, c->held, i, cost);
+	if (c->owed != NULL)
+		c->owed[i].cost = cost;
+	else
+		store_change(b->store, c->held, i, cost);
 	w->held = w->held - c->parts[i].cost + cost;
 	c->parts[i].cost = cost;
 }

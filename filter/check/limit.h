@@ -97,7 +97,7 @@ void		 limit_maxima(const struct limit *, struct str key,
 		    uint64_t *max);
 void		 limit_event(struct session *, enum stage);
 /* LIMIT_FREE where the message has no such key, LIMIT_UNKNOWN when the store
- * is down or missing. */
+ * is down or missing; what passes then is counted when the store is back. */
 enum limit_answer limit_over(struct session *, const struct limit *,
 		    enum stage, struct limit_info *);
 /* Would this event bring it to that share of a maximum, 1 to 100?  Reserves

@@ -358,8 +358,11 @@ reserve(struct limit_book *b, const struct asking *q, struct tally *list,
 	if (c->n == 0) /* nobody to count */
 		return LIMIT_FREE;
 	result = store_reserve(b->store, windows, c->n, &c->held, &usage);
-	if (result == STORE_DOWN)
+	if (result == STORE_DOWN) {
+		c->owed = windows;
+		charge_add(b, c, q->stage);
 		return LIMIT_UNKNOWN;
+	}
 	info_fill(q, c, &usage, info);
 	if (result == STORE_OVER)
 		return LIMIT_OVER;

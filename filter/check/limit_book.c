@@ -15,13 +15,24 @@ limit_charge_drop(struct limit_book *b, struct charge *c)
 	c->state = CHARGE_GONE;
 }
 
+/* What passed while the store was down: it sends that when it is back. */
+static void
+count_owed(struct limit_book *b, const struct charge *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (c->owed[i].cost > 0)
+			store_count(b->store, &c->owed[i]);
+}
+
 static void
 book_end(void *arg)
 {
 	struct limit_book *b = arg;
 
 	for (struct charge *c = b->charges; c != NULL; c = c->next)
-		if (c->state == CHARGE_COUNTED)
+		if (c->state == CHARGE_COUNTED && c->owed != NULL)
+			count_owed(b, c);
+		else if (c->state == CHARGE_COUNTED)
 			store_keep(b->store, &c->held);
 		else
 			limit_charge_drop(b, c);

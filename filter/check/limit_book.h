@@ -44,6 +44,9 @@ enum charge_state { CHARGE_ASKED, CHARGE_KEPT, CHARGE_COUNTED, CHARGE_GONE };
 struct charge {
 	struct charge *next;
 	struct store_held *held;
+	/* The store was down and nothing is reserved: what is to be counted
+	 * in the end all the same, one a part.  NULL: it was not. */
+	struct store_window *owed;
 	enum charge_state state;
 	size_t n;
 	struct {

@@ -358,6 +358,28 @@ def test_away(postern, milter, redis):
         daemon.cli("show", "--json", "s@example.org"))] == [1]
 
 
+def test_counted_when_it_is_back(postern, milter, redis):
+    """What `on fault accept' lets pass is counted all the same."""
+    daemon = postern(POLICY, state=redis.spec, settings="on fault accept")
+    assert send(milter, user="u") in ("a", "c")
+    redis.kill()
+    for _ in range(5):
+        assert send(milter, user="u", rcpts=3) in ("a", "c")
+    with MilterClient(milter) as m:	# given up: counts for nothing
+        m.negotiate()
+        m.connect()
+        m.helo()
+        assert m.mail("s@example.org", user="u") == "c"
+        assert m.rcpt("r@example.net") == "c"
+        m.abort()
+    redis.start()
+    daemon.wait_log("event=store", "state=back")
+    wait_for(lambda: {r["unit"]: r["used"] for r in rows(
+        daemon.cli("show", "--json", "user=u"))} ==
+        {"messages": 6, "recipients": 16}, 5, "what passed to be counted")
+    assert send(milter, user="u") == "451 4.7.1 enough"
+
+
 # --- limits try ------------------------------------------------------------
 
 TRY = """
