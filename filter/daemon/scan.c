@@ -270,12 +270,14 @@ set_option(struct scan *scan, int opt)
 static bool
 use_rules(struct scan *scan, struct buf *err)
 {
+	/* Their rules are other rules than those the policy asks for. */
+	static const struct ruleset_how how = { .subs = true };
 	struct buf problems = BUF_INIT(OUT_MAX);
 	struct ruleset *rules;
 
 	if (scan->rules == NULL)
 		return true;
-	rules = ruleset_load(str_of(scan->rules), &problems, err);
+	rules = ruleset_load_how(str_of(scan->rules), &how, &problems, err);
 	if (problems.n > 0)
 		fwrite(problems.p, 1, problems.n, stderr);
 	buf_free(&problems);

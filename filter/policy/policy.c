@@ -69,9 +69,9 @@ policy_load_rules(struct parse *p)
 }
 
 bool
-policy_has_rule(const struct policy *policy, struct str name)
+policy_want_rule(const struct policy *policy, struct str name)
 {
-	return policy->ruleset == NULL || ruleset_has(policy->ruleset, name);
+	return policy->ruleset == NULL || ruleset_want(policy->ruleset, name);
 }
 
 /* A database that is not there yet keeps nobody from starting. */

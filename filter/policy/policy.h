@@ -129,9 +129,9 @@ struct policy	*policy_load_text(struct str name, struct str text,
 		    bool shadow, struct diag *);
 struct policy	*policy_ref(struct policy *);
 void		 policy_release(struct policy **);
-/* Is there such a rule in the files of `rules'?  True where they could not
- * be read, which has been told. */
-bool		 policy_has_rule(const struct policy *, struct str name);
+/* Is there such a rule in the files of `rules'?  Then it is asked about each
+ * message.  True where they could not be read, which has been told. */
+bool		 policy_want_rule(const struct policy *, struct str name);
 /* Rereads file tables that have changed; the daemon's ticker calls it. */
 void		 policy_refresh(struct policy *);
 

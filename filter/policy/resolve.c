@@ -363,7 +363,7 @@ bind_rule(struct resolve *r, struct expr *e)
 		diag_error(r->diag, e->name_place,
 		    "there are no score rules: the `rules' setting names "
 		    "their files");
-	else if (!policy_has_rule(policy, e->name))
+	else if (!policy_want_rule(policy, e->name))
 		diag_error(r->diag, e->name_place,
 		    "no rule `%.*s' in the files of `rules'", STR_FMT(e->name));
 }

@@ -107,6 +107,9 @@ search_for(struct match *m, const struct score_rule *r,
 
 	if (m->out[r->index] || out_of_time(m, r))
 		return REGEX_LIMIT;
+	if (regex == r->regex && start == 0 &&
+	    !plan_may(m->set->plan, r, subject))
+		return REGEX_NO;
 	began = m->careful ? rule_clock(m, r) : 0;
 	a = regex_search(regex, subject, start, from, to, from != NULL);
 	if (a == REGEX_LIMIT) {
@@ -156,6 +159,19 @@ count_in(struct match *m, const struct score_rule *r, struct str subject)
 	}
 }
 
+void
+match_text(struct match *m, const struct score_rule *r, struct str text)
+{
+	count_in(m, r, text);
+}
+
+/* Is it asked only if a meta needs it? */
+static bool
+late(const struct match *m, const struct score_rule *r)
+{
+	return m->set->plan->late[r->index];
+}
+
 /* --- body, rawbody and uri rules ---------------------------------------- */
 
 /* tflags nosubject: the first line of a body is the subject. */
@@ -167,15 +183,19 @@ passes_over(const struct score_rule *r, size_t line)
 
 static void
 count_found(struct match *m, const struct score_rule *const *all, size_t line,
-    struct str text)
+    const struct str *text)
 {
 	const struct score_rule *r;
 	size_t i;
 
 	for (i = 0; i < m->scratch.nfound; i++) {
 		r = all[m->scratch.found[i]];
-		if (!enough(m, r) && !passes_over(r, line))
-			count_in(m, r, text);
+		if (enough(m, r) || passes_over(r, line))
+			continue;
+		if (late(m, r))
+			demand_text(m, r, text);
+		else
+			count_in(m, r, *text);
 	}
 }
 
@@ -207,11 +227,16 @@ count_lines(struct match *m, const struct plan_list *list,
 
 	for (i = 0; i < n && plan->prefilter != NULL && !m->stopped; i++) {
 		prefilter_pass(plan->prefilter, text, line[i], &m->scratch);
-		count_found(m, plan->by_index, i, line[i]);
+		count_found(m, plan->by_index, i, &line[i]);
 	}
-	for (i = 0; i < list->count && !m->stopped; i++)
-		if (!covered(m, list->rule[i]))
+	for (i = 0; i < list->count && !m->stopped; i++) {
+		if (covered(m, list->rule[i]))
+			continue;
+		if (late(m, list->rule[i]))
+			demand_whole(m, list->rule[i]);
+		else
 			count_rule(m, list->rule[i], line, n);
+	}
 }
 
 static bool
@@ -255,7 +280,11 @@ count_field(struct match *m, const struct plan_field *field)
 
 	for (i = 0; i < field->rules.count && !m->stopped; i++) {
 		r = field->rules.rule[i];
-		if (!covered(m, r))
+		if (covered(m, r))
+			continue;
+		if (late(m, r))
+			demand_whole(m, r);
+		else
 			count_header(m, r, value);
 	}
 	if (m->set->plan->prefilter == NULL)
@@ -264,7 +293,11 @@ count_field(struct match *m, const struct plan_field *field)
 	    &m->scratch);
 	for (i = 0; i < m->scratch.nfound && !m->stopped; i++) {
 		r = m->set->plan->by_index[m->scratch.found[i]];
-		if (str_eq(r->field, field->name) && r->flags == field->flags)
+		if (!str_eq(r->field, field->name) || r->flags != field->flags)
+			continue;
+		if (late(m, r))
+			demand_whole(m, r);
+		else
 			count_in(m, r, value);
 	}
 }
@@ -321,39 +354,6 @@ count_parts(struct match *m, const struct score_rule *r)
 	if (r->negate)
 		m->count[r->index] =
 		    m->count[r->index] == 0 && !m->stopped && !m->out[r->index];
-}
-
-/* --- metas -------------------------------------------------------------- */
-
-struct operand {
-	const struct match *m;
-	const struct score_rule *rule;
-};
-
-static double
-operand_value(void *arg, size_t i)
-{
-	const struct operand *o = arg;
-	const struct score_rule *read = o->rule->reads[i];
-
-	return read == NULL ? 0 : o->m->count[read->index];
-}
-
-/* What a meta that hits counts for others is its value, 1 where that is not
- * more than 0. */
-static void
-count_metas(struct match *m)
-{
-	struct operand o = { .m = m };
-	double value;
-	size_t i;
-
-	for (i = 0; i < m->set->plan->metas.count && !m->stopped; i++) {
-		o.rule = m->set->plan->metas.rule[i];
-		value = meta_eval(o.rule->meta, operand_value, &o);
-		if (value != 0)
-			m->count[o.rule->index] = value > 0 ? value : 1;
-	}
 }
 
 /* --- URIs --------------------------------------------------------------- */
@@ -466,28 +466,43 @@ match_begin(struct match *m)
 	m->captures.arena = m->arena;
 	m->captures.fields = m->fields;
 	rules_pause(m);
-	return m->uris != NULL && uri_lines(m) &&
+	return m->uris != NULL && uri_lines(m) && demand_begin(m) &&
 	    (m->set->plan->prefilter == NULL ||
 		prefilter_begin(m->set->plan->prefilter, m->arena,
 		    &m->scratch));
 }
 
-/* A rule that captures is asked before all that don't. */
-static void
-count_captures(struct match *m, const struct score_rule *r)
+void
+match_rule(struct match *m, const struct score_rule *r)
 {
-	if (r->kind == RULE_HEADER)
+	const struct view *view = m->view;
+
+	switch (r->kind) {
+	case RULE_HEADER:
 		count_header(m, r, field_get(m->fields, r->field, r->flags));
-	else if (r->kind == RULE_MIMEHEADER)
+		break;
+	case RULE_MIMEHEADER:
 		count_parts(m, r);
-	else if (r->kind == RULE_URI)
+		break;
+	case RULE_URI:
 		count_rule(m, r, m->uri, m->nuri);
-	else if (r->kind == RULE_FULL)
-		count_in(m, r, m->view->full);
-	else if (r->kind == RULE_BODY)
-		count_rule(m, r, m->view->body.line, m->view->body.count);
-	else
-		count_rule(m, r, m->view->rawbody.line, m->view->rawbody.count);
+		break;
+	case RULE_URI_DETAIL:
+		count_detail(m, r);
+		break;
+	case RULE_FULL:
+		count_in(m, r, view->full);
+		break;
+	case RULE_BODY:
+		count_rule(m, r, view->body.line, view->body.count);
+		break;
+	case RULE_RAWBODY:
+		count_rule(m, r, view->rawbody.line, view->rawbody.count);
+		break;
+	case RULE_META:
+	case RULE_KIND_COUNT:
+		break;
+	}
 }
 
 static void
@@ -521,10 +536,22 @@ count_functions(struct match *m)
 }
 
 static void
+count_each(struct match *m, const struct plan_list *list)
+{
+	size_t i;
+
+	for (i = 0; i < list->count && !m->stopped; i++) {
+		if (late(m, list->rule[i]))
+			demand_whole(m, list->rule[i]);
+		else
+			match_rule(m, list->rule[i]);
+	}
+}
+
+static void
 count_leaves(struct match *m)
 {
 	const struct plan *plan = m->set->plan;
-	const struct plan_list *list;
 	size_t i;
 
 	for (i = 0; i < plan->nfields && !m->stopped; i++)
@@ -535,30 +562,21 @@ count_leaves(struct match *m)
 	count_lines(m, &plan->regex[RULE_URI], PREFILTER_URI, m->uri, m->nuri);
 	count_lines(m, &plan->regex[RULE_RAWBODY], PREFILTER_RAWBODY,
 	    m->view->rawbody.line, m->view->rawbody.count);
-	list = &plan->regex[RULE_MIMEHEADER];
-	for (i = 0; i < list->count && !m->stopped; i++)
-		count_parts(m, list->rule[i]);
-	list = &plan->regex[RULE_FULL];
-	for (i = 0; i < list->count && !m->stopped; i++)
-		count_in(m, list->rule[i], m->view->full);
-	list = &plan->regex[RULE_URI_DETAIL];
-	for (i = 0; i < list->count && !m->stopped; i++)
-		count_detail(m, list->rule[i]);
+	count_each(m, &plan->regex[RULE_MIMEHEADER]);
+	count_each(m, &plan->regex[RULE_FULL]);
+	count_each(m, &plan->regex[RULE_URI_DETAIL]);
 }
 
 bool
 match_message(struct match *m)
 {
-	const struct plan_list *list = &m->set->plan->captures;
-	size_t i;
-
 	if (!match_begin(m))
 		return false;
 	m->part_arena = arena_new(PART_MAX_BYTES);
-	for (i = 0; i < list->count && !m->stopped; i++)
-		count_captures(m, list->rule[i]);
+	/* Before all that wait for what they capture. */
+	count_each(m, &m->set->plan->captures);
 	count_leaves(m);
-	count_metas(m);
+	demand_metas(m);
 	arena_free(&m->part_arena);
 	return true;
 }

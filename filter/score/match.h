@@ -23,6 +23,7 @@
 #include "mail/uri.h"
 #include "mail/view.h"
 #include "score/capture.h"
+#include "score/demand.h"
 #include "score/plan.h"
 
 #define MATCH_RULE_MS	50
@@ -45,6 +46,7 @@ struct match {
 	int64_t		*spent_us;	/* by each, once it is looked at */
 	bool		*suspect;	/* seems slow */
 	struct prefilter_scratch scratch;
+	struct demand	 demand;
 	int64_t		 stop_ms, last_us;
 	int64_t		 redirect_us;	/* spent in redirector_patterns */
 	unsigned int	 looks;		/* matches since the start */
@@ -56,5 +58,8 @@ struct match {
 
 /* txn, set and stop_ms are set, the rest is zero.  false: arena full. */
 bool	match_message(struct match *);
+/* For score/demand.h: one rule, on all it looks at or on one text. */
+void	match_rule(struct match *, const struct score_rule *);
+void	match_text(struct match *, const struct score_rule *, struct str);
 
 #endif

@@ -6,50 +6,15 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "score/meta_step.h"
 
 #define META_MAX_OPS	5000
 #define XOR_MAX		1e15
 
-enum op {
-	OP_NUMBER,
-	OP_NAME,
-	OP_NOT,
-	OP_NEG,
-	OP_MUL,
-	OP_DIV,
-	OP_ADD,
-	OP_SUB,
-	OP_LT,
-	OP_LE,
-	OP_GT,
-	OP_GE,
-	OP_EQ,
-	OP_NE,
-	OP_XOR,
-	OP_AND,
-	OP_OR,
-	OP_COND,	/* the whole of ? : */
-	OP_QUESTION,	/* on the yard's stack alone */
-	OP_PAREN
-};
-
-struct step {
-	enum op		 op;
-	double		 number;
-	size_t		 name;
-};
-
-struct meta {
-	struct step	*steps;
-	size_t		 nsteps;
-	struct str	*names;
-	size_t		 nnames;
-};
-
 /* Longer spellings first; they bind as Perl's do. */
 static const struct {
 	const char	*text;
-	enum op		 op;
+	enum meta_op		 op;
 	int		 binds;		/* the higher, the tighter */
 } operators[] = {
 	{ "&&", OP_AND, 3 },
@@ -77,7 +42,7 @@ static const struct {
 struct yard {
 	struct meta	*meta;
 	struct {
-		enum op op;
+		enum meta_op op;
 		int binds;
 	} stack[META_DEPTH];
 	size_t		 depth;
@@ -88,7 +53,7 @@ struct yard {
 
 /* How many values a step takes from the stack. */
 static size_t
-arity(enum op op)
+arity(enum meta_op op)
 {
 	switch (op) {
 	case OP_NUMBER:
@@ -105,7 +70,7 @@ arity(enum op op)
 }
 
 static bool
-emit(struct yard *y, struct step step)
+emit(struct yard *y, struct meta_step step)
 {
 	size_t takes = arity(step.op);
 
@@ -130,7 +95,8 @@ pop_while(struct yard *y, int binds)
 {
 	while (y->depth > 0 && y->stack[y->depth - 1].op != OP_PAREN &&
 	    y->stack[y->depth - 1].binds >= binds)
-		if (!emit(y, (struct step){ .op = y->stack[--y->depth].op }))
+		if (!emit(y,
+			(struct meta_step){ .op = y->stack[--y->depth].op }))
 			return false;
 	return true;
 }
@@ -141,7 +107,8 @@ colon(struct yard *y)
 {
 	while (y->depth > 0 && y->stack[y->depth - 1].op != OP_PAREN &&
 	    y->stack[y->depth - 1].op != OP_QUESTION)
-		if (!emit(y, (struct step){ .op = y->stack[--y->depth].op }))
+		if (!emit(y,
+			(struct meta_step){ .op = y->stack[--y->depth].op }))
 			return false;
 	if (y->depth == 0 || y->stack[y->depth - 1].op != OP_QUESTION) {
 		buf_adds(y->why, "a : without its ?");
@@ -152,7 +119,7 @@ colon(struct yard *y)
 }
 
 static bool
-push(struct yard *y, enum op op, int binds)
+push(struct yard *y, enum meta_op op, int binds)
 {
 	if (y->depth == META_DEPTH) {
 		buf_adds(y->why, "nested too deep");
@@ -192,7 +159,7 @@ add_name(struct yard *y, struct str name)
 			break;
 	if (i == y->meta->nnames)
 		y->meta->names[y->meta->nnames++] = name;
-	return emit(y, (struct step){ .op = OP_NAME, .name = i });
+	return emit(y, (struct meta_step){ .op = OP_NAME, .name = i });
 }
 
 /* A number or a name at *pos. */
@@ -214,7 +181,7 @@ operand(struct yard *y, struct str text, size_t *pos)
 		memcpy(number, text.p + start, n);
 		number[n] = '\0';
 		return emit(y,
-		    (struct step){ .op = OP_NUMBER,
+		    (struct meta_step){ .op = OP_NUMBER,
 			.number = strtod(number, NULL) });
 	}
 	while (*pos < text.n && name_char((unsigned char)text.p[*pos]))
@@ -274,7 +241,7 @@ before_operand(struct yard *y, struct str text, size_t *pos, bool *wants)
 		return operand(y, text, pos);
 	/* "()": a rule that is only declared. */
 	(*pos)++;
-	return emit(y, (struct step){ .op = OP_NUMBER }) && close_paren(y);
+	return emit(y, (struct meta_step){ .op = OP_NUMBER }) && close_paren(y);
 }
 
 /* wants: an operand comes next, not an operator. */
@@ -321,7 +288,7 @@ parse(struct yard *y, struct str text)
 }
 
 static double
-compare(enum op op, double a, double b)
+compare(enum meta_op op, double a, double b)
 {
 	switch (op) {
 	case OP_LT:
@@ -342,8 +309,8 @@ compare(enum op op, double a, double b)
 }
 
 /* What is divided by zero is no number, and what is made of it is none. */
-static double
-apply(enum op op, double a, double b)
+double
+meta_apply(enum meta_op op, double a, double b)
 {
 	switch (op) {
 	case OP_MUL:
@@ -373,7 +340,7 @@ static double
 calculate(const struct meta *m, double (*value)(void *, size_t), void *arg)
 {
 	double stack[META_DEPTH] = { 0 };
-	const struct step *s;
+	const struct meta_step *s;
 	size_t top = 0, i;
 
 	for (i = 0; i < m->nsteps; i++) {
@@ -395,7 +362,7 @@ calculate(const struct meta *m, double (*value)(void *, size_t), void *arg)
 		} else {
 			top--;
 			stack[top - 1] =
-			    apply(s->op, stack[top - 1], stack[top]);
+			    meta_apply(s->op, stack[top - 1], stack[top]);
 		}
 	}
 	return stack[0];
@@ -417,11 +384,12 @@ keep(struct arena *a, const struct meta *found)
 
 	if (m == NULL)
 		return NULL;
-	m->steps = arena_alloc(a, found->nsteps * sizeof(struct step));
+	m->steps = arena_alloc(a, found->nsteps * sizeof(struct meta_step));
 	m->names = arena_alloc(a, (found->nnames + 1) * sizeof(struct str));
 	if (m->steps == NULL || m->names == NULL)
 		return NULL;
-	memcpy(m->steps, found->steps, found->nsteps * sizeof(struct step));
+	memcpy(m->steps, found->steps,
+	    found->nsteps * sizeof(struct meta_step));
 	memcpy(m->names, found->names, found->nnames * sizeof(struct str));
 	m->nsteps = found->nsteps;
 	m->nnames = found->nnames;
@@ -433,7 +401,8 @@ meta_parse(struct arena *a, struct str text, struct buf *why)
 {
 	/* Each step and each name takes a character at least, but "()". */
 	size_t most = text.n < META_MAX_OPS ? text.n + 1 : META_MAX_OPS;
-	struct meta found = { .steps = mem_alloc(most * sizeof(struct step)),
+	struct meta found = { .steps =
+				  mem_alloc(most * sizeof(struct meta_step)),
 		.names = mem_alloc(most * sizeof(struct str)) };
 	struct yard y = { .meta = &found, .why = why };
 	struct meta *m = NULL;

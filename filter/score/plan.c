@@ -1,9 +1,11 @@
 #include <assert.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "score/automaton.h"
 #include "score/eval.h"
 #include "score/plan.h"
 #include "score/rule_text.h"
@@ -126,6 +128,53 @@ metas_make(struct plan *plan, const struct ruleset *set)
 	free(placed);
 }
 
+/* --- rules that wait ---------------------------------------------------- */
+
+#define DEPTH_MAX	16
+
+/* A meta's: one more than that of the deepest it reads. */
+static unsigned int
+depth_of(const struct plan *plan, const struct score_rule *r)
+{
+	unsigned int depth = 1;
+	size_t i;
+
+	for (i = 0; i < r->nreads; i++)
+		if (r->reads[i] != NULL && r->reads[i]->kind == RULE_META &&
+		    plan->depth[r->reads[i]->index] >= depth)
+			depth = plan->depth[r->reads[i]->index] + 1U;
+	return depth;
+}
+
+/* Metas in their order: one that would be too deep is counted before those
+ * that read it, as if nothing were below it. */
+static void
+plan_late(struct plan *plan, const struct ruleset *set)
+{
+	const struct score_rule *r;
+	unsigned int depth;
+	size_t i;
+
+	for (r = set->first; r != NULL; r = r->next)
+		plan->late[r->index] = str_starts(r->name, STR("__")) &&
+		    r->eval.p == NULL && !r->perl.captures;
+	for (i = 0; i < plan->metas.count; i++) {
+		r = plan->metas.rule[i];
+		depth = depth_of(plan, r);
+		if (depth >= DEPTH_MAX) {
+			depth = 1;
+			plan->late[r->index] = false;
+		}
+		plan->depth[r->index] = (uint8_t)depth;
+	}
+}
+
+void
+plan_want(struct plan *plan, const struct score_rule *r)
+{
+	plan->late[r->index] = false;
+}
+
 /* --- prefilter ---------------------------------------------------------- */
 
 static void
@@ -156,6 +205,36 @@ prefilter_make(struct plan *plan)
 	for (i = 0; i < plan->nfields; i++)
 		prefilter_list(plan, &plan->fields[i].rules, PREFILTER_HEADER);
 	prefilter_ready(plan->prefilter);
+}
+
+/* --- regexes that are long ---------------------------------------------- */
+
+#define LONG_PATTERN	80	/* bytes; PCRE2 is fast with shorter ones */
+
+static pthread_mutex_t doubt_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void
+doubt_make(struct plan_doubt *d, const struct score_rule *r)
+{
+	pthread_mutex_lock(&doubt_lock);
+	if (!atomic_load_explicit(&d->ready, memory_order_relaxed)) {
+		d->automaton = automaton_new(r->pattern, r->re_flags);
+		atomic_store_explicit(&d->ready, true, memory_order_release);
+	}
+	pthread_mutex_unlock(&doubt_lock);
+}
+
+bool
+plan_may(struct plan *plan, const struct score_rule *r, struct str text)
+{
+	struct plan_doubt *d = &plan->doubt[r->index];
+
+	if (plan->prefilter == NULL || r->pattern.n < LONG_PATTERN ||
+	    r->regex == NULL || r->eval.p != NULL)
+		return true;
+	if (!atomic_load_explicit(&d->ready, memory_order_acquire))
+		doubt_make(d, r);
+	return d->automaton == NULL || automaton_may(d->automaton, text);
 }
 
 /* --- options ------------------------------------------------------------ */
@@ -199,7 +278,7 @@ functions_make(struct plan *plan)
 }
 
 struct plan *
-plan_new(const struct ruleset *set)
+plan_new(const struct ruleset *set, bool every)
 {
 	struct plan *plan = mem_alloc(sizeof(*plan));
 	const struct score_rule *r;
@@ -220,6 +299,12 @@ plan_new(const struct ruleset *set)
 	metas_make(plan, set);
 	plan->health =
 	    plan_alloc(plan, (set->count + 1) * sizeof(*plan->health));
+	plan->doubt = plan_alloc(plan, (set->count + 1) * sizeof(*plan->doubt));
+	plan->late = plan_alloc(plan, set->count * sizeof(*plan->late));
+	plan->depth = plan_alloc(plan, set->count * sizeof(*plan->depth));
+	plan_late(plan, set);
+	if (every)
+		memset(plan->late, false, set->count);
 	plan->tlds = tlds_make(set);
 	prefilter_make(plan);
 	return plan;
@@ -228,8 +313,12 @@ plan_new(const struct ruleset *set)
 void
 plan_free(struct plan **plan)
 {
+	size_t i;
+
 	if (*plan == NULL)
 		return;
+	for (i = 0; i < (*plan)->count; i++)
+		automaton_free(&(*plan)->doubt[i].automaton);
 	prefilter_free(&(*plan)->prefilter);
 	tld_set_free(&(*plan)->tlds);
 	arena_free(&(*plan)->arena);
@@ -241,4 +330,5 @@ void
 plan_no_prefilter(struct ruleset *set)
 {
 	prefilter_free(&set->plan->prefilter);
+	memset(set->plan->late, false, set->plan->count);
 }

@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "mail/tld.h"
 #include "score/prefilter.h"
@@ -40,6 +41,13 @@ struct plan_health {
 	atomic_llong	 off_until;	/* mono ms */
 };
 
+/* What says of a long regex that it can't match, made when it is first
+ * asked. */
+struct plan_doubt {
+	struct automaton *automaton;	/* NULL: nothing does */
+	atomic_bool	 ready;
+};
+
 struct plan {
 	struct arena	*arena;
 	size_t		 count;		/* rules of the ruleset */
@@ -52,15 +60,23 @@ struct plan {
 	struct plan_field *fields;
 	size_t		 nfields;
 	struct plan_list metas;
+	bool		*late;		/* rules asked when a meta needs them */
+	uint8_t		*depth;		/* of metas: through how many they
+					 * look; 0: not in force */
 	struct plan_health *health;	/* of each rule */
+	struct plan_doubt *doubt;	/* of each rule */
 	struct tld_set	*tlds;		/* NULL: the public suffix list */
 	struct prefilter *prefilter;	/* NULL: every rule is asked */
 };
 
-/* Never NULL. */
-struct plan	*plan_new(const struct ruleset *);
+/* Never NULL.  every: no rule is late. */
+struct plan	*plan_new(const struct ruleset *, bool every);
 void		 plan_free(struct plan **);
-/* Every rule is asked by itself from now on; before the first message. */
+/* Could the rule's regex match? */
+bool		 plan_may(struct plan *, const struct score_rule *, struct str);
+/* The rule is not late.  This and the next before the first message. */
+void		 plan_want(struct plan *, const struct score_rule *);
+/* Every rule is asked by itself from now on. */
 void		 plan_no_prefilter(struct ruleset *);
 
 #endif

@@ -327,7 +327,7 @@ finish(struct rule_reader *rd, const struct ruleset_how *how)
 	number_rules(rd->set);
 	open_options(rd->set);
 	rd->set->lists = eval_lists_new(rd->set->arena, rd->set);
-	rd->set->plan = plan_new(rd->set);
+	rd->set->plan = plan_new(rd->set, how->subs);
 }
 
 static bool
@@ -475,4 +475,15 @@ double
 ruleset_required(const struct ruleset *set)
 {
 	return set->required;
+}
+
+bool
+ruleset_want(struct ruleset *set, struct str rule)
+{
+	const struct score_rule *r = map_get(set->by_name, rule);
+
+	if (!ruleset_has(set, rule))
+		return false;
+	plan_want(set->plan, r);
+	return true;
 }

@@ -23,6 +23,8 @@ struct ruleset_how {
 					 * NULL: those whose work we do */
 	bool		 local_only;	/* `if local_tests_only' is true */
 	bool		 every;		/* rules of score 0 are asked too */
+	bool		 subs;		/* and those named __X, though no other
+					 * rule needs their answer */
 };
 
 /* Each path of the globs (white space between them), sorted; *problems says,
@@ -42,6 +44,9 @@ size_t		 ruleset_left_out(const struct ruleset *);
 bool		 ruleset_has(const struct ruleset *, struct str rule);
 /* required_score: from how much on SpamAssassin says spam; 5 unless said. */
 double		 ruleset_required(const struct ruleset *);
+/* Is there such a rule?  Then each message has its hits, though it is named
+ * __X and no other rule needs to know.  Before the first message. */
+bool		 ruleset_want(struct ruleset *, struct str rule);
 /* For administrators: how many rules of each kind are in force, and each
  * line that is not, with its reason. */
 void		 ruleset_report(const struct ruleset *, struct buf *);

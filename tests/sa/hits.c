@@ -226,7 +226,7 @@ list_rules(void)
 int
 main(int argc, char **argv)
 {
-	struct ruleset_how how = { .plugins = NULL };
+	struct ruleset_how how = { .subs = true };
 	struct buf problems = BUF_INIT(OUT_MAX), err = BUF_INIT(4096);
 	struct ruleset *set;
 	bool list = false, test = false;
@@ -234,8 +234,8 @@ main(int argc, char **argv)
 
 	while ((c = getopt(argc, argv, "olt")) != -1) {
 		if (c == 'o') {
-			how =
-			    (struct ruleset_how){ oracle_plugins, true, true };
+			how.plugins = oracle_plugins;
+			how.local_only = how.every = true;
 		} else if (c == 'l') {
 			list = true;
 		} else if (c == 't') {

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "score/meta.h"
+#include "score/meta_range.h"
 
 struct values {
 	const struct meta *meta;
@@ -100,6 +101,140 @@ test_refused(void **state)
 	assert_refused("A && $", "'$' has no meaning in a meta rule");
 }
 
+/* --- ranges ------------------------------------------------------------- */
+
+static uint32_t seed = 3;
+
+static unsigned int
+pick(unsigned int n)
+{
+	seed = seed * 1664525 + 1013904223;
+	return (seed >> 8) % n;
+}
+
+static void
+random_text(struct buf *out, unsigned int depth)
+{
+	static const char *const operators[] = { "&&", "||", "&&", "||", "+",
+		"-", "*", "/", "^", "<", "<=", ">", ">=", "==", "!=", "?" };
+	const char *op = operators[pick(16)];
+
+	if (pick(5) == 0)
+		buf_addc(out, pick(2) == 0 ? '!' : '-');
+	if (depth == 0 || pick(4) == 0) {
+		buf_addc(out,
+		    (char)(pick(4) == 0 ? '0' + pick(4) : 'A' + pick(3)));
+		return;
+	}
+	buf_addc(out, '(');
+	random_text(out, depth - 1);
+	buf_adds(out, op);
+	random_text(out, depth - 1);
+	if (*op == '?') {
+		buf_addc(out, ':');
+		random_text(out, depth - 1);
+	}
+	buf_addc(out, ')');
+}
+
+/* A is known, whoever else hits is not. */
+static struct meta_range
+letter_range(void *arg, size_t i)
+{
+	const struct values *v = arg;
+	unsigned int letter = (unsigned int)meta_name(v->meta, i).p[0] - 'A';
+
+	if (letter == 0)
+		return meta_range_known(v->by_letter[0]);
+	return (
+	    struct meta_range){ .high = 2, .cost = 5 - letter, .ask = letter };
+}
+
+/* Whatever they turn out to be, the value is in the range. */
+static bool
+check_range(struct values *v, struct str text)
+{
+	struct meta_range r = meta_range(v->meta, letter_range, v);
+	double value;
+	int i;
+
+	for (i = 0; i < 9; i++) {
+		v->by_letter[1] = i % 3;
+		v->by_letter[2] = i / 3;
+		value = meta_eval(v->meta, letter_value, v);
+		if (value < 0)
+			value = 1;
+		if (value < r.low || value > r.high)
+			fail_msg("%.*s with %g %d %d is %g, not %g to %g",
+			    STR_FMT(text), v->by_letter[0], i % 3, i / 3, value,
+			    r.low, r.high);
+	}
+	if (r.ask == META_ASK_NONE)
+		assert_true(r.low == r.high);
+	else
+		assert_true(r.ask == 1 || r.ask == 2);
+	return r.ask == META_ASK_NONE;
+}
+
+static void
+test_ranges(void **state)
+{
+	struct buf text = BUF_INIT(4096), why = BUF_INIT(4096);
+	struct arena *a = arena_new(64 << 20);
+	unsigned int i, known = 0, open = 0;
+	struct values v;
+
+	(void)state;
+	for (i = 0; i < 20000; i++) {
+		buf_truncate(&text, 0);
+		buf_truncate(&why, 0);
+		random_text(&text, 3);
+		arena_reset(a);
+		v = (struct values){ .by_letter = { pick(3) } };
+		v.meta = meta_parse(a, buf_str(&text), &why);
+		if (v.meta == NULL)
+			continue;
+		if (check_range(&v, buf_str(&text)))
+			known++;
+		else
+			open++;
+	}
+	assert_true(known > 2000);
+	assert_true(open > 2000);
+	buf_free(&text);
+	buf_free(&why);
+	arena_free(&a);
+}
+
+static struct meta_range
+range_of(const char *text, double a_hits)
+{
+	struct arena *a = arena_new(1 << 20);
+	struct buf why = BUF_INIT(1024);
+	struct values v = { .by_letter = { a_hits } };
+	struct meta_range r;
+
+	v.meta = meta_parse(a, str_of(text), &why);
+	assert_non_null(v.meta);
+	r = meta_range(v.meta, letter_range, &v);
+	buf_free(&why);
+	arena_free(&a);
+	return r;
+}
+
+static void
+test_asks(void **state)
+{
+	(void)state;
+	assert_true(range_of("A && B", 0).ask == META_ASK_NONE);
+	assert_true(range_of("B && A", 0).ask == META_ASK_NONE);
+	assert_true(range_of("B && A", 1).ask == 1);
+	assert_true(range_of("!A && B", 1).ask == META_ASK_NONE);
+	assert_true(range_of("(A || B) && C", 1).ask == 2);
+	assert_true(range_of("B + C > 4", 1).ask == META_ASK_NONE);
+	assert_true(range_of("B + C > 3", 1).ask == 2);
+}
+
 /* A stranger does not write rules, but a long one must not overrun. */
 static void
 test_deep(void **state)
@@ -121,6 +256,8 @@ main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_deep),
+		cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_asks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

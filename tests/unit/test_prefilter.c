@@ -13,6 +13,7 @@
 #include "base/psl.h"
 #include "check/check.h"
 #include "daemon/message.h"
+#include "score/automaton.h"
 #include "score/chain.h"
 #include "score/plan.h"
 #include "score/regex.h"
@@ -116,8 +117,8 @@ found(void *arg, uint32_t rule)
 }
 
 static void
-check_chain(const struct regex *re, const struct chains *c, struct str pattern,
-    unsigned int *hits)
+check_chain(const struct regex *re, const struct chains *c, struct automaton *a,
+    struct str pattern, unsigned int *hits)
 {
 	static const char bytes[] = "vxqzj-1 \xe0\xc0VZ";
 	char text[16];
@@ -133,6 +134,9 @@ check_chain(const struct regex *re, const struct chains *c, struct str pattern,
 			continue;
 		(*hits)++;
 		chain_pass(c, (struct str){ text, sizeof(text) }, found, &met);
+		met = met &&
+		    (a == NULL ||
+			automaton_may(a, (struct str){ text, sizeof(text) }));
 		if (!met)
 			fail_msg("/%.*s/ matches \"%.16s\"", STR_FMT(pattern),
 			    text);
@@ -145,6 +149,7 @@ test_chains_never_miss(void **state)
 	struct buf re = BUF_INIT(4096), err = BUF_INIT(4096);
 	struct arena *a = arena_new(4 << 20);
 	unsigned int i, known = 0, hits = 0;
+	struct automaton *automaton;
 	const struct tree *t;
 	struct chains *c;
 	struct regex *x;
@@ -162,7 +167,9 @@ test_chains_never_miss(void **state)
 		    (x = regex_new(buf_str(&re), STR("io"), &err, &at)) !=
 			NULL) {
 			known++;
-			check_chain(x, c, buf_str(&re), &hits);
+			automaton = automaton_new(buf_str(&re), STR("io"));
+			check_chain(x, c, automaton, buf_str(&re), &hits);
+			automaton_free(&automaton);
 			regex_free(&x);
 		}
 		chain_free(&c);
@@ -177,7 +184,7 @@ test_chains_never_miss(void **state)
 /* --- the stock rules on real mail --------------------------------------- */
 
 static struct services services;
-static struct ruleset *with, *without;
+static struct ruleset *with, *without, *on_demand;
 static unsigned int judged;
 
 static const struct score_result *
@@ -212,24 +219,29 @@ static void
 compare(void *arg, struct message *m)
 {
 	struct session *s1 = session_new(), *s2 = session_new();
+	struct session *s3 = session_new();
 	const struct score_result *a = judge(s1, m, with);
 	const struct score_result *b = judge(s2, m, without);
+	const struct score_result *c = judge(s3, m, on_demand);
 
 	(void)arg;
 	assert_non_null(a);
 	assert_non_null(b);
-	assert_false(a->limited || b->limited);
+	assert_non_null(c);
+	assert_false(a->limited || b->limited || c->limited);
 	assert_same(a->hits, b->hits, m->label);
 	assert_same(a->subs, b->subs, m->label);
+	assert_same(a->hits, c->hits, m->label);
 	judged++;
 	session_free(&s1);
 	session_free(&s2);
+	session_free(&s3);
 }
 
 static struct ruleset *
-load(bool prefiltered)
+load(bool prefiltered, bool subs)
 {
-	static const struct ruleset_how how = { .every = true };
+	struct ruleset_how how = { .every = true, .subs = subs };
 	struct buf problems = BUF_INIT(1 << 20), err = BUF_INIT(4096);
 	struct ruleset *set =
 	    ruleset_load_how(STR(STOCK), &how, &problems, &err);
@@ -258,8 +270,9 @@ test_same_hits(void **state)
 	    mail.gl_pathc < MESSAGES)
 		skip();
 	globfree(&rules);
-	with = load(true);
-	without = load(false);
+	with = load(true, true);
+	without = load(false, true);
+	on_demand = load(true, false);
 	step = getenv("PREFILTER_ALL") ? 1 : mail.gl_pathc / MESSAGES;
 	for (i = 0; i < mail.gl_pathc; i += step)
 		assert_true(
@@ -268,6 +281,7 @@ test_same_hits(void **state)
 	globfree(&mail);
 	ruleset_free(&with);
 	ruleset_free(&without);
+	ruleset_free(&on_demand);
 	buf_free(&pattern);
 	buf_free(&err);
 }

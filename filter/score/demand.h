@@ -1,0 +1,43 @@
+/*
+ * demand - rules that are asked only when a meta needs to know.
+ *
+ * A rule named __X scores nothing; it is there for metas.  Most are cheap to
+ * rule out, some are dear, and often a meta is decided without them: "A && B"
+ * where A has not hit.  So such a rule waits, with the texts in which it could
+ * hit, until a meta that is wanted itself can't be decided otherwise; then
+ * the cheapest that matters is asked (score/meta_range.h).  Who hits does not
+ * change by it, only who is asked.
+ *
+ * Inside of score/ only.  One thread, one message; what it keeps lives in the
+ * message's arena.
+ */
+#ifndef SCORE_DEMAND_H
+#define SCORE_DEMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+#include "score/rule.h"
+
+struct match;
+
+struct demand {
+	struct demand_rule *rule;	/* of each */
+	struct demand_text *spare;
+	size_t		 nspare;
+	uint32_t	 round;		/* of the answers that were given */
+};
+
+/* false: the arena is full. */
+bool	demand_begin(struct match *);
+/* The rule could hit in this text, which stays where it is. */
+void	demand_text(struct match *, const struct score_rule *,
+	    const struct str *text);
+/* Nothing is known of the rule yet. */
+void	demand_whole(struct match *, const struct score_rule *);
+/* Counts all metas that are wanted, and what they need. */
+void	demand_metas(struct match *);
+
+#endif
