@@ -28,7 +28,8 @@ struct set {
 /* What the states of a text are made of; a thread's own for a call. */
 struct cache {
 	struct cache	*next;		/* that nobody uses */
-	uint16_t	*moves;		/* state * classes: the next one */
+	uint32_t	*moves;		/* from a state's row, by class, to the
+					 * next state's row */
 	uint32_t	*first;		/* a state's nodes in `targets' */
 	uint16_t	*count;
 	uint16_t	*targets;
@@ -40,7 +41,7 @@ struct cache {
 	size_t		 bytes;
 };
 
-/* Moves that are no states. */
+/* Rows that are no states. */
 enum { MOVE_UNKNOWN, MOVE_MATCH, STATE_FIRST };
 
 struct automaton {
@@ -124,31 +125,47 @@ add_optional(struct automaton *a, const struct tree *t, uint16_t at)
 	return join;
 }
 
+/* From the end of a copy that begins at `entry' once more to its begin. */
+static uint16_t
+add_again(struct automaton *a, uint16_t at, uint16_t entry)
+{
+	uint16_t fork = node_new(a, NONE);
+
+	a->nodes[at].next = fork;
+	a->nodes[fork].other = entry;
+	return fork;
+}
+
 static uint16_t
 add_repeat(struct automaton *a, const struct tree *t, uint16_t at)
 {
 	size_t before = a->nnodes, size = 0;
+	uint16_t entry = at;
 	unsigned int i;
 
+	if (t->least == 0 && t->most == 0)
+		return add_loop(a, t->child, at);
 	for (i = 0; i < t->least && !a->failed; i++) {
 		if (i > 0 && a->nnodes + size > AUTOMATON_NODES / 2)
-			return add_loop(a, t->child, at);
-		at = add(a, t->child, at);
+			return add_again(a, at, entry);
+		entry = node_new(a, NONE);
+		a->nodes[at].next = entry;
+		at = add(a, t->child, entry);
 		if (i == 0)
 			size = a->nnodes - before;
 	}
-	if (t->most == t->least && t->most > 0)
+	if (t->most == t->least)
 		return at;
-	if (t->most == 0)
-		return add_loop(a, t->child, at);
 	for (; i < t->most && !a->failed; i++) {
+		if (i > 0 && size * (t->most - i) > OPTIONAL_NODES)
+			break;
 		before = a->nnodes;
-		if (i + 1 < t->most && size * (t->most - i) > OPTIONAL_NODES)
-			return add_loop(a, t->child, at);
-		at = add_optional(a, t->child, at);
+		entry = node_new(a, NONE);
+		a->nodes[at].next = entry;
+		at = add_optional(a, t->child, entry);
 		size = a->nnodes - before;
 	}
-	return at;
+	return i == t->most ? at : add_again(a, at, entry);
 }
 
 static uint16_t
@@ -286,7 +303,7 @@ cache_room(const struct automaton *a, struct cache *c)
 
 	if (c->nstates >= old) {
 		if (old >= AUTOMATON_STATES ||
-		    !cache_claim(c, (room - old) * (row * 2 + 6)))
+		    !cache_claim(c, (room - old) * (row * 4 + 6)))
 			return false;
 		c->moves = mem_resize(c->moves, room * row * sizeof(*c->moves));
 		memset(c->moves + old * row, 0,
@@ -419,61 +436,57 @@ at_end(const struct automaton *a, struct cache *c)
 	return false;
 }
 
-/* Where the class leads from a state; MOVE_UNKNOWN: no room. */
-static uint16_t
-move(const struct automaton *a, struct cache *c, uint16_t state, uint8_t class)
+/* Where the class leads from a state, as rows; MOVE_UNKNOWN: no room. */
+static uint32_t
+move(const struct automaton *a, struct cache *c, uint32_t row, uint8_t class)
 {
+	size_t state = row / a->classes, i;
 	int byte = a->byte_of[class];
-	uint16_t to;
-	size_t i;
+	uint32_t to;
 
 	c->round++;
 	c->nmet = 0;
 	walk(a, c, 0, byte);	/* a match may begin here */
 	for (i = 0; i < c->count[state]; i++)
 		walk(a, c, c->targets[c->first[state] + i], byte);
-	to = at_end(a, c) ? MOVE_MATCH : state_of(a, c);
+	to = at_end(a, c) ? MOVE_MATCH : state_of(a, c) * (uint32_t)a->classes;
 	if (to != MOVE_UNKNOWN)
-		c->moves[state * a->classes + class] = to;
+		c->moves[row + class] = to;
 	return to;
 }
 
-static uint16_t
-state_first(const struct automaton *a, struct cache *c)
+static uint32_t
+row_first(const struct automaton *a, struct cache *c)
 {
 	c->nmet = 0;
-	return state_of(a, c);
+	return state_of(a, c) * (uint32_t)a->classes;
 }
 
 static bool
 run(const struct automaton *a, struct cache *c, struct str text)
 {
-	uint16_t state = state_first(a, c), to;
+	const unsigned char *p = (const unsigned char *)text.p;
+	const unsigned char *end = p + text.n;
+	uint32_t row = row_first(a, c), to;
 	bool flushed = false;
-	uint8_t class;
-	size_t i;
 
-	if (state == MOVE_UNKNOWN)
-		return true;
-	for (i = 0; i < text.n; i++) {
-		class = a->class_of[(unsigned char)text.p[i]];
-		to = c->moves[state * a->classes + class];
+	for (; row > MOVE_MATCH && p < end; row = to, p++) {
+		to = c->moves[row + a->class_of[*p]];
+		if (to > MOVE_MATCH)
+			continue;
 		if (to == MOVE_UNKNOWN)
-			to = move(a, c, state, class);
+			to = move(a, c, row, a->class_of[*p]);
 		if (to == MOVE_MATCH)
 			return true;
-		if (to == MOVE_UNKNOWN) {
+		if (to == MOVE_UNKNOWN && !flushed) {
 			/* Once more with new states, from the start. */
 			cache_flush(a, c);
-			to = state_first(a, c);
-			if (flushed || to == MOVE_UNKNOWN)
-				return true;
 			flushed = true;
-			i = SIZE_MAX;
+			to = row_first(a, c);
+			p = (const unsigned char *)text.p - 1;
 		}
-		state = to;
 	}
-	return false;
+	return row <= MOVE_MATCH;
 }
 
 /* --- automata ----------------------------------------------------------- */

@@ -17,7 +17,7 @@
 
 #include "base/str.h"
 
-#define AUTOMATON_NODES	16000
+#define AUTOMATON_NODES	60000
 #define AUTOMATON_STATES 2048		/* made at a time */
 #define AUTOMATON_BYTES	(24 << 20)	/* of all states of all automata */
 

@@ -299,23 +299,27 @@ class_add(struct class *class, int from, int to)
 {
 	int c;
 
-	for (c = from; c <= to && c < 256; c++) {
+	for (c = from; c <= to && c < 256; c++)
 		class->has[c] = true;
-		/* The other case as well: the regex may have flag i. */
-		class->has[chr_lower(c)] = true;
-	}
 }
 
-/* Not a member of [^...]: with flag i neither case is, without it the other
- * one may be, and that folds to the same. */
+static int
+other_case(int c)
+{
+	if (chr_alpha(c) || c >= 0xc0)
+		return c ^ 0x20;
+	return c;
+}
+
+/* [^a]: without flag i an A fits, and that folds to the same. */
 static void
 class_negate(struct class *class)
 {
+	struct class in = *class;
 	int c;
 
 	for (c = 0; c < 256; c++)
-		class->has[c] =
-		    class->wide || chr_alpha(c) || c >= 0xc0 || !class->has[c];
+		class->has[c] = in.wide || !in.has[c] || !in.has[other_case(c)];
 }
 
 static struct tree *

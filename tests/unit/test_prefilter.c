@@ -90,7 +90,7 @@ random_pattern(struct buf *out, unsigned int depth)
 		"\\W", "\\d", "z", "Z", "\\xe0", "[v\\xc0]", ".", "\\b", "j",
 		"[j-k]" };
 	static const char *const repeats[] = { "", "", "", "?", "*", "+", "{2}",
-		"{1,3}", "{0,2}" };
+		"{1,3}", "{0,2}", "{0,90}", "{2,90}" };
 	unsigned int i, n = 2 + pick(4);
 
 	for (i = 0; i < n; i++) {
@@ -105,7 +105,7 @@ random_pattern(struct buf *out, unsigned int depth)
 		} else {
 			buf_adds(out, atoms[pick(15)]);
 		}
-		buf_adds(out, repeats[pick(9)]);
+		buf_adds(out, repeats[pick(11)]);
 	}
 }
 
