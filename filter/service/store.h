@@ -28,6 +28,7 @@
  *
  * "sqlite:PATH" keeps everything in memory, written by one writer thread in
  * groups (WAL, synchronous=NORMAL); one process at a time may have the file.
+ * A disk that does not answer for 5 s is a store that is down.
  * "memory:" forgets at the end.
  * "redis://HOST" and its like (redis_url.h) keep it all on a server that
  * several posterns may share: the server decides, in one script, by its own
