@@ -1,10 +1,10 @@
 /*
- * limits SPEC KEYS THREADS SECONDS [SERVER-PID]: decisions a second on a store
- * that has KEYS counters.  A decision is a reservation and its commit, as a message
- * that is accepted makes them, on a key drawn at random.  Prints decisions a
- * second, microseconds of CPU a decision, the 50th, 99th and 99.9th of a
- * hundred in microseconds, and bytes a key in memory and on disk; CPU of the
- * process SERVER-PID besides.
+ * limits SPEC KEYS THREADS SECONDS [SERVER-PID]: decisions a second on a
+ * store that has KEYS counters.  A decision is a reservation and its commit,
+ * as a message that is accepted makes them, on a key drawn at random.  Prints
+ * decisions a second, microseconds of CPU a decision (and what the process
+ * SERVER-PID used), the 50th, 99th and 99.9th of a hundred in microseconds,
+ * and bytes a key in memory and on disk.
  */
 #include <pthread.h>
 #include <stdatomic.h>
