@@ -138,6 +138,41 @@ remember(struct match *m, struct demand_rule *d, const struct meta_range *range)
 		*d->u.memo = (struct memo){ *range, m->demand.round };
 }
 
+static bool
+is_zero(const struct match *m, const struct score_rule *r)
+{
+	const struct demand_rule *d;
+
+	if (r == NULL)
+		return true;
+	d = &m->demand.rule[r->index];
+	if (r->kind == RULE_META && !d->done &&
+	    m->set->plan->depth[r->index] != 0)
+		return false;
+	return !(r->kind != RULE_META && d->waits) && m->count[r->index] == 0;
+}
+
+/* Most metas are settled by rules that are known not to have hit. */
+static bool
+settled(struct match *m, const struct score_rule *r)
+{
+	uint64_t must = meta_must(r->meta);
+	bool all = true;
+	size_t i;
+
+	for (i = 0; i < r->nreads; i++) {
+		if (!is_zero(m, r->reads[i])) {
+			all = false;
+		} else if (i < META_MUST_MAX && (must >> i & 1) != 0) {
+			m->count[r->index] = 0;
+			return true;
+		}
+	}
+	if (all)
+		m->count[r->index] = meta_zero(r->meta);
+	return all;
+}
+
 /* The depth of metas that read metas is bounded (plan_late()). */
 static struct meta_range
 meta_now(struct match *m, const struct score_rule *r)
@@ -150,6 +185,10 @@ meta_now(struct match *m, const struct score_rule *r)
 		return meta_range_known(m->count[r->index]);
 	if (d->u.memo != NULL && d->u.memo->round == m->demand.round)
 		return d->u.memo->range;
+	if (settled(m, r)) {
+		d->done = true;
+		return meta_range_known(m->count[r->index]);
+	}
 	range = meta_range(r->meta, operand_now, &reader);
 	if (range.ask == META_ASK_NONE) {
 		m->count[r->index] = range.low;

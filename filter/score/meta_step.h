@@ -5,6 +5,7 @@
 #define SCORE_META_STEP_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/str.h"
 #include "score/meta.h"
@@ -43,6 +44,8 @@ struct meta {
 	size_t		 nsteps;
 	struct str	*names;
 	size_t		 nnames;
+	uint64_t	 must;		/* meta_must() */
+	double		 zero;		/* its value when all are 0 */
 };
 
 /* Of two values; what is divided by zero is NaN. */
