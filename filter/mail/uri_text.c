@@ -50,12 +50,34 @@ begins_bare(unsigned char c)
 static bool
 is_end(unsigned char c, int kind)
 {
-	if (is_space(c) || is_in(c, "><\"`}]{[|\x1b\xa0"))
+	switch (c) {
+	case '\t':
+	case '\n':
+	case '\v':
+	case '\f':
+	case '\r':
+	case ' ':
+	case '>':
+	case '<':
+	case '"':
+	case '`':
+	case '}':
+	case ']':
+	case '{':
+	case '[':
+	case '|':
+	case 0x1b:
+	case 0xa0:
 		return true;
-	if (kind == AHEAD_LINK)
-		return false;
-	return c >= 0x80 || c == ',' || c == '(' || c == '\'' ||
-	    (kind == AHEAD_LOCAL && c == '@');
+	case ',':
+	case '(':
+	case '\'':
+		return kind != AHEAD_LINK;
+	case '@':
+		return kind == AHEAD_LOCAL;
+	default:
+		return c >= 0x80 && kind != AHEAD_LINK;
+	}
 }
 
 static size_t
@@ -91,8 +113,11 @@ scheme_end(struct str s, size_t i)
 	static const struct str schemes[] = { { "https://", 8 },
 		{ "http://", 7 }, { "ftp://", 6 }, { "ftp.", 4 } };
 	struct str rest = str_sub(s, i, 8);
+	int first = rest.n > 0 ? chr_lower((unsigned char)rest.p[0]) : 0;
 	size_t n = 3;
 
+	if (first != 'h' && first != 'f' && first != 'w')
+		return 0;
 	for (size_t k = 0; k < sizeof(schemes) / sizeof(schemes[0]); k++)
 		if (str_istarts(rest, schemes[k]))
 			return i + schemes[k].n;
@@ -120,7 +145,8 @@ mail_end(struct uri_text *t, size_t i)
 {
 	size_t from = i + 7, end;
 
-	if (str_istarts(str_sub(t->s, i, 7), STR("mailto:"))) {
+	if ((t->s.p[i] == 'm' || t->s.p[i] == 'M') &&
+	    str_istarts(str_sub(t->s, i, 7), STR("mailto:"))) {
 		end = next_end(t, from, AHEAD_MAIL);
 		if (end > from && end - from <= KNOWN_MAX)
 			return end;

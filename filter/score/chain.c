@@ -45,12 +45,18 @@ struct block {
 struct chains {
 	struct block	*block[CHAIN_BLOCKS];
 	size_t		 count;
+	unsigned char	 lower[256];
 };
 
 struct chains *
 chain_new(void)
 {
-	return mem_alloc(sizeof(struct chains));
+	struct chains *c = mem_alloc(sizeof(*c));
+	int i;
+
+	for (i = 0; i < 256; i++)
+		c->lower[i] = (unsigned char)chr_lower(i);
+	return c;
 }
 
 void
@@ -388,28 +394,16 @@ block_pass(const struct block *b, const unsigned char *lower, struct str text,
 	memcpy(met, &seen, sizeof(seen));
 }
 
-static void
-lower_fill(unsigned char lower[256])
-{
-	int c;
-
-	for (c = 0; c < 256; c++)
-		lower[c] = (unsigned char)chr_lower(c);
-}
-
 void
 chain_pass(const struct chains *c, struct str text,
     void (*found)(void *, uint32_t), void *arg)
 {
 	uint64_t met[CHAIN_LANES];
-	unsigned char lower[256];
 	unsigned int lane, bit;
 	size_t i;
 
-	if (c->count > 0)
-		lower_fill(lower);
 	for (i = 0; i < c->count; i++) {
-		block_pass(c->block[i], lower, text, met);
+		block_pass(c->block[i], c->lower, text, met);
 		for (lane = 0; lane < CHAIN_LANES; lane++)
 			for (; met[lane] != 0; met[lane] &= met[lane] - 1) {
 				bit = (unsigned int)__builtin_ctzll(met[lane]);

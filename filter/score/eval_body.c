@@ -42,18 +42,25 @@ next_word(struct str *rest)
 	return word;
 }
 
-/* Counts each word of the text: the map's values are numbers. */
+/* Counts each word of the text; the map's values are size_t of the arena. */
 static void
-count_words(struct map *words, struct str text)
+count_words(struct arena *a, struct map *words, struct str text)
 {
 	struct str word;
-	uintptr_t n;
+	size_t *n;
 
-	while ((word = next_word(&text)).n > 0)
-		if (has_word_character(word)) {
-			n = (uintptr_t)map_get(words, word) + 1;
-			map_put(words, word, (void *)n);
+	while ((word = next_word(&text)).n > 0) {
+		if (!has_word_character(word))
+			continue;
+		n = map_get(words, word);
+		if (n == NULL) {
+			n = arena_alloc(a, sizeof(*n));
+			if (n == NULL)
+				return;
+			map_put(words, word, n);
 		}
+		++*n;
+	}
 }
 
 static bool
@@ -83,12 +90,15 @@ static size_t
 words_missing(const struct map *html, const struct map *text)
 {
 	struct map_iter it = { 0 };
+	const size_t *there;
 	struct str word;
 	void *n;
 	size_t missing = 0;
 
-	while (map_next(html, &it, &word, &n))
-		missing += (uintptr_t)map_get(text, word) < (uintptr_t)n;
+	while (map_next(html, &it, &word, &n)) {
+		there = map_get(text, word);
+		missing += there == NULL || *there < *(const size_t *)n;
+	}
 	return missing;
 }
 
@@ -106,7 +116,8 @@ compare_versions(struct eval *e, const struct view_part *container)
 		if (!p->leaf || p->rendered.p == NULL ||
 		    !is_inside(p, container))
 			continue;
-		count_words(p->html != NULL ? html : text, p->rendered);
+		count_words(e->arena, p->html != NULL ? html : text,
+		    p->rendered);
 		image |= has_image(p);
 	}
 	all = map_count(html);
