@@ -312,8 +312,9 @@ cache_room(const struct automaton *a, struct cache *c)
 		c->count = mem_resize(c->count, room * sizeof(*c->count));
 		c->room = room;
 	}
-	if (c->ntargets + c->nmet > c->targets_room) {
-		room = 2 * (c->ntargets + c->nmet);
+	/* One more than is needed: a state may lead nowhere. */
+	if (c->ntargets + c->nmet >= c->targets_room) {
+		room = 2 * (c->ntargets + c->nmet) + 1;
 		if (!cache_claim(c, (room - c->targets_room) * 2))
 			return false;
 		c->targets = mem_resize(c->targets, room * sizeof(*c->targets));
