@@ -463,6 +463,23 @@ row_first(const struct automaton *a, struct cache *c)
 	return state_of(a, c) * (uint32_t)a->classes;
 }
 
+/* As far as the moves are known; what each byte of a text costs. */
+static const unsigned char *
+run_known(const uint32_t *moves, const unsigned char *class_of,
+    const unsigned char *p, const unsigned char *end, uint32_t *row)
+{
+	uint32_t at = *row, to;
+
+	for (; p < end; p++) {
+		to = moves[at + class_of[*p]];
+		if (to <= MOVE_MATCH)
+			break;
+		at = to;
+	}
+	*row = at;
+	return p;
+}
+
 static bool
 run(const struct automaton *a, struct cache *c, struct str text)
 {
@@ -471,23 +488,25 @@ run(const struct automaton *a, struct cache *c, struct str text)
 	uint32_t row = row_first(a, c), to;
 	bool flushed = false;
 
-	for (; row > MOVE_MATCH && p < end; row = to, p++) {
+	while (row > MOVE_MATCH) {
+		p = run_known(c->moves, a->class_of, p, end, &row);
+		if (p == end)
+			return false;
 		to = c->moves[row + a->class_of[*p]];
-		if (to > MOVE_MATCH)
-			continue;
 		if (to == MOVE_UNKNOWN)
 			to = move(a, c, row, a->class_of[*p]);
-		if (to == MOVE_MATCH)
-			return true;
 		if (to == MOVE_UNKNOWN && !flushed) {
 			/* Once more with new states, from the start. */
 			cache_flush(a, c);
 			flushed = true;
-			to = row_first(a, c);
-			p = (const unsigned char *)text.p - 1;
+			row = row_first(a, c);
+			p = (const unsigned char *)text.p;
+			continue;
 		}
+		row = to;
+		p++;
 	}
-	return row <= MOVE_MATCH;
+	return true;
 }
 
 /* --- automata ----------------------------------------------------------- */
