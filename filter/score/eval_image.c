@@ -90,8 +90,9 @@ static const struct {
 };
 
 static void
-add_image(struct eval *e, struct eval_images *all, const struct view_part *p)
+add_image(struct eval_images *all, const struct view_part *p)
 {
+	struct arena *scratch;
 	struct str data;
 	size_t i;
 
@@ -100,13 +101,17 @@ add_image(struct eval *e, struct eval_images *all, const struct view_part *p)
 	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		if (!str_eq(p->type, str_of(kinds[i].type)))
 			continue;
-		data = view_part_decode(e->arena, p, PICTURE_MAX, NULL);
+		/* Only the size is kept: the message's arena is no place for
+		 * an album. */
+		scratch = arena_new(2 * PICTURE_MAX);
+		data = view_part_decode(scratch, p, PICTURE_MAX, NULL);
 		all->image[all->count].type = str_of(kinds[i].word);
 		all->image[all->count].name = p->name;
 		if (data.n > 0)
 			kinds[i].size((const unsigned char *)data.p, data.n,
 			    &all->image[all->count].height,
 			    &all->image[all->count].width);
+		arena_free(&scratch);
 		all->count++;
 		return;
 	}
@@ -122,7 +127,7 @@ images(struct eval *e)
 	e->images = arena_alloc(e->arena, sizeof(*e->images));
 	for (p = e->view->parts; e->images != NULL && p != NULL; p = p->next)
 		if (p->leaf)
-			add_image(e, e->images, p);
+			add_image(e->images, p);
 	return e->images;
 }
 

@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "score/eval.h"
+#include "score/rule_text.h"
 
 #define HOST_LABELS_MAX	10
 
@@ -91,20 +92,6 @@ static const struct {
 	{ "enlist_addrlist", NULL, '@', false },
 };
 
-static struct str
-next_word(struct str *rest)
-{
-	size_t n = 0;
-	struct str word;
-
-	*rest = str_trim(*rest);
-	while (n < rest->n && !chr_space((unsigned char)rest->p[n]))
-		n++;
-	word = str_sub(*rest, 0, n);
-	*rest = str_sub(*rest, n, rest->n);
-	return word;
-}
-
 static struct list *
 find_or_add(struct eval_lists *all, struct str name)
 {
@@ -153,7 +140,7 @@ change(struct eval_lists *all, struct list *list, struct str words, bool away)
 {
 	struct str word;
 
-	while ((word = next_word(&words)).n > 0)
+	while ((word = rule_word(&words)).n > 0)
 		if (away)
 			list_remove(list, word);
 		else
@@ -198,8 +185,8 @@ read_pairs(struct eval_lists *all, const struct ruleset *set)
 			pair = arena_alloc(all->arena, sizeof(*pair));
 			if (pair == NULL)
 				return;
-			pair->glob = eval_lower(all->arena, next_word(&rest));
-			pair->relay = eval_lower(all->arena, next_word(&rest));
+			pair->glob = eval_lower(all->arena, rule_word(&rest));
+			pair->relay = eval_lower(all->arena, rule_word(&rest));
 			pair->next = list->pairs;
 			list->pairs = pair;
 		}
@@ -223,7 +210,7 @@ list_name(const char *given, struct str *rest)
 
 	if (given != NULL)
 		return str_of(given);
-	word = next_word(rest);
+	word = rule_word(rest);
 	return word.n > 2 && word.p[0] == '(' ? str_sub(word, 1, word.n - 2) :
 						STR_NONE;
 }

@@ -242,12 +242,55 @@ test_noise(void **state)
 		is_hit(cases[k].rule, noise);
 }
 
+/* What the message's arena takes when that rule is asked. */
+static size_t
+memory_for(const char *rule, struct str message)
+{
+	struct buf problems = BUF_INIT(4096);
+	struct ruleset_how how = { 0 };
+	struct ruleset *set = ruleset_parse(str_of(rule), &how, &problems);
+	struct fixture f = { 0 };
+	size_t used;
+
+	buf_free(&problems);
+	fixture_begin(&f, 1000);
+	fixture_message(&f, message);
+	assert_non_null(score_run(f.txn, set));
+	used = arena_used(f.txn->arena);
+	fixture_end(&f);
+	ruleset_free(&set);
+	return used;
+}
+
+/* An album of photographs does not fill the message's memory. */
+static void
+test_pictures_are_not_kept(void **state)
+{
+	struct buf b = BUF_INIT(2 << 20);
+	size_t with, without;
+	int i;
+
+	(void)state;
+	buf_adds(&b,
+	    HEAD MIME "Content-Type: image/gif\n"
+		      "Content-Transfer-Encoding: base64\n\nR0lGODlhAQAB\n");
+	for (i = 0; i < 10000; i++)
+		buf_adds(&b,
+		    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+		    "AAAAAAAAAAAAAAAA\n");
+	with = memory_for("body X eval:image_count('gif','1')", buf_str(&b));
+	without = memory_for("header X exists:From", buf_str(&b));
+	buf_free(&b);
+	assert_in_range(with, without, without + 100 * 1024);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_functions),
 		cmocka_unit_test(test_noise),
+		cmocka_unit_test(test_pictures_are_not_kept),
 	};
 
 	int failed;
