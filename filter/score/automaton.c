@@ -21,10 +21,6 @@ struct node {
 	uint16_t	 next, other;	/* NONE: there is none */
 };
 
-struct set {
-	uint8_t		 bytes[32];
-};
-
 /* What the states of a text are made of; a thread's own for a call. */
 struct cache {
 	struct cache	*next;		/* that nobody uses */
@@ -47,7 +43,7 @@ enum { MOVE_UNKNOWN, MOVE_MATCH, STATE_FIRST };
 struct automaton {
 	struct node	*nodes;
 	size_t		 nnodes, room;
-	struct set	*sets;
+	struct byte_set	*sets;
 	size_t		 nsets;
 	uint16_t	 end;
 	bool		 failed;
@@ -78,12 +74,12 @@ node_new(struct automaton *a, uint16_t set)
 }
 
 static uint16_t
-set_number(struct automaton *a, const uint8_t bytes[32])
+set_number(struct automaton *a, const struct byte_set *set)
 {
 	size_t i;
 
 	for (i = 0; i < a->nsets; i++)
-		if (memcmp(a->sets[i].bytes, bytes, 32) == 0)
+		if (memcmp(&a->sets[i], set, sizeof(*set)) == 0)
 			return (uint16_t)i;
 	if (a->nsets == SETS_MAX) {
 		a->failed = true;
@@ -92,7 +88,7 @@ set_number(struct automaton *a, const uint8_t bytes[32])
 	if ((a->nsets & (a->nsets - 1)) == 0)
 		a->sets =
 		    mem_resize(a->sets, (2 * a->nsets + 1) * sizeof(*a->sets));
-	memcpy(a->sets[a->nsets].bytes, bytes, 32);
+	a->sets[a->nsets] = *set;
 	return (uint16_t)a->nsets++;
 }
 
@@ -191,7 +187,7 @@ static uint16_t
 add(struct automaton *a, const struct tree *t, uint16_t at)
 {
 	static const struct tree any = { .kind = TREE_BYTE,
-		.bytes = { [0 ... 31] = 0xff } };
+		.bytes = { { [0 ... 3] = UINT64_MAX } } };
 	const struct tree *child;
 	uint16_t n;
 
@@ -203,7 +199,7 @@ add(struct automaton *a, const struct tree *t, uint16_t at)
 	case TREE_ANY:
 		return add_loop(a, &any, at);
 	case TREE_BYTE:
-		n = node_new(a, set_number(a, t->bytes));
+		n = node_new(a, set_number(a, &t->bytes));
 		a->nodes[at].next = n;
 		return n;
 	case TREE_SEQUENCE:
@@ -218,12 +214,6 @@ add(struct automaton *a, const struct tree *t, uint16_t at)
 	return at;
 }
 
-static bool
-set_has(const struct set *s, int byte)
-{
-	return s->bytes[byte >> 3] >> (byte & 7) & 1;
-}
-
 /* Bytes that all sets treat alike are one class. */
 static void
 classes_make(struct automaton *a)
@@ -236,7 +226,7 @@ classes_make(struct automaton *a)
 	for (i = 0; i < a->nsets; i++) {
 		memset(split, 0xff, sizeof(split));
 		for (a->classes = 0, c = 0; c < 256; c++) {
-			k = class[c] * 2 + set_has(&a->sets[i], c);
+			k = class[c] * 2 + byte_set_has(&a->sets[i], c);
 			if (split[k] == NONE)
 				split[k] = (uint16_t)a->classes++;
 			class[c] = split[k];
@@ -401,7 +391,7 @@ walk(const struct automaton *a, struct cache *c, uint16_t from, int byte)
 		c->mark[n] = c->round;
 		node = &a->nodes[n];
 		if (node->set != NONE) {
-			if (set_has(&a->sets[node->set], byte))
+			if (byte_set_has(&a->sets[node->set], byte))
 				c->met[c->nmet++] = node->next;
 			continue;
 		}

@@ -10,17 +10,13 @@
 #define BRANCHES_MAX	6	/* of a choice, each with a chain of its own */
 #define ODDS_MAX	0.002	/* a byte of mail begins the chain */
 
-struct set {
-	uint64_t	 bits[4];
-};
-
 /* A byte of `step', then any of `loop'. */
 struct link {
-	struct set	 step, loop;
+	struct byte_set	 step, loop;
 };
 
 struct chain {
-	struct set	 lead;		/* what may stand before the first */
+	struct byte_set	 lead;		/* what may stand before the first */
 	struct link	 link[LINKS_MAX];
 	size_t		 count;
 };
@@ -74,52 +70,26 @@ chain_free(struct chains **c)
 
 /* --- sets of bytes ------------------------------------------------------ */
 
-static bool
-set_has(const struct set *s, int byte)
-{
-	return s->bits[byte >> 6] >> (byte & 63) & 1;
-}
-
-static void
-set_join(struct set *s, const struct set *more)
-{
-	int i;
-
-	for (i = 0; i < 4; i++)
-		s->bits[i] |= more->bits[i];
-}
-
-static struct set
-set_of(const struct tree *t)
-{
-	struct set s = { { 0 } };
-	int i;
-
-	for (i = 0; i < 32; i++)
-		s.bits[i >> 3] |= (uint64_t)t->bytes[i] << (i & 7) * 8;
-	return s;
-}
-
 /* All bytes that anything in the tree may match. */
-static struct set
+static struct byte_set
 set_under(const struct tree *t)
 {
-	struct set s = { { 0 } }, more;
+	struct byte_set s = { { 0 } }, more;
 
 	if (t->kind == TREE_BYTE)
-		return set_of(t);
+		return t->bytes;
 	if (t->kind == TREE_ANY)
 		memset(&s, 0xff, sizeof(s));
 	for (t = t->child; t != NULL; t = t->next) {
 		more = set_under(t);
-		set_join(&s, &more);
+		byte_set_join(&s, &more);
 	}
 	return s;
 }
 
 /* How often a byte of mail is one of the set. */
 static double
-set_odds(const struct set *s)
+set_odds(struct byte_set s)
 {
 	static const unsigned char letters[26] = { 62, 12, 28, 33, 98, 18, 17,
 		38, 58, 2, 7, 36, 24, 56, 60, 18, 1, 52, 52, 72, 24, 9, 15, 3,
@@ -127,9 +97,7 @@ set_odds(const struct set *s)
 	double odds = 0;
 	int c;
 
-	for (c = 0; c < 256; c++) {
-		if (!set_has(s, c))
-			continue;
+	while (byte_set_take(&s, &c)) {
 		if (c >= 'a' && c <= 'z')
 			odds += letters[c - 'a'] / 1000.0;
 		else if (c == ' ')
@@ -146,17 +114,17 @@ static void	link_add(struct chain *, const struct tree *);
 
 /* These may follow what is there. */
 static void
-link_loop(struct chain *chain, const struct set *s)
+link_loop(struct chain *chain, const struct byte_set *s)
 {
-	set_join(chain->count > 0 ? &chain->link[chain->count - 1].loop :
-				    &chain->lead,
+	byte_set_join(chain->count > 0 ? &chain->link[chain->count - 1].loop :
+					 &chain->lead,
 	    s);
 }
 
 static void
 link_loop_tree(struct chain *chain, const struct tree *t)
 {
-	struct set s = set_under(t);
+	struct byte_set s = set_under(t);
 
 	link_loop(chain, &s);
 }
@@ -167,22 +135,22 @@ link_merge(struct chain *all, const struct chain *branch)
 {
 	size_t i;
 
-	set_join(&all->lead, &branch->lead);
+	byte_set_join(&all->lead, &branch->lead);
 	for (i = 0; i < branch->count && i < all->count; i++) {
-		set_join(&all->link[i].step, &branch->link[i].step);
-		set_join(&all->link[i].loop, &branch->link[i].loop);
+		byte_set_join(&all->link[i].step, &branch->link[i].step);
+		byte_set_join(&all->link[i].loop, &branch->link[i].loop);
 	}
 	/* What one has more than the other follows the last common step. */
 	for (i = all->count; i < branch->count; i++) {
-		set_join(&all->link[all->count - 1].loop,
+		byte_set_join(&all->link[all->count - 1].loop,
 		    &branch->link[i].step);
-		set_join(&all->link[all->count - 1].loop,
+		byte_set_join(&all->link[all->count - 1].loop,
 		    &branch->link[i].loop);
 	}
 	for (i = branch->count; i < all->count; i++) {
-		set_join(&all->link[branch->count - 1].loop,
+		byte_set_join(&all->link[branch->count - 1].loop,
 		    &all->link[i].step);
-		set_join(&all->link[branch->count - 1].loop,
+		byte_set_join(&all->link[branch->count - 1].loop,
 		    &all->link[i].loop);
 	}
 	if (branch->count < all->count)
@@ -233,8 +201,6 @@ link_repeat(struct chain *chain, const struct tree *t)
 static void
 link_add(struct chain *chain, const struct tree *t)
 {
-	struct set s;
-
 	switch (t->kind) {
 	case TREE_EMPTY:
 		break;
@@ -242,12 +208,11 @@ link_add(struct chain *chain, const struct tree *t)
 		link_loop_tree(chain, t);
 		break;
 	case TREE_BYTE:
-		s = set_of(t);
 		if (chain->count == LINKS_MAX)
-			link_loop(chain, &s);
+			link_loop(chain, &t->bytes);
 		else
 			chain->link[chain->count++] =
-			    (struct link){ .step = s };
+			    (struct link){ .step = t->bytes };
 		break;
 	case TREE_SEQUENCE:
 		for (t = t->child; t != NULL; t = t->next)
@@ -274,8 +239,8 @@ link_choose(struct chain *chain)
 	for (start = 0; n > 0 && start + n <= chain->count; start++) {
 		odds = 1;
 		for (i = start; i < start + n; i++) {
-			odds *= set_odds(&chain->link[i].step);
-			gap = set_odds(&chain->link[i].loop);
+			odds *= set_odds(chain->link[i].step);
+			gap = set_odds(chain->link[i].loop);
 			if (i + 1 < start + n)
 				odds *= gap < 0.95 ? 1 / (1 - gap) : 20;
 		}
@@ -311,6 +276,7 @@ link_place(struct chains *c, const struct chain *chain, uint32_t rule)
 {
 	unsigned int lane, bit;
 	struct block *b = block_with_room(c, chain->count, &lane);
+	struct byte_set left;
 	uint64_t mask;
 	size_t i;
 	int byte;
@@ -322,12 +288,10 @@ link_place(struct chains *c, const struct chain *chain, uint32_t rule)
 	b->begin[lane] |= UINT64_C(1) << bit;
 	for (i = 0; i < chain->count; i++, bit++) {
 		mask = UINT64_C(1) << bit;
-		for (byte = 0; byte < 256; byte++) {
-			if (set_has(&chain->link[i].step, byte))
-				b->at[byte].step[lane] |= mask;
-			if (set_has(&chain->link[i].loop, byte))
-				b->at[byte].loop[lane] |= mask;
-		}
+		for (left = chain->link[i].step; byte_set_take(&left, &byte);)
+			b->at[byte].step[lane] |= mask;
+		for (left = chain->link[i].loop; byte_set_take(&left, &byte);)
+			b->at[byte].loop[lane] |= mask;
 	}
 	b->end[lane] |= UINT64_C(1) << (bit - 1);
 	b->rule[lane * 64 + bit - 1] = rule;

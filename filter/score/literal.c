@@ -60,18 +60,35 @@ string_odds(struct str s)
 	return odds;
 }
 
+/* A bit for each byte in it, several bytes having the same: where one is
+ * missing there the string does not hold it. */
+static uint64_t
+bytes_in(struct str s)
+{
+	uint64_t bytes = 0;
+	size_t i;
+
+	for (i = 0; i < s.n; i++)
+		bytes |= UINT64_C(1) << (s.p[i] & 63);
+	return bytes;
+}
+
 /* Strings that hold another one of the set say nothing of their own. */
 static struct exact
 reduce(struct arena *a, struct exact e)
 {
 	struct str *kept = arena_alloc(a, e.count * sizeof(*kept));
+	uint64_t bytes[LITERAL_STRINGS];
 	size_t i, j, n = 0;
 
 	if (kept == NULL)
 		return anything;
+	for (i = 0; i < e.count; i++)
+		bytes[i] = bytes_in(e.text[i]);
 	for (i = 0; i < e.count; i++) {
 		for (j = 0; j < e.count; j++)
-			if (j != i && str_find(e.text[i], e.text[j]) >= 0 &&
+			if (j != i && (bytes[j] & ~bytes[i]) == 0 &&
+			    str_find(e.text[i], e.text[j]) >= 0 &&
 			    (e.text[j].n < e.text[i].n || j < i))
 				break;
 		if (j == e.count)
@@ -113,18 +130,32 @@ must_exact(struct arena *a, struct literals *must, struct exact e)
 	struct literal_set set = { 0 };
 	size_t i;
 
-	if (e.count == 0)
-		return;
-	e = reduce(a, e);
-	for (i = 0; i < e.count; i++) {
+	for (i = 0; i < e.count; i++)
 		if (e.text[i].n < LITERAL_SHORTEST)
 			return;
+	if (e.count > 1)
+		e = reduce(a, e);
+	for (i = 0; i < e.count; i++)
 		set.odds += string_odds(e.text[i]);
-	}
 	set.text = e.text;
 	set.count = e.count;
 	if (set.count > 0)
 		must_add(must, set);
+}
+
+static bool
+join(struct arena *a, struct str left, struct str right, struct str *joined)
+{
+	char *p = NULL;
+
+	if (left.n + right.n <= LITERAL_LONGEST)
+		p = arena_alloc(a, left.n + right.n);
+	if (p == NULL)
+		return false;
+	memcpy(p, left.p, left.n);
+	memcpy(p + left.n, right.p, right.n);
+	*joined = (struct str){ p, left.n + right.n };
+	return true;
 }
 
 /* Every string of one before every string of the other. */
@@ -137,16 +168,13 @@ cross(struct arena *a, struct exact left, struct exact right)
 	if (left.count == 0 || right.count == 0 ||
 	    left.count * right.count > EXACT_MAX)
 		return anything;
+	if (left.count == 1 && left.text[0].n == 0)
+		return right;
 	all = arena_alloc(a, left.count * right.count * sizeof(*all));
 	for (i = 0; all != NULL && i < left.count; i++)
-		for (j = 0; j < right.count; j++) {
-			if (left.text[i].n + right.text[j].n > LITERAL_LONGEST)
+		for (j = 0; j < right.count; j++)
+			if (!join(a, left.text[i], right.text[j], &all[n++]))
 				return anything;
-			all[n] = arena_printf(a, "%.*s%.*s",
-			    STR_FMT(left.text[i]), STR_FMT(right.text[j]));
-			if (all[n++].p == NULL)
-				return anything;
-		}
 	return (struct exact){ all, n };
 }
 
@@ -241,22 +269,21 @@ sequence_repeat(struct arena *a, struct sequence *s, struct node node,
 static struct node
 node_bytes(struct arena *a, const struct tree *t)
 {
-	struct str *texts;
-	size_t n = 0;
-	char byte;
+	struct byte_set left = t->bytes;
+	size_t count = byte_set_count(&left), n = 0;
+	struct str *texts = NULL;
+	char *p;
 	int c;
 
-	/* A NUL has no place in what arena_printf() joins. */
-	if (t->count == 0 || t->count > CLASS_MAX || tree_has(t, 0))
+	if (count > 0 && count <= CLASS_MAX)
+		texts = arena_alloc(a, count * (sizeof(*texts) + 1));
+	if (texts == NULL)
 		return (struct node){ 0 };
-	texts = arena_alloc(a, t->count * sizeof(*texts));
-	for (c = 1; texts != NULL && c < 256; c++) {
-		if (!tree_has(t, c))
-			continue;
-		byte = (char)c;
-		texts[n] = arena_str(a, (struct str){ &byte, 1 });
-		if (texts[n++].p == NULL)
-			return (struct node){ 0 };
+	p = (char *)(texts + count);
+	while (byte_set_take(&left, &c)) {
+		p[n] = (char)c;
+		texts[n] = (struct str){ p + n, 1 };
+		n++;
 	}
 	return (struct node){ .exact = { texts, n } };
 }

@@ -13,6 +13,7 @@ struct reader {
 	struct str	 in;
 	size_t		 at;
 	struct buf	*out;
+	struct buf	 class;		/* the last one */
 };
 
 /* ---- delimiters ---- */
@@ -114,7 +115,7 @@ template_len(struct str p)
 {
 	size_t i = 2;
 
-	if (!str_starts(p, STR("%{")) || p.n < 4 || p.p[2] < 'A' ||
+	if (p.n < 4 || p.p[0] != '%' || p.p[1] != '{' || p.p[2] < 'A' ||
 	    p.p[2] > 'Z')
 		return 0;
 	while (i < p.n && template_char((unsigned char)p.p[i]))
@@ -134,20 +135,21 @@ static bool
 each_template(struct str pattern, struct buf *out,
     bool (*found)(void *arg, struct str name, struct buf *out), void *arg)
 {
-	size_t i = 0, n;
+	size_t start = 0, i = 0, n;
 
 	while (i < pattern.n) {
 		n = template_len(str_sub(pattern, i, pattern.n));
-		if (n > 0) {
-			if (!found(arg, str_sub(pattern, i + 2, n - 3), out))
-				return false;
-			i += n;
+		if (n == 0) {
+			i += pattern.p[i] == '\\' && i + 1 < pattern.n ? 2 : 1;
 			continue;
 		}
-		if (pattern.p[i] == '\\' && i + 1 < pattern.n)
-			buf_addc(out, pattern.p[i++]);
-		buf_addc(out, pattern.p[i++]);
+		buf_addstr(out, str_sub(pattern, start, i - start));
+		if (!found(arg, str_sub(pattern, i + 2, n - 3), out))
+			return false;
+		i += n;
+		start = i;
 	}
+	buf_addstr(out, str_sub(pattern, start, i - start));
 	return !out->failed;
 }
 
@@ -250,12 +252,12 @@ wide_escape(struct str in, unsigned long *value)
 static size_t
 odd_quantifier(struct str in, struct buf *out)
 {
-	ptrdiff_t end = str_chr(in, '}');
 	struct str low, high;
+	ptrdiff_t end;
 	bool comma;
 	size_t i;
 
-	if (in.n < 3 || in.p[0] != '{' || end < 2)
+	if (in.p[0] != '{' || (end = str_chr(in, '}')) < 2)
 		return 0;
 	low = str_cut(str_sub(in, 1, (size_t)end - 1), ',', &high);
 	comma = high.p != NULL;
@@ -277,8 +279,9 @@ odd_quantifier(struct str in, struct buf *out)
 /* A character that is no octet can't be in the subject: it leaves its class,
  * and a range to it ends at the last octet. */
 static void
-class_wide(struct reader *r, struct buf *class, size_t n)
+class_wide(struct reader *r, size_t n)
 {
+	struct buf *class = &r->class;
 	unsigned long upper;
 	struct str rest;
 
@@ -308,49 +311,51 @@ posix_class(struct str in)
 
 /* A class that only had characters that are no octets. */
 static void
-class_end(struct buf *out, const struct buf *class, bool wide)
+class_end(const struct reader *r, bool wide)
 {
-	if (wide && class->n == 1)
-		buf_adds(out, MATCHES_NOTHING);
-	else if (wide && class->n == 2 && class->p[1] == '^')
-		buf_adds(out, "(?s:.)");
-	else
-		buf_printf(out, "%.*s]", (int)class->n, class->p);
+	if (wide && r->class.n == 1)
+		buf_adds(r->out, MATCHES_NOTHING);
+	else if (wide && r->class.n == 2 && r->class.p[1] == '^')
+		buf_adds(r->out, "(?s:.)");
+	else {
+		buf_addstr(r->out, buf_str(&r->class));
+		buf_addc(r->out, ']');
+	}
 }
 
 static void
 read_class(struct reader *r)
 {
-	struct buf class = BUF_INIT(PATTERN_MAX);
+	struct buf *class = &r->class;
 	unsigned long value;
 	struct str rest;
 	bool wide = false;
 	size_t n;
 
-	buf_addc(&class, r->in.p[r->at++]);
+	buf_truncate(class, 0);
+	buf_addc(class, r->in.p[r->at++]);
 	if (r->at < r->in.n && r->in.p[r->at] == '^')
-		buf_addc(&class, r->in.p[r->at++]);
+		buf_addc(class, r->in.p[r->at++]);
 	if (r->at < r->in.n && r->in.p[r->at] == ']')
-		buf_addc(&class, r->in.p[r->at++]);
+		buf_addc(class, r->in.p[r->at++]);
 	while (r->at < r->in.n && r->in.p[r->at] != ']') {
 		rest = str_sub(r->in, r->at, r->in.n);
 		n = wide_escape(rest, &value);
 		if (n > 0 && value > 0xff) {
-			class_wide(r, &class, n);
+			class_wide(r, n);
 			wide = true;
 			continue;
 		}
 		if ((n = posix_class(rest)) == 0)
 			n = rest.p[0] == '\\' && rest.n > 1 ? 2 : 1;
-		buf_add(&class, rest.p, n);
+		buf_add(class, rest.p, n);
 		r->at += n;
 	}
 	if (r->at == r->in.n)
-		buf_addstr(r->out, buf_str(&class));
+		buf_addstr(r->out, buf_str(class));
 	else
-		class_end(r->out, &class, wide);
+		class_end(r, wide);
 	r->at += r->at < r->in.n;
-	buf_free(&class);
 }
 
 /* Perl's charset flags at the start of a group that a tag has made. */
@@ -362,10 +367,22 @@ charset_flags(struct str in)
 					      0;
 }
 
+/* How much of it stands for itself, to Perl and to PCRE2. */
+static size_t
+plain_len(struct str in)
+{
+	size_t n = 0;
+
+	while (n < in.n && in.p[n] != '[' && in.p[n] != '\\' &&
+	    in.p[n] != '(' && in.p[n] != '{')
+		n++;
+	return n;
+}
+
 static void
 translate(struct str pattern, struct buf *out)
 {
-	struct reader r = { .in = pattern, .out = out };
+	struct reader r = { pattern, 0, out, BUF_INIT(PATTERN_MAX) };
 	unsigned long value;
 	struct str rest;
 	size_t n;
@@ -383,10 +400,12 @@ translate(struct str pattern, struct buf *out)
 			r.at += n;
 		} else {
 			n = rest.p[0] == '\\' && rest.n > 1 ? 2 : 1;
+			n += plain_len(str_sub(rest, n, rest.n));
 			buf_add(out, rest.p, n);
 			r.at += n;
 		}
 	}
+	buf_free(&r.class);
 }
 
 /* Too large for PCRE2: again with what it repeats written once. */

@@ -19,9 +19,15 @@ struct parser {
 
 /* Bytes as the regex sees them, before they are folded. */
 struct class {
-	bool		 has[256];
+	struct byte_set	 has;
 	bool		 wide;		/* has what is not told one by one */
 };
+
+/* Of a set's words: letters stand in word 1, small ones 32 bits above the
+ * large ones, and those of Latin-1 are word 3, in the same way. */
+#define LETTERS_WORD	1
+#define LARGE_LETTERS	UINT64_C(0x07fffffe)
+#define LATIN_WORD	3
 
 static struct tree *parse_choice(struct parser *);
 
@@ -41,37 +47,25 @@ node(struct parser *p, enum tree_kind kind)
 	return t;
 }
 
-static void
-node_add(struct tree *t, int c)
+static uint64_t
+halves_changed(uint64_t word)
 {
-	if (tree_has(t, c))
-		return;
-	t->bytes[c >> 3] |= (uint8_t)(1 << (c & 7));
-	t->count++;
+	return word << 32 | word >> 32;
 }
 
 static struct tree *
 node_class(struct parser *p, const struct class *class)
 {
 	struct tree *t = node(p, TREE_BYTE);
-	int c;
+	uint64_t large = class->has.word[LETTERS_WORD] & LARGE_LETTERS;
 
-	if (p->lost)
-		return t;
-	for (c = 0; c < 256; c++) {
-		if (!class->has[c])
-			continue;
-		node_add(t, chr_lower(c));
-		if (p->octets && c >= 0xc0)
-			node_add(t, c ^ 0x20);
-	}
+	t->bytes = class->has;
+	t->bytes.word[LETTERS_WORD] ^= large;
+	t->bytes.word[LETTERS_WORD] |= large << 32;
+	if (p->octets)
+		t->bytes.word[LATIN_WORD] |=
+		    halves_changed(t->bytes.word[LATIN_WORD]);
 	return t;
-}
-
-bool
-tree_has(const struct tree *t, int byte)
-{
-	return t->bytes[byte >> 3] & (1 << (byte & 7));
 }
 
 static struct tree *
@@ -79,7 +73,7 @@ node_byte(struct parser *p, int c)
 {
 	struct class class = { .wide = false };
 
-	class.has[c & 255] = true;
+	byte_set_add(&class.has, c & 255);
 	return node_class(p, &class);
 }
 
@@ -94,9 +88,12 @@ peek(const struct parser *p)
 static bool
 accept(struct parser *p, const char *word)
 {
-	if (!str_starts(str_sub(p->text, p->pos, p->text.n), str_of(word)))
-		return false;
-	p->pos += strlen(word);
+	size_t at = p->pos;
+
+	for (; *word != '\0'; word++, at++)
+		if (at >= p->text.n || p->text.p[at] != *word)
+			return false;
+	p->pos = at;
 	return true;
 }
 
@@ -165,20 +162,22 @@ escape_byte(struct parser *p, int c)
 static bool
 escape_class(int c, struct class *class)
 {
+	static const struct byte_set none,
+	    digits = { { 0x03ff000000000000 } },
+	    words = { { 0x03ff000000000000, 0x07fffffe87fffffe } },
+	    spaces = { { 0x0000000100003e00 } };
 	int low = chr_lower(c), i;
-	bool in;
+	struct byte_set in = low == 'd' ? digits :
+	    low == 'w'			? words :
+	    low == 's'			? spaces :
+					  none;
 
 	if (!among(c, "dDwWsShHvVN"))
 		return false;
-	for (i = 0; i < 256; i++) {
-		in = low == 'd' ? chr_digit(i) :
-		    low == 'w' ? chr_alnum(i) || i == '_' :
-		    low == 's' ? i == ' ' || (i >= '\t' && i <= '\r') :
-				  true;
-		if (among(c, "DWS"))
-			in = !in;
-		class->has[i] = class->has[i] || in;
-	}
+	if (!among(c, "dws"))
+		for (i = 0; i < 4; i++)
+			in.word[i] = ~in.word[i];
+	byte_set_join(&class->has, &in);
 	return true;
 }
 
@@ -254,7 +253,7 @@ skip_posix(struct parser *p)
 static void
 class_fill(struct class *class)
 {
-	memset(class->has, true, sizeof(class->has));
+	memset(&class->has, 0xff, sizeof(class->has));
 	class->wide = true;
 }
 
@@ -300,26 +299,32 @@ class_add(struct class *class, int from, int to)
 	int c;
 
 	for (c = from; c <= to && c < 256; c++)
-		class->has[c] = true;
+		byte_set_add(&class->has, c);
 }
 
-static int
-other_case(int c)
+/* What stands for the same letters, in the other case. */
+static struct byte_set
+other_case(struct byte_set s)
 {
-	if (chr_alpha(c) || c >= 0xc0)
-		return c ^ 0x20;
-	return c;
+	uint64_t *ascii = &s.word[LETTERS_WORD], letters;
+
+	letters = *ascii & (LARGE_LETTERS | LARGE_LETTERS << 32);
+	*ascii = (*ascii ^ letters) | halves_changed(letters);
+	s.word[LATIN_WORD] = halves_changed(s.word[LATIN_WORD]);
+	return s;
 }
 
 /* [^a]: without flag i an A fits, and that folds to the same. */
 static void
 class_negate(struct class *class)
 {
-	struct class in = *class;
-	int c;
+	struct byte_set other = other_case(class->has);
+	int i;
 
-	for (c = 0; c < 256; c++)
-		class->has[c] = in.wide || !in.has[c] || !in.has[other_case(c)];
+	for (i = 0; i < 4; i++)
+		class->has.word[i] = class->wide ?
+		    UINT64_MAX :
+		    ~(class->has.word[i] & other.word[i]);
 }
 
 static struct tree *

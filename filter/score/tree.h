@@ -10,12 +10,9 @@
 #ifndef SCORE_TREE_H
 #define SCORE_TREE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
 #include "base/arena.h"
 #include "base/str.h"
+#include "score/byte_set.h"
 
 enum tree_kind {
 	TREE_EMPTY,
@@ -31,13 +28,11 @@ struct tree {
 	struct tree	*child;
 	enum tree_kind	 kind;
 	unsigned int	 least, most;	/* most 0: without end */
-	unsigned int	 count;		/* how many bytes are in `bytes' */
-	uint8_t		 bytes[32];	/* a bit each; lower case */
+	struct byte_set	 bytes;		/* lower case */
 };
 
 /* flags: as regex_new() takes them.  NULL: not understood. */
 const struct tree *tree_of(struct arena *, struct str pattern,
 		    struct str flags);
-bool		 tree_has(const struct tree *, int byte);
 
 #endif

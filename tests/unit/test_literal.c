@@ -66,6 +66,22 @@ test_classes(void **state)
 	assert_literals("abc[-x]efg", "", "abc-efg|abcxefg");
 	assert_literals("abc\\defg", "", "abc & efg");
 	assert_literals("abc\\sdef", "", "abc & def");
+	assert_literals("abc[^\\x00-wz-\\xff]d", "", "abcxd|abcyd");
+	assert_literals("abc[A\\xc4]z", "o", "abcaz|abc\xc4z|abc\xe4z");
+}
+
+static void
+test_nul(void **state)
+{
+	struct arena *a = arena_new(1 << 20);
+	struct literals l;
+
+	(void)state;
+	assert_true(literal_sets(a, tree_of(a, STR("abc\\x00d"), STR("")), &l));
+	assert_int_equal(l.count, 1);
+	assert_int_equal(l.set[0].count, 1);
+	assert_true(str_eq(l.set[0].text[0], STR("abc\0d")));
+	arena_free(&a);
 }
 
 static void
@@ -225,6 +241,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain),
 		cmocka_unit_test(test_classes),
+		cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_repeats),
 		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_unknown),
