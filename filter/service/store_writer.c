@@ -1,6 +1,9 @@
 #include "service/store_writer.h"
 
+#include <errno.h>
 #include <sched.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -22,6 +25,18 @@ struct queue {
 	size_t n, cap;
 };
 
+enum told { TOLD_NOTHING, TOLD_TO_SAVE, TOLD_SAVED, TOLD_DOWN };
+
+/* Who waits, on its own stack: it may go when it has been woken, or has left
+ * the list by itself. */
+struct waiter {
+	struct waiter *next;
+	uint64_t mine; /* content when so many are saved */
+	enum told answer; /* TOLD_NOTHING while it stands in the list */
+	atomic_int told; /* the answer, when all else was read */
+	sem_t woken;
+};
+
 struct store_writer {
 	const struct store_writer_ops *ops;
 	void *arg;
@@ -34,11 +49,11 @@ struct store_writer {
 	uint64_t pushed, saved; /* cells ever queued, and saved */
 	size_t taken; /* cells being saved now */
 	struct queue spare;
-	bool busy; /* somebody saves, or has it all alone */
+	struct waiter *first, **last; /* the longest waiting first */
+	bool busy; /* somebody saves, or is to, or has it all alone */
 	unsigned int turn; /* those who want it alone are next */
 	bool slow; /* the last group took long: the thread saves */
 	bool stop, asleep, down;
-	size_t waiting;
 	int64_t crowd_ms; /* when somebody last waited for another */
 };
 
@@ -86,7 +101,7 @@ now_ms(void)
 	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
 }
 
-/* Saves one group.  Locked on entry and on return, not between. */
+/* Saves one group, busy.  Locked on entry and on return, not between. */
 static bool
 writer_group(struct store_writer *w)
 {
@@ -96,7 +111,6 @@ writer_group(struct store_writer *w)
 	int64_t began = now_ms();
 	bool ok;
 
-	w->busy = true;
 	w->queue = (struct queue){ w->spare.cells, 0, w->spare.cap };
 	w->taken = taken.n;
 	pthread_mutex_unlock(&w->lock);
@@ -109,47 +123,148 @@ writer_group(struct store_writer *w)
 	w->down = !ok;
 	w->slow = now_ms() - began >= SLOW_MS;
 	w->spare = taken;
-	w->busy = false;
-	pthread_cond_broadcast(&w->done);
 	buf_free(&why);
 	return ok;
+}
+
+static bool
+may_save(const struct store_writer *w)
+{
+	return !w->busy && !w->turn && !w->slow && w->running;
+}
+
+/* The first of those who wait is told, and goes over to another list. */
+static void
+first_told(struct store_writer *w, enum told told, struct waiter ***to)
+{
+	struct waiter *x = w->first;
+
+	w->first = x->next;
+	if (w->first == NULL)
+		w->last = &w->first;
+	x->next = NULL;
+	x->answer = told;
+	**to = x;
+	*to = &x->next;
+}
+
+/*
+ * The one place that wakes who waits: those who are content, and the first of
+ * the others, to save next if nobody does.  Each by itself, or all would run
+ * only to find that it is not their turn.  Locked on entry, not on return.
+ */
+static void
+writer_tell(struct store_writer *w)
+{
+	struct waiter *told = NULL, **end = &told, *next;
+
+	while (w->first && w->first->mine <= w->saved)
+		first_told(w, TOLD_SAVED, &end);
+	while (w->first && w->down)
+		first_told(w, TOLD_DOWN, &end);
+	if (w->turn) {
+		pthread_cond_broadcast(&w->done);
+	} else if (w->first && may_save(w)) {
+		w->busy = true;
+		first_told(w, TOLD_TO_SAVE, &end);
+	}
+	pthread_mutex_unlock(&w->lock);
+	for (; told; told = next) {
+		next = told->next;
+		atomic_store(&told->told, told->answer);
+		sem_post(&told->woken);
+	}
+}
+
+/* Saves what has gathered; busy, and not locked. */
+static bool
+writer_save(struct store_writer *w, uint64_t mine, bool crowd)
+{
+	bool ok;
+
+	/* Let those come who are about to: a group costs more than a row. */
+	if (crowd)
+		sched_yield();
+	pthread_mutex_lock(&w->lock);
+	writer_group(w);
+	ok = w->saved >= mine;
+	w->busy = false;
+	writer_tell(w);
+	return ok;
+}
+
+/* Leaves the list, where it still stands there: too late for an answer. */
+static void
+waiter_leave(struct store_writer *w, struct waiter *me)
+{
+	struct waiter **at = &w->first;
+
+	pthread_mutex_lock(&w->lock);
+	if (me->answer != TOLD_NOTHING) {
+		pthread_mutex_unlock(&w->lock);
+		while (sem_wait(&me->woken) != 0)
+			;
+		return;
+	}
+	while (*at != me)
+		at = &(*at)->next;
+	*at = me->next;
+	if (w->last == &me->next)
+		w->last = at;
+	me->told = TOLD_DOWN;
+	w->down = true;
+	store_health_set(w->health, "the disk does not answer");
+	writer_tell(w);
+}
+
+/* Locked on entry, not on return. */
+static enum told
+waiter_wait(struct store_writer *w, struct waiter *me)
+{
+	struct timespec until = from_now(WAIT_MAX_MS);
+	int rc;
+
+	sem_init(&me->woken, 0, 0);
+	*w->last = me;
+	w->last = &me->next;
+	w->crowd_ms = now_ms();
+	if (w->slow)
+		pthread_cond_signal(&w->work);
+	pthread_mutex_unlock(&w->lock);
+	do
+		rc = sem_clockwait(&me->woken, CLOCK_MONOTONIC, &until);
+	while (rc != 0 && errno == EINTR);
+	if (rc != 0)
+		waiter_leave(w, me);
+	sem_destroy(&me->woken);
+	return atomic_load(&me->told);
 }
 
 enum store_result
 store_writer_wait(struct store_writer *w)
 {
-	struct timespec until = from_now(WAIT_MAX_MS);
-	uint64_t mine;
-	int rc = 0;
-	int64_t began = now_ms();
-	bool ok, stuck, crowd, saved = false;
+	struct waiter me = { .answer = TOLD_NOTHING };
+	enum told told;
+	bool crowd = false, ok;
 
 	pthread_mutex_lock(&w->lock);
-	mine = w->pushed;
-	w->waiting++;
-	if (w->slow)
-		pthread_cond_signal(&w->work);
-	while (w->saved < mine && !w->down && rc == 0) {
-		if (!w->busy && !w->turn && !w->slow && w->running) {
-			saved = writer_group(w);
-		} else {
-			w->crowd_ms = began;
-			rc = pthread_cond_timedwait(&w->done, &w->lock, &until);
-		}
+	me.mine = w->pushed;
+	if (w->saved >= me.mine || w->down) {
+		ok = w->saved >= me.mine;
+		pthread_mutex_unlock(&w->lock);
+		return ok ? STORE_OK : STORE_DOWN;
 	}
-	w->waiting--;
-	crowd = saved && began - w->crowd_ms < CROWD_MS;
-	ok = w->saved >= mine;
-	stuck = !ok && !w->down;
-	if (stuck) {
-		w->down = true;
-		store_health_set(w->health, "the disk does not answer");
-		pthread_cond_broadcast(&w->done);
+	if (may_save(w)) {
+		w->busy = true;
+		crowd = now_ms() - w->crowd_ms < CROWD_MS;
+		pthread_mutex_unlock(&w->lock);
+		told = TOLD_TO_SAVE;
+	} else {
+		told = waiter_wait(w, &me);
+		crowd = true;
 	}
-	pthread_mutex_unlock(&w->lock);
-	/* or one alone saves on and on, while those woken wait for a core */
-	if (crowd)
-		sched_yield();
+	ok = told == TOLD_SAVED ||
+	    (told == TOLD_TO_SAVE && writer_save(w, me.mine, crowd));
 	return ok ? STORE_OK : STORE_DOWN;
 }
 
@@ -168,7 +283,7 @@ store_writer_pending(struct store_writer *w)
 static bool
 wanted(const struct store_writer *w)
 {
-	return w->queue.n >= MANY || (w->slow && w->waiting && w->queue.n);
+	return w->queue.n >= MANY || (w->slow && w->first && w->queue.n);
 }
 
 /*
@@ -200,17 +315,6 @@ writer_turn(struct store_writer *w)
 	w->turn--;
 }
 
-static void
-writer_tidy(struct store_writer *w)
-{
-	w->busy = true;
-	pthread_mutex_unlock(&w->lock);
-	w->ops->tidy(w->arg);
-	pthread_mutex_lock(&w->lock);
-	w->busy = false;
-	pthread_cond_broadcast(&w->done);
-}
-
 void
 store_writer_alone(struct store_writer *w, void (*f)(void *), void *arg)
 {
@@ -221,8 +325,7 @@ store_writer_alone(struct store_writer *w, void (*f)(void *), void *arg)
 	f(arg);
 	pthread_mutex_lock(&w->lock);
 	w->busy = false;
-	pthread_cond_broadcast(&w->done);
-	pthread_mutex_unlock(&w->lock);
+	writer_tell(w);
 }
 
 /* How long until there may be something to do. */
@@ -246,22 +349,25 @@ writer_main(void *arg)
 	struct store_writer *w = arg;
 	long pause = RETRY_MIN_MS;
 	uint64_t seen = 0;
-	bool ok = true;
+	bool ok = true, last;
 
 	pthread_mutex_lock(&w->lock);
 	for (;;) {
 		writer_sleep(w, writer_pause(w, ok, &pause, &seen), ok);
 		writer_turn(w);
 		ok = !w->down;
+		w->busy = true;
 		if (w->queue.n || !ok)
 			ok = writer_group(w);
-		if (w->stop && (w->queue.n == 0 || !ok))
+		w->busy = false;
+		last = w->stop && (w->queue.n == 0 || !ok);
+		writer_tell(w);
+		if (last)
 			break;
 		if (ok)
-			writer_tidy(w);
-		pthread_cond_broadcast(&w->done);
+			store_writer_alone(w, w->ops->tidy, w->arg);
+		pthread_mutex_lock(&w->lock);
 	}
-	pthread_mutex_unlock(&w->lock);
 	return NULL;
 }
 
@@ -275,6 +381,7 @@ store_writer_new(const struct store_writer_ops *ops, void *arg,
 	w->ops = ops;
 	w->arg = arg;
 	w->health = health;
+	w->last = &w->first;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

@@ -3,8 +3,10 @@
  *
  * store_writer_changed() is a store_journal's function: it queues a cell.
  * Whoever waits first takes all that is queued, has it saved by the backend,
- * and wakes the others; meanwhile the next group gathers.  What nobody waits
- * for is saved by a thread, within 20 ms or so.  When saving fails the
+ * and wakes those it was for and one that saves next; meanwhile the next group
+ * gathers.  Where several wait, he first lets those come who are about to: a
+ * group costs more than a row.  What nobody waits for is saved by a thread,
+ * within 20 ms or so.  When saving fails the
  * cells go back to the queue, everybody who waits is told STORE_DOWN, and
  * that thread tries again after a while that grows up to 5 s.
  *

@@ -14,7 +14,7 @@
 #include "service/store_writer.c"
 
 static atomic_bool hangs, fails;
-static atomic_int saves;
+static atomic_int saves, work_us;
 static atomic_bool healthy;
 
 void
@@ -24,6 +24,15 @@ store_health_set(struct store_health *h, const char *why)
 	healthy = why[0] == '\0';
 }
 
+static int64_t
+now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000LL + ts.tv_nsec / 1000;
+}
+
 static bool
 save(void *arg, struct store_cell **cells, size_t n, struct buf *why)
 {
@@ -31,6 +40,8 @@ save(void *arg, struct store_cell **cells, size_t n, struct buf *why)
 	saves++;
 	while (hangs)
 		usleep(1000);
+	for (int64_t until = now_us() + work_us; now_us() < until;)
+		;
 	if (!fails)
 		return true;
 	buf_adds(why, "disk full");
@@ -55,7 +66,7 @@ writer(void)
 
 	w->arg = w;
 	hangs = fails = false;
-	saves = 0;
+	saves = work_us = 0;
 	healthy = true;
 	assert_true(store_writer_start(w));
 	return w;
@@ -161,6 +172,42 @@ test_fails_and_returns(void **state)
 	store_writer_free(&w);
 }
 
+#define CROWD 8
+#define TIMES 500
+
+static void *
+wait_often(void *arg)
+{
+	uintptr_t failed = 0;
+
+	for (int i = 0; i < TIMES; i++)
+		failed += (uintptr_t)wait_once(arg) != STORE_OK;
+	return (void *)failed;
+}
+
+/* Each would save for itself alone, were the next not let come first. */
+static void
+test_crowd_saves_together(void **state)
+{
+	struct store_writer *w = writer();
+	pthread_t all[CROWD];
+	void *failed;
+
+	(void)state;
+	work_us = 50;
+	for (int i = 0; i < CROWD; i++)
+		assert_int_equal(pthread_create(&all[i], NULL, wait_often, w),
+		    0);
+	for (int i = 0; i < CROWD; i++) {
+		pthread_join(all[i], &failed);
+		assert_int_equal((uintptr_t)failed, 0);
+	}
+	assert_int_equal(store_writer_pending(w), 0);
+	print_message("%d groups for %d\n", saves, CROWD * TIMES);
+	assert_in_range(saves, TIMES, CROWD * TIMES / 2);
+	store_writer_free(&w);
+}
+
 int
 main(void)
 {
@@ -168,6 +215,7 @@ main(void)
 		cmocka_unit_test(test_hangs),
 		cmocka_unit_test(test_slow_is_the_threads),
 		cmocka_unit_test(test_fails_and_returns),
+		cmocka_unit_test(test_crowd_saves_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
