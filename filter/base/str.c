@@ -10,52 +10,7 @@
 
 #include "base/mem.h"
 
-int
-chr_lower(int c)
-{
-	return c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c;
-}
-
-bool
-chr_space(int c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-bool
-chr_digit(int c)
-{
-	return c >= '0' && c <= '9';
-}
-
-bool
-chr_alpha(int c)
-{
-	c = chr_lower(c);
-	return c >= 'a' && c <= 'z';
-}
-
-bool
-chr_alnum(int c)
-{
-	return chr_alpha(c) || chr_digit(c);
-}
-
 /* Slices. */
-
-struct str
-str_of(const char *cstr)
-{
-	if (cstr == NULL)
-		return STR_NONE;
-	return (struct str){ cstr, strlen(cstr) };
-}
-
-static size_t
-min_size(size_t a, size_t b)
-{
-	return a < b ? a : b;
-}
 
 static int
 order_size(size_t a, size_t b)
@@ -66,7 +21,7 @@ order_size(size_t a, size_t b)
 int
 str_cmp(struct str a, struct str b)
 {
-	size_t n = min_size(a.n, b.n);
+	size_t n = a.n < b.n ? a.n : b.n;
 	int r = n > 0 ? memcmp(a.p, b.p, n) : 0;
 
 	return r != 0 ? r : order_size(a.n, b.n);
@@ -89,33 +44,9 @@ bytes_icmp(const char *a, const char *b, size_t n)
 int
 str_icmp(struct str a, struct str b)
 {
-	int r = bytes_icmp(a.p, b.p, min_size(a.n, b.n));
+	int r = bytes_icmp(a.p, b.p, a.n < b.n ? a.n : b.n);
 
 	return r != 0 ? r : order_size(a.n, b.n);
-}
-
-bool
-str_eq(struct str a, struct str b)
-{
-	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
-}
-
-bool
-str_ieq(struct str a, struct str b)
-{
-	return a.n == b.n && bytes_icmp(a.p, b.p, a.n) == 0;
-}
-
-bool
-str_starts(struct str s, struct str prefix)
-{
-	return str_eq(str_sub(s, 0, prefix.n), prefix);
-}
-
-bool
-str_istarts(struct str s, struct str prefix)
-{
-	return str_ieq(str_sub(s, 0, prefix.n), prefix);
 }
 
 bool
@@ -138,16 +69,6 @@ str_trim(struct str s)
 }
 
 struct str
-str_sub(struct str s, size_t from, size_t n)
-{
-	from = min_size(from, s.n);
-	if (s.p != NULL)
-		s.p += from;
-	s.n = min_size(n, s.n - from);
-	return s;
-}
-
-struct str
 str_cut(struct str s, char c, struct str *rest)
 {
 	ptrdiff_t at = str_chr(s, c);
@@ -158,22 +79,6 @@ str_cut(struct str s, char c, struct str *rest)
 	}
 	*rest = str_sub(s, (size_t)at + 1, s.n);
 	return str_sub(s, 0, (size_t)at);
-}
-
-ptrdiff_t
-str_chr(struct str s, char c)
-{
-	const char *at = s.n > 0 ? memchr(s.p, c, s.n) : NULL;
-
-	return at != NULL ? at - s.p : -1;
-}
-
-ptrdiff_t
-str_rchr(struct str s, char c)
-{
-	const char *at = s.n > 0 ? memrchr(s.p, c, s.n) : NULL;
-
-	return at != NULL ? at - s.p : -1;
 }
 
 ptrdiff_t
@@ -388,7 +293,7 @@ buf_room(struct buf *b, size_t n)
 }
 
 void
-buf_add(struct buf *b, const void *p, size_t n)
+buf_add_grown(struct buf *b, const void *p, size_t n)
 {
 	if (!buf_room(b, n))
 		return;
@@ -396,24 +301,6 @@ buf_add(struct buf *b, const void *p, size_t n)
 		memcpy(b->p + b->n, p, n);
 	b->n += n;
 	b->p[b->n] = '\0';
-}
-
-void
-buf_addc(struct buf *b, char c)
-{
-	buf_add(b, &c, 1);
-}
-
-void
-buf_adds(struct buf *b, const char *s)
-{
-	buf_add(b, s, strlen(s));
-}
-
-void
-buf_addstr(struct buf *b, struct str s)
-{
-	buf_add(b, s.p, s.n);
 }
 
 void
@@ -457,40 +344,6 @@ buf_free(struct buf *b)
 {
 	free(b->p);
 	*b = BUF_INIT(b->max);
-}
-
-struct str
-buf_str(const struct buf *b)
-{
-	return (struct str){ b->p != NULL ? b->p : "", b->n };
-}
-
-int
-chr_utf8_len(const unsigned char *p, size_t n)
-{
-	unsigned char low = 0x80, high = 0xbf;
-	int want;
-
-	if (p[0] < 0x80)
-		return 1;
-	if (p[0] < 0xc2 || p[0] > 0xf4)
-		return -1;
-	want = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-	if (p[0] == 0xe0)
-		low = 0xa0;
-	else if (p[0] == 0xed)
-		high = 0x9f;
-	else if (p[0] == 0xf0)
-		low = 0x90;
-	else if (p[0] == 0xf4)
-		high = 0x8f;
-	for (int i = 1; i < want; i++) {
-		if ((size_t)i >= n || p[i] < low || p[i] > high)
-			return -i;
-		low = 0x80;
-		high = 0xbf;
-	}
-	return want;
 }
 
 static void

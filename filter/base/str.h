@@ -6,6 +6,7 @@
  * is left out whole, and so is every later one; `failed' remembers it until
  * buf_free(), so a caller checks once.
  * Case is ASCII's alone, whatever the locale.  Any thread may call these.
+ * Those that others call for every byte or word are defined here.
  */
 #ifndef BASE_STR_H
 #define BASE_STR_H
@@ -14,6 +15,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
+#include "base/chr.h"
 
 struct str {
 	const char	*p;
@@ -25,21 +29,70 @@ struct str {
 /* For printf: "%.*s" with STR_FMT(s). */
 #define STR_FMT(s)	(int)(s).n, (s).p ? (s).p : ""
 
-struct str	str_of(const char *cstr);	/* NULL gives STR_NONE */
-bool		str_eq(struct str, struct str);
-bool		str_ieq(struct str, struct str);
+static inline struct str
+str_of(const char *cstr)	/* NULL gives STR_NONE */
+{
+	return (struct str){ cstr, cstr != NULL ? strlen(cstr) : 0 };
+}
+
+static inline struct str
+str_sub(struct str s, size_t from, size_t n)	/* clipped */
+{
+	from = from < s.n ? from : s.n;
+	s.n = n < s.n - from ? n : s.n - from;
+	if (s.p != NULL)
+		s.p += from;
+	return s;
+}
+
+static inline bool
+str_eq(struct str a, struct str b)
+{
+	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+static inline bool
+str_starts(struct str s, struct str prefix)
+{
+	return s.n >= prefix.n && str_eq(str_sub(s, 0, prefix.n), prefix);
+}
+
+static inline ptrdiff_t
+str_chr(struct str s, char c)			/* -1: not there */
+{
+	const char *at = s.n > 0 ? memchr(s.p, c, s.n) : NULL;
+
+	return at != NULL ? at - s.p : -1;
+}
+
+static inline ptrdiff_t
+str_rchr(struct str s, char c)
+{
+	const char *at = s.n > 0 ? memrchr(s.p, c, s.n) : NULL;
+
+	return at != NULL ? at - s.p : -1;
+}
+
 int		str_cmp(struct str, struct str);
 int		str_icmp(struct str, struct str);
-bool		str_starts(struct str, struct str prefix);
-bool		str_istarts(struct str, struct str prefix);
+
+static inline bool
+str_ieq(struct str a, struct str b)
+{
+	return a.n == b.n && str_icmp(a, b) == 0;
+}
+
+static inline bool
+str_istarts(struct str s, struct str prefix)
+{
+	return s.n >= prefix.n && str_ieq(str_sub(s, 0, prefix.n), prefix);
+}
+
 bool		str_iends(struct str, struct str suffix);
 struct str	str_trim(struct str);			/* SP HT CR LF */
-struct str	str_sub(struct str, size_t from, size_t n); /* clipped */
 /* Cuts at the first c: returns what is before it, *rest what is behind it
  * (rest->p == NULL where c does not occur). */
 struct str	str_cut(struct str, char c, struct str *rest);
-ptrdiff_t	str_chr(struct str, char c);		/* -1: not there */
-ptrdiff_t	str_rchr(struct str, char c);
 ptrdiff_t	str_find(struct str hay, struct str needle);
 ptrdiff_t	str_ifind(struct str hay, struct str needle);
 bool		str_u64(struct str, uint64_t *);	/* decimal, all of it */
@@ -47,14 +100,6 @@ uint64_t	str_hash(struct str);			/* seeded per process */
 uint64_t	str_ihash(struct str);			/* equal for str_ieq */
 /* The same in every process that has the key. */
 uint64_t	str_hash_keyed(struct str, const uint64_t key[2]);
-int		chr_lower(int c);
-bool		chr_space(int c);			/* SP HT CR LF */
-bool		chr_digit(int c);
-bool		chr_alpha(int c);
-bool		chr_alnum(int c);
-/* The length of the UTF-8 character that p begins with, n > 0 (RFC 3629,
- * section 4); if there is none, minus how many bytes could have begun one. */
-int		chr_utf8_len(const unsigned char *p, size_t n);
 
 struct buf {
 	char	*p;		/* NUL-terminated once anything was added */
@@ -64,17 +109,51 @@ struct buf {
 
 #define BUF_INIT(limit)	((struct buf){ .max = (limit) })
 
-void		buf_add(struct buf *, const void *, size_t);
-void		buf_addc(struct buf *, char);
-void		buf_adds(struct buf *, const char *);
-void		buf_addstr(struct buf *, struct str);
+/* What does not fit without growing; for buf_add() alone. */
+void		buf_add_grown(struct buf *, const void *, size_t);
+
+static inline void
+buf_add(struct buf *b, const void *p, size_t n)
+{
+	if (b->failed || n >= b->cap - b->n || n == 0) {
+		buf_add_grown(b, p, n);
+		return;
+	}
+	memcpy(b->p + b->n, p, n);
+	b->n += n;
+	b->p[b->n] = '\0';
+}
+
+static inline void
+buf_addc(struct buf *b, char c)
+{
+	buf_add(b, &c, 1);
+}
+
+static inline void
+buf_adds(struct buf *b, const char *s)
+{
+	buf_add(b, s, strlen(s));
+}
+
+static inline void
+buf_addstr(struct buf *b, struct str s)
+{
+	buf_add(b, s.p, s.n);
+}
+
+static inline struct str
+buf_str(const struct buf *b)
+{
+	return (struct str){ b->p != NULL ? b->p : "", b->n };
+}
+
 void		buf_printf(struct buf *, const char *fmt, ...)
 		    __attribute__((format(printf, 2, 3)));
 void		buf_vprintf(struct buf *, const char *fmt, va_list)
 		    __attribute__((format(printf, 2, 0)));
 void		buf_truncate(struct buf *, size_t n);
 void		buf_free(struct buf *);
-struct str	buf_str(const struct buf *);
 /* A JSON string with its quotes; invalid UTF-8 becomes U+FFFD. */
 void		buf_json(struct buf *, struct str);
 /* As log values want it: bare where plain, else quoted, \xNN for the rest. */

@@ -80,12 +80,6 @@ field_push(struct fields *f, struct field_values *out, struct str s)
 	return true;
 }
 
-static bool
-is_space(int c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 /* s and an LF. */
 static struct str
 with_lf(struct arena *a, struct str s)
@@ -119,12 +113,12 @@ field_unfolded(struct fields *f, const struct header *h)
 		return STR_NONE;
 	for (size_t i = 0; i < s.n;) {
 		if (s.p[i] != '\n' || i + 1 == s.n ||
-		    !is_space((unsigned char)s.p[i + 1])) {
+		    !chr_white((unsigned char)s.p[i + 1])) {
 			p[n++] = s.p[i++];
 			continue;
 		}
 		p[n++] = ' ';
-		while (i < s.n && is_space((unsigned char)s.p[i]))
+		while (i < s.n && chr_white((unsigned char)s.p[i]))
 			i++;
 	}
 	return (struct str){ p, n };
@@ -169,7 +163,7 @@ shown_name(struct arena *a, struct str s)
 	if (p == NULL)
 		return STR_NONE;
 	for (size_t i = 0; i < s.n; i++) {
-		if (is_space((unsigned char)s.p[i])) {
+		if (chr_white((unsigned char)s.p[i])) {
 			space = n > 0;
 			continue;
 		}
@@ -240,7 +234,7 @@ host_at(struct fields *f, struct str s)
 {
 	size_t n = 0;
 
-	while (n < s.n && n < 320 && !is_space((unsigned char)s.p[n]))
+	while (n < s.n && n < 320 && !chr_white((unsigned char)s.p[n]))
 		n++;
 	while (n > 0 && !ends_host(f, s, n))
 		n--;
@@ -272,7 +266,7 @@ find_host(struct fields *f, struct str s)
 	if (host.n > 0 && tld_name_valid(host))
 		return host;
 	for (size_t i = 0; i < s.n;) {
-		bool inside = is_space((unsigned char)s.p[i]) ||
+		bool inside = chr_white((unsigned char)s.p[i]) ||
 		    (i > 0 &&
 			(s.p[i - 1] == '.' || s.p[i - 1] == '_' ||
 			    s.p[i - 1] == '-'));

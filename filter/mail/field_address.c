@@ -27,12 +27,6 @@ struct scan {
 };
 
 static bool
-is_space(int c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static bool
 is_in(char c, const char *set)
 {
 	return c != '\0' && strchr(set, c) != NULL;
@@ -41,7 +35,7 @@ is_in(char c, const char *set)
 static size_t
 skip_space(struct str s, size_t i)
 {
-	while (i < s.n && is_space((unsigned char)s.p[i]))
+	while (i < s.n && chr_white((unsigned char)s.p[i]))
 		i++;
 	return i;
 }
@@ -92,13 +86,13 @@ phrase_end(struct str s, size_t i)
 static bool
 is_local_char(char c)
 {
-	return !is_space((unsigned char)c) && !is_in(c, "@<>()[],:;");
+	return !chr_white((unsigned char)c) && !is_in(c, "@<>()[],:;");
 }
 
 static bool
 is_domain_char(char c)
 {
-	return !is_space((unsigned char)c) && !is_in(c, "\"<>()[],:;");
+	return !chr_white((unsigned char)c) && !is_in(c, "\"<>()[],:;");
 }
 
 /* Behind the domain literal at i, or NOWHERE. */
@@ -180,7 +174,7 @@ close_angle(struct scan *sc, size_t i)
 static size_t
 word_end(struct str s, size_t i)
 {
-	while (i < s.n && !is_space((unsigned char)s.p[i]))
+	while (i < s.n && !chr_white((unsigned char)s.p[i]))
 		i++;
 	return i;
 }
@@ -242,7 +236,7 @@ read_angle(struct scan *sc, size_t i, struct entry *e)
 	}
 	if (s.p[at] != '>')
 		return NOWHERE;
-	while (at > from && is_space((unsigned char)s.p[at - 1]))
+	while (at > from && chr_white((unsigned char)s.p[at - 1]))
 		at--;
 	return angle_try(sc, from, at, e);
 }
@@ -454,7 +448,7 @@ prepare(struct scan *sc, struct str value)
 
 	if (p == NULL)
 		return STR("");
-	while (value.n > 0 && is_space((unsigned char)value.p[value.n - 1]))
+	while (value.n > 0 && chr_white((unsigned char)value.p[value.n - 1]))
 		value.n--;
 	for (size_t i = 0; i < value.n; i++) {
 		if (value.p[i] == '\\' && i + 1 < value.n &&

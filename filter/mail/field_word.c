@@ -27,12 +27,6 @@ struct decoder {
 };
 
 static bool
-is_space(int c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static bool
 is_charset_char(int c)
 {
 	return chr_alnum(c) || c == '*' || c == '_' || c == '-';
@@ -116,7 +110,7 @@ base64_clean(struct str s)
 	for (size_t i = 0; i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
 
-		if (is_space(c))
+		if (chr_white(c))
 			continue;
 		if (c != '=' && base64_digit(c) < 0)
 			return false;
@@ -315,7 +309,7 @@ skip_to_word(struct str s, size_t i)
 	size_t from = i;
 	struct word w;
 
-	while (i < s.n && is_space((unsigned char)s.p[i]))
+	while (i < s.n && chr_white((unsigned char)s.p[i]))
 		i++;
 	return word_parse(str_sub(s, i, s.n), &w) ? i : from;
 }
@@ -371,9 +365,9 @@ is_plain_field(struct str name)
 static struct str
 trim(struct str s)
 {
-	while (s.n > 0 && is_space((unsigned char)s.p[0]))
+	while (s.n > 0 && chr_white((unsigned char)s.p[0]))
 		s = str_sub(s, 1, s.n);
-	while (s.n > 0 && is_space((unsigned char)s.p[s.n - 1]))
+	while (s.n > 0 && chr_white((unsigned char)s.p[s.n - 1]))
 		s.n--;
 	return s;
 }

@@ -37,12 +37,6 @@ static const struct {
 };
 
 static bool
-is_space(int c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static bool
 is_name_first(int c)
 {
 	return chr_alpha(c) || c == '_';
@@ -64,7 +58,7 @@ at(const struct html_lexer *l, size_t i)
 static size_t
 skip_space(const struct html_lexer *l, size_t i)
 {
-	while (i < l->s.n && is_space(at(l, i)))
+	while (i < l->s.n && chr_white(at(l, i)))
 		i++;
 	return i;
 }
@@ -233,7 +227,7 @@ look_declaration(const struct html_lexer *l, size_t i, size_t *end,
 			k += 2;
 		} else {
 			while (k < l->s.n && at(l, k) != '>' &&
-			    !is_space(at(l, k)))
+			    !chr_white(at(l, k)))
 				k++;
 		}
 		if (k >= l->s.n)
@@ -287,7 +281,7 @@ look_end_tag(const struct html_lexer *l, size_t i, size_t *end,
 {
 	size_t k = i + 2, gt;
 
-	while (k < l->s.n && at(l, k) != '>' && !is_space(at(l, k)))
+	while (k < l->s.n && at(l, k) != '>' && !chr_white(at(l, k)))
 		k++;
 	gt = skip_quoted(l, k);
 	if (gt >= l->s.n)
@@ -332,16 +326,16 @@ attribute(const char *p, size_t n, size_t *i, struct str *name,
 
 	*value = STR_NONE;
 	for (k++; k < n && p[k] != '>' && p[k] != '=' &&
-	     !is_space((unsigned char)p[k]);)
+	     !chr_white((unsigned char)p[k]);)
 		k++;
 	*name = (struct str){ p + from, k - from };
-	while (k < n && is_space((unsigned char)p[k]))
+	while (k < n && chr_white((unsigned char)p[k]))
 		k++;
 	if (k >= n || p[k] != '=') {
 		*i = k;
 		return k < n;
 	}
-	for (k++; k < n && is_space((unsigned char)p[k]);)
+	for (k++; k < n && chr_white((unsigned char)p[k]);)
 		k++;
 	from = k;
 	if (k < n && (p[k] == '"' || p[k] == '\'')) {
@@ -352,11 +346,11 @@ attribute(const char *p, size_t n, size_t *i, struct str *name,
 		*value = (struct str){ p + k + 1, (size_t)(q - p) - k - 1 };
 		k = (size_t)(q - p) + 1;
 	} else {
-		while (k < n && p[k] != '>' && !is_space((unsigned char)p[k]))
+		while (k < n && p[k] != '>' && !chr_white((unsigned char)p[k]))
 			k++;
 		*value = (struct str){ p + from, k - from };
 	}
-	while (k < n && is_space((unsigned char)p[k]))
+	while (k < n && chr_white((unsigned char)p[k]))
 		k++;
 	*i = k;
 	return k < n;
@@ -367,7 +361,7 @@ html_attribute(struct str *rest, struct str *name, struct str *value)
 {
 	size_t i = 0;
 
-	while (i < rest->n && is_space((unsigned char)rest->p[i]))
+	while (i < rest->n && chr_white((unsigned char)rest->p[i]))
 		i++;
 	if (i == rest->n || rest->p[i] == '>')
 		return false;
@@ -383,7 +377,7 @@ look_start_tag(struct html_lexer *l, size_t i, size_t *end,
 	size_t k = i + 1, from;
 	struct str name, value;
 
-	while (k < l->s.n && at(l, k) != '>' && !is_space(at(l, k)))
+	while (k < l->s.n && at(l, k) != '>' && !chr_white(at(l, k)))
 		k++;
 	from = k;
 	k = skip_space(l, k);

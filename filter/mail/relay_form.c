@@ -7,22 +7,10 @@
 static const char slot_letters[] = "hribdfnxs";
 
 static bool
-is_space(int c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static bool
 is_hex(int c)
 {
 	c = chr_lower(c);
 	return chr_digit(c) || (c >= 'a' && c <= 'f');
-}
-
-static bool
-is_word(int c)
-{
-	return chr_alnum(c) || c == '_';
 }
 
 static int
@@ -129,9 +117,9 @@ relay_ip_at(struct str s, size_t i)
 	int before = i > 0 ? (unsigned char)s.p[i - 1] : ' ';
 	size_t end;
 
-	if (chr_digit(byte_at(s, i)) && !is_word(before) && before != ':') {
+	if (chr_digit(byte_at(s, i)) && !chr_word(before) && before != ':') {
 		end = quad_end(s, i);
-		if (end > 0 && !is_word(byte_at(s, end)))
+		if (end > 0 && !chr_word(byte_at(s, end)))
 			return end - i;
 	}
 	if (str_istarts(str_sub(s, i, 5), STR("IPv6:")))
@@ -150,7 +138,7 @@ of_kind(char kind, int c)
 {
 	switch (kind) {
 	case '(':
-		return !is_space(c) && c != '(' && c != ')';
+		return !chr_white(c) && c != '(' && c != ')';
 	case 'p':
 	case ')':
 	case '4':
@@ -165,7 +153,7 @@ of_kind(char kind, int c)
 	case '~':
 		return true;
 	}
-	return !is_space(c);
+	return !chr_white(c);
 }
 
 static bool match(struct relay_line *l, const char *f, size_t i);
@@ -248,9 +236,9 @@ self_end(struct str s, size_t i)
 static bool
 word_edge(struct str s, size_t i)
 {
-	bool before = i > 0 && is_word((unsigned char)s.p[i - 1]);
+	bool before = i > 0 && chr_word((unsigned char)s.p[i - 1]);
 
-	return before != is_word(byte_at(s, i));
+	return before != chr_word(byte_at(s, i));
 }
 
 /* What takes no choice: where it ends, or (size_t)-1. */

@@ -9,12 +9,6 @@
 #define LINE_MAX_BYTES 8192
 
 static bool
-is_space(int c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static bool
 contains(struct str s, const char *what)
 {
 	return str_find(s, str_of(what)) >= 0;
@@ -31,7 +25,7 @@ flatten(struct arena *a, struct str s)
 		return STR_NONE;
 	s = str_sub(s, 0, LINE_MAX_BYTES);
 	for (size_t i = 0; i < s.n; i++) {
-		if (!is_space((unsigned char)s.p[i]))
+		if (!chr_white((unsigned char)s.p[i]))
 			p[n++] = s.p[i];
 		else if (n > 0 && p[n - 1] != ' ')
 			p[n++] = ' ';
@@ -156,12 +150,6 @@ is_helo_char(int c)
 	    (c != '\0' && strchr("-.^+_&:=?!@%*$\\/", c) != NULL);
 }
 
-static bool
-is_word(int c)
-{
-	return chr_alnum(c) || c == '_';
-}
-
 /* The run of HELO's characters behind `mark', where mark begins a word. */
 static struct str
 helo_behind(struct str s, const char *mark)
@@ -174,7 +162,7 @@ helo_behind(struct str s, const char *mark)
 		size_t from = i + (size_t)at, end = from + m.n;
 
 		i = end;
-		if (from > 0 && is_word((unsigned char)s.p[from - 1]))
+		if (from > 0 && chr_word((unsigned char)s.p[from - 1]))
 			continue;
 		while (end < s.n && is_helo_char((unsigned char)s.p[end]))
 			end++;
@@ -251,7 +239,7 @@ find_envfrom(struct str s, struct str *out)
 	if (best < 0)
 		return false;
 	*out = str_cut(str_sub(s, (size_t)best + length, s.n), ' ', &rest);
-	while (out->n > 0 && !is_word((unsigned char)out->p[out->n - 1]))
+	while (out->n > 0 && !chr_word((unsigned char)out->p[out->n - 1]))
 		out->n--;
 	return out->n > 0;
 }
@@ -649,8 +637,8 @@ is_local(struct str s)
 	ptrdiff_t at = str_find(s, STR("with local for"));
 	struct str host, rest;
 
-	if (at > 0 && !is_word((unsigned char)s.p[at - 1]) &&
-	    ((size_t)at + 14 == s.n || !is_word((unsigned char)s.p[at + 14])))
+	if (at > 0 && !chr_word((unsigned char)s.p[at - 1]) &&
+	    ((size_t)at + 14 == s.n || !chr_word((unsigned char)s.p[at + 14])))
 		return true;
 	if (!str_istarts(s, STR("from ")))
 		return false;
@@ -682,7 +670,7 @@ relay_value(struct arena *a, struct str s)
 	char *p = (char *)(uintptr_t)out.p;
 
 	for (size_t i = 0; i < out.n; i++)
-		if (is_space((unsigned char)p[i]) || p[i] == '\0' ||
+		if (chr_white((unsigned char)p[i]) || p[i] == '\0' ||
 		    strchr("#[]()<>|", p[i]) != NULL)
 			p[i] = '!';
 	return out;
@@ -722,10 +710,10 @@ clean_rdns(struct str name)
 static struct str
 clean_envfrom(struct str s)
 {
-	while (s.n > 0 && (s.p[0] == '<' || is_space((unsigned char)s.p[0])))
+	while (s.n > 0 && (s.p[0] == '<' || chr_white((unsigned char)s.p[0])))
 		s = str_sub(s, 1, s.n);
 	while (s.n > 0 &&
-	    (s.p[s.n - 1] == '>' || is_space((unsigned char)s.p[s.n - 1])))
+	    (s.p[s.n - 1] == '>' || chr_white((unsigned char)s.p[s.n - 1])))
 		s.n--;
 	return s;
 }

@@ -122,19 +122,13 @@ trim_found(struct str s)
 	return s;
 }
 
-static bool
-is_word(int c)
-{
-	return chr_alnum(c) || c == '_';
-}
-
 /* A scheme and nothing else. */
 static bool
 is_empty(struct str s)
 {
 	size_t i = 0;
 
-	while (i < s.n && is_word((unsigned char)s.p[i]))
+	while (i < s.n && chr_word((unsigned char)s.p[i]))
 		i++;
 	if (i == 0 || i == s.n || s.p[i] != ':')
 		return false;

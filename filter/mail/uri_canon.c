@@ -21,12 +21,6 @@ struct canon {
 };
 
 static bool
-is_space(int c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static bool
 is_in(char c, const char *set)
 {
 	return c != '\0' && strchr(set, c) != NULL;
@@ -132,9 +126,9 @@ tidy(struct arena *a, struct str s)
 	char *p;
 	size_t n = 0;
 
-	while (s.n > 0 && is_space((unsigned char)s.p[0]))
+	while (s.n > 0 && chr_white((unsigned char)s.p[0]))
 		s = str_sub(s, 1, s.n);
-	while (s.n > 0 && is_space((unsigned char)s.p[s.n - 1]))
+	while (s.n > 0 && chr_white((unsigned char)s.p[s.n - 1]))
 		s.n--;
 	if (str_chr(s, '\n') < 0 && str_chr(s, '\r') < 0)
 		return s;

@@ -17,18 +17,6 @@
 enum ahead { AHEAD_LINK, AHEAD_MAIL, AHEAD_LOCAL, AHEAD_PATH };
 
 static bool
-is_word(int c)
-{
-	return chr_alnum(c) || c == '_';
-}
-
-static bool
-is_space(int c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static bool
 is_in(unsigned char c, const char *set)
 {
 	return c != '\0' && strchr(set, c) != NULL;
@@ -37,13 +25,13 @@ is_in(unsigned char c, const char *set)
 static bool
 begins_link(unsigned char c)
 {
-	return is_space(c) || is_in(c, "><\"'`,{[(|\x1b\xa0");
+	return chr_white(c) || is_in(c, "><\"'`,{[(|\x1b\xa0");
 }
 
 static bool
 begins_bare(unsigned char c)
 {
-	return is_space(c) ||
+	return chr_white(c) ||
 	    is_in(c, "!\"#$&'()*+,/:;<=>?@[\\]^`{|}~\x1b\xa0");
 }
 
@@ -212,9 +200,9 @@ bare_end(struct uri_text *t, size_t i, struct str *host)
 static bool
 may_begin(struct str s, size_t i)
 {
-	bool before = i > 0 && is_word((unsigned char)s.p[i - 1]);
+	bool before = i > 0 && chr_word((unsigned char)s.p[i - 1]);
 
-	if (before != is_word((unsigned char)s.p[i]))
+	if (before != chr_word((unsigned char)s.p[i]))
 		return true;
 	if (i > 0 && begins_link((unsigned char)s.p[i - 1]))
 		return true;

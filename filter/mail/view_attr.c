@@ -188,8 +188,8 @@ refresh_uri(struct str s)
 
 		if ((at == 0 ? rest.p == s.p :
 			       !is_word((unsigned char)rest.p[at - 1]))) {
-			while (k < rest.n &&
-			    view_line_is_space((unsigned char)rest.p[k]))
+			while (
+			    k < rest.n && chr_white((unsigned char)rest.p[k]))
 				k++;
 			if (k < rest.n && rest.p[k] == '=')
 				found = str_sub(rest, k + 1, rest.n);
@@ -198,7 +198,7 @@ refresh_uri(struct str s)
 		if (rest.p == NULL)
 			break;
 	}
-	while (found.n > 0 && view_line_is_space((unsigned char)found.p[0]))
+	while (found.n > 0 && chr_white((unsigned char)found.p[0]))
 		found = str_sub(found, 1, found.n);
 	while (i < found.n && found.p[i] != ';')
 		i++;
@@ -276,7 +276,7 @@ face_name(struct str s, size_t *i, bool first)
 	size_t k = *i, from;
 	bool letter;
 
-	while (k < s.n && view_line_is_space((unsigned char)s.p[k]))
+	while (k < s.n && chr_white((unsigned char)s.p[k]))
 		k++;
 	if (k < s.n &&
 	    (s.p[k] == '"' || s.p[k] == '\'' || (first && s.p[k] == '.')))
@@ -355,14 +355,12 @@ add_charset(struct render *r, struct str content)
 		size_t n = 0;
 
 		rest = str_sub(rest, (size_t)at + 7, rest.n);
-		while (
-		    rest.n > 0 && view_line_is_space((unsigned char)rest.p[0]))
+		while (rest.n > 0 && chr_white((unsigned char)rest.p[0]))
 			rest = str_sub(rest, 1, rest.n);
 		if (word || rest.n == 0 || rest.p[0] != '=')
 			continue;
 		rest = str_sub(rest, 1, rest.n);
-		while (
-		    rest.n > 0 && view_line_is_space((unsigned char)rest.p[0]))
+		while (rest.n > 0 && chr_white((unsigned char)rest.p[0]))
 			rest = str_sub(rest, 1, rest.n);
 		if (rest.n > 0 && (rest.p[0] == '"' || rest.p[0] == '\''))
 			rest = str_sub(rest, 1, rest.n);

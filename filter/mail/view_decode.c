@@ -6,12 +6,6 @@
 #define NO_VALUE 0xff
 #define PADDING	 0xfe
 
-static bool
-is_space(int c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 static unsigned int
 base64_value(int c)
 {
@@ -43,7 +37,7 @@ base64_measure(const unsigned char values[256], struct str s)
 
 		if (v < 64 || v == PADDING)
 			all++;
-		else if (!is_space((unsigned char)s.p[i]))
+		else if (!chr_white((unsigned char)s.p[i]))
 			b.clean = false;
 		if (v < 64)
 			b.length = all;

@@ -3,23 +3,11 @@
 #include <string.h>
 
 bool
-view_line_is_space(int c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-bool
-view_line_is_word(int c)
-{
-	return chr_alnum(c) || c == '_';
-}
-
-bool
 view_line_is_blank(struct str s)
 {
 	size_t i = 0;
 
-	while (i < s.n && view_line_is_space((unsigned char)s.p[i]))
+	while (i < s.n && chr_white((unsigned char)s.p[i]))
 		i++;
 	return i == s.n;
 }
@@ -27,9 +15,9 @@ view_line_is_blank(struct str s)
 struct str
 view_line_trim(struct str s)
 {
-	while (s.n > 0 && view_line_is_space((unsigned char)s.p[s.n - 1]))
+	while (s.n > 0 && chr_white((unsigned char)s.p[s.n - 1]))
 		s.n--;
-	while (s.n > 0 && view_line_is_space((unsigned char)s.p[0]))
+	while (s.n > 0 && chr_white((unsigned char)s.p[0]))
 		s = str_sub(s, 1, s.n);
 	return s;
 }

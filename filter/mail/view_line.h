@@ -12,8 +12,6 @@
 
 #include "base/str.h"
 
-bool		 view_line_is_space(int c);
-bool		 view_line_is_word(int c);		/* letter, digit, `_' */
 bool		 view_line_is_blank(struct str);	/* nothing but space */
 struct str	 view_line_trim(struct str);
 /* The first line of *rest, which is what follows then; not of nothing. */

@@ -74,7 +74,7 @@ add_field(struct walk *w, struct headers *hs, struct str field)
 
 	if (n == 0 || !head_room(w, hs, field.n))
 		return;
-	while (value.n > 0 && view_line_is_space((unsigned char)value.p[0]))
+	while (value.n > 0 && chr_white((unsigned char)value.p[0]))
 		value = str_sub(value, 1, value.n);
 	w->full |= !header_add(w->arena, hs, str_sub(field, 0, n),
 	    view_line_drop_lf(value));
@@ -177,7 +177,7 @@ squeeze_blanks(struct walk *w, struct str body)
 
 	while (rest.n > 0) {
 		line = view_line_take(&rest);
-		if (view_line_is_space((unsigned char)line.p[0]) &&
+		if (chr_white((unsigned char)line.p[0]) &&
 		    view_line_is_blank(line))
 			blanks_add(&b, line,
 			    line.p == body.p ||
@@ -285,9 +285,9 @@ is_from_line(struct str line)
 	size_t i = 5;
 
 	if (!str_starts(line, STR("From")) || line.n < 5 ||
-	    !view_line_is_space((unsigned char)line.p[4]))
+	    !chr_white((unsigned char)line.p[4]))
 		return false;
-	while (i < line.n && view_line_is_space((unsigned char)line.p[i]))
+	while (i < line.n && chr_white((unsigned char)line.p[i]))
 		i++;
 	/* Of several blanks one may be left to stand before the colon. */
 	return i == line.n || line.p[i] != ':' || i > 5;
@@ -516,8 +516,7 @@ static void
 note_epilogue(struct walk *w, struct str rest)
 {
 	for (size_t i = 0; i < rest.n; i++)
-		if (!view_line_is_space((unsigned char)rest.p[i]) &&
-		    rest.p[i] != '.') {
+		if (!chr_white((unsigned char)rest.p[i]) && rest.p[i] != '.') {
 			w->view->mime_epilogue_exists = true;
 			return;
 		}
@@ -572,7 +571,7 @@ disposition_name(struct walk *w, const struct headers *hs)
 
 	while (s.n > 0 && (at = str_ifind(s, STR("name="))) >= 0) {
 		s = str_sub(s, (size_t)at + 5, s.n);
-		while (s.n > 0 && view_line_is_space((unsigned char)s.p[0]))
+		while (s.n > 0 && chr_white((unsigned char)s.p[0]))
 			s = str_sub(s, 1, s.n);
 		if (s.n > 0 && s.p[0] == '"')
 			s = str_sub(s, 1, s.n);

@@ -163,18 +163,12 @@ static const struct {
 	{ "yellowgreen", 0x9acd32 },
 };
 
-static bool
-is_space(int c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 static struct str
 trim_space(struct str s)
 {
-	while (s.n > 0 && is_space((unsigned char)s.p[s.n - 1]))
+	while (s.n > 0 && chr_white((unsigned char)s.p[s.n - 1]))
 		s.n--;
-	while (s.n > 0 && is_space((unsigned char)s.p[0]))
+	while (s.n > 0 && chr_white((unsigned char)s.p[0]))
 		s = str_sub(s, 1, s.n);
 	return s;
 }
@@ -247,7 +241,7 @@ read_rgb(struct str s, uint32_t *rgb)
 		unsigned long v = 0;
 		size_t from;
 
-		while (k > 0 && i < s.n && is_space((unsigned char)s.p[i]))
+		while (k > 0 && i < s.n && chr_white((unsigned char)s.p[i]))
 			i++;
 		for (from = i; i < s.n && chr_digit((unsigned char)s.p[i]); i++)
 			v = v < 1000000000 ?
@@ -262,7 +256,7 @@ read_rgb(struct str s, uint32_t *rgb)
 			i++;
 		}
 		buf_printf(&hex, "%02lx", v);
-		while (k == 2 && i < s.n && is_space((unsigned char)s.p[i]))
+		while (k == 2 && i < s.n && chr_white((unsigned char)s.p[i]))
 			i++;
 		ok = ok && i < s.n && s.p[i++] == (k < 2 ? ',' : ')');
 	}
@@ -327,7 +321,7 @@ drop_important(struct str s)
 	if (t.n == 0 || t.p[t.n - 1] != '!')
 		return s;
 	t.n--;
-	while (t.n > 0 && is_space((unsigned char)t.p[t.n - 1]))
+	while (t.n > 0 && chr_white((unsigned char)t.p[t.n - 1]))
 		t.n--;
 	return t;
 }
@@ -434,7 +428,7 @@ read_declaration(struct style *s, struct str text)
 	if (value.p == NULL)
 		return;
 	value = trim_space(value);
-	while (name.n > 0 && is_space((unsigned char)name.p[0]))
+	while (name.n > 0 && chr_white((unsigned char)name.p[0]))
 		name = str_sub(name, 1, name.n);
 	/* A value is one line, and there is one. */
 	if (value.n == 0 || memchr(value.p, '\n', value.n) != NULL)
@@ -550,7 +544,7 @@ read_size(const struct style_stack *st, struct str s, int32_t *size)
 	bool sign;
 	long v;
 
-	while (i < s.n && is_space((unsigned char)s.p[i]))
+	while (i < s.n && chr_white((unsigned char)s.p[i]))
 		i++;
 	sign = i < s.n && (s.p[i] == '+' || s.p[i] == '-');
 	if (!read_long(s, sign ? i + 1 : i, &v))
@@ -567,7 +561,7 @@ open_basefont(struct style_stack *st, struct str s)
 	size_t i = 0;
 	long v;
 
-	while (i < s.n && is_space((unsigned char)s.p[i]))
+	while (i < s.n && chr_white((unsigned char)s.p[i]))
 		i++;
 	if (s.p == NULL || !read_long(s, i, &v))
 		return false;

@@ -74,7 +74,7 @@ add_collapsed(struct buf *out, struct str s)
 		bool pair = s.p[i] == '\xc3' &&
 		    str_starts(str_sub(s, i, 4), STR("\xc3\x82\xc2\xa0"));
 
-		if (!pair && !view_line_is_space((unsigned char)s.p[i])) {
+		if (!pair && !chr_white((unsigned char)s.p[i])) {
 			i++;
 			continue;
 		}
@@ -83,8 +83,7 @@ add_collapsed(struct buf *out, struct str s)
 		if (pair)
 			i += 4;
 		else
-			while (i < s.n &&
-			    view_line_is_space((unsigned char)s.p[i]))
+			while (i < s.n && chr_white((unsigned char)s.p[i]))
 				i++;
 		from = i;
 	}
@@ -97,7 +96,7 @@ is_empty(struct str s)
 	size_t i = 0;
 
 	while (i < s.n) {
-		if (view_line_is_space((unsigned char)s.p[i]))
+		if (chr_white((unsigned char)s.p[i]))
 			i++;
 		else if (str_starts(str_sub(s, i, 4), STR("\xc3\x82\xc2\xa0")))
 			i += 4;
@@ -111,8 +110,8 @@ is_empty(struct str s)
 static bool
 is_letter(int c)
 {
-	return c >= 0x80 || chr_alnum(c) ||
-	    (c < ' ' && !view_line_is_space(c)) || c == 0x7f;
+	return c >= 0x80 || chr_alnum(c) || (c < ' ' && !chr_white(c)) ||
+	    c == 0x7f;
 }
 
 /* Text that goes on in the middle of a word behind a tag. */
@@ -202,9 +201,9 @@ view_text_add(struct render *r, const struct html_token *t)
 	start = r->out->n;
 	/* One blank is enough. */
 	if (r->last == LAST_SPACE && !hidden) {
-		if (text.n > 0 && view_line_is_space((unsigned char)text.p[0]))
-			while (text.n > 0 &&
-			    view_line_is_space((unsigned char)text.p[0]))
+		if (text.n > 0 && chr_white((unsigned char)text.p[0]))
+			while (
+			    text.n > 0 && chr_white((unsigned char)text.p[0]))
 				text = str_sub(text, 1, text.n);
 		else if (str_starts(text, STR("\xc3\x82\xc2\xa0")))
 			text = str_sub(text, 4, text.n);

@@ -20,13 +20,13 @@ find_value(struct str s, struct str name, size_t *from)
 			break;
 		i += (size_t)at;
 		j = i + name.n;
-		if (i > 0 && view_line_is_word((unsigned char)s.p[i - 1]))
+		if (i > 0 && chr_word((unsigned char)s.p[i - 1]))
 			continue;
-		while (j < s.n && view_line_is_space((unsigned char)s.p[j]))
+		while (j < s.n && chr_white((unsigned char)s.p[j]))
 			j++;
 		if (j >= s.n || s.p[j] != '=')
 			continue;
-		for (j++; j < s.n && view_line_is_space((unsigned char)s.p[j]);)
+		for (j++; j < s.n && chr_white((unsigned char)s.p[j]);)
 			j++;
 		*from = i + 1;
 		return str_sub(s, j, s.n);
@@ -62,7 +62,7 @@ view_type_boundary(struct str ct)
 			return str_cut(str_sub(s, 1, s.n), '"',
 			    &(struct str){ 0 });
 		while (n < s.n && s.p[n] != '"' && s.p[n] != ';' &&
-		    !view_line_is_space((unsigned char)s.p[n]))
+		    !chr_white((unsigned char)s.p[n]))
 			n++;
 		if (n > 0 && (n == s.n || s.p[n] != '"'))
 			return str_sub(s, 0, n);
@@ -125,7 +125,7 @@ is_text(struct str type)
 		"text/html" };
 
 	if (!str_starts(type, STR("text")) ||
-	    (type.n > 4 && view_line_is_word((unsigned char)type.p[4])))
+	    (type.n > 4 && chr_word((unsigned char)type.p[4])))
 		return false;
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
 		if (str_eq(type, str_of(kept[i])))
@@ -140,14 +140,14 @@ media_type(struct arena *a, struct str ct, bool *missing)
 	char *p;
 	size_t i = 0, n = 0;
 
-	while (ct.n > 0 && view_line_is_space((unsigned char)ct.p[0]))
+	while (ct.n > 0 && chr_white((unsigned char)ct.p[0]))
 		ct = str_sub(ct, 1, ct.n);
 	ct = str_cut(ct, ';', &(struct str){ 0 });
 	while (i < ct.n && ct.p[i] != '/')
 		i++;
 	if (i > 0 && i < ct.n) {
 		for (i++; i < ct.n && ct.p[i] != '/' &&
-		     !view_line_is_space((unsigned char)ct.p[i]);)
+		     !chr_white((unsigned char)ct.p[i]);)
 			i++;
 		ct.n = i;
 	}

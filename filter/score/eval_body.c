@@ -10,18 +10,12 @@
 #define STOCK_TEXT_MAX	(64 * 1024)
 
 static bool
-is_space(char c)
-{
-	return chr_space((unsigned char)c) || c == '\f' || c == '\v';
-}
-
-static bool
 has_word_character(struct str s)
 {
 	size_t i;
 
 	for (i = 0; i < s.n; i++)
-		if (chr_alnum((unsigned char)s.p[i]) || s.p[i] == '_')
+		if (chr_word((unsigned char)s.p[i]))
 			return true;
 	return false;
 }
@@ -33,9 +27,9 @@ next_word(struct str *rest)
 	size_t from = 0, to;
 	struct str word;
 
-	while (from < rest->n && is_space(rest->p[from]))
+	while (from < rest->n && chr_white((unsigned char)rest->p[from]))
 		from++;
-	for (to = from; to < rest->n && !is_space(rest->p[to]);)
+	for (to = from; to < rest->n && !chr_white((unsigned char)rest->p[to]);)
 		to++;
 	word = str_sub(*rest, from, to - from);
 	*rest = str_sub(*rest, to, rest->n);
