@@ -62,6 +62,9 @@ struct field_values field_list(struct fields *, struct str name,
  * dropped, as SpamAssassin does, and makes it false. */
 bool		 field_parse(struct str spec, struct str *name,
 		    unsigned int *flags);
+/* May it be one of SpamAssassin's own names?  What is none has a value only
+ * where the message has a field of that name. */
+bool		 field_made(struct str name);
 const struct relays *field_relays(struct fields *);
 
 /* A field of a MIME part for mimeheader rules: the last of that name, or

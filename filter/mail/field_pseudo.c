@@ -288,6 +288,15 @@ relay_pseudo(struct fields *f, struct field_values *out, struct str name)
 }
 
 bool
+field_made(struct str name)
+{
+	return str_istarts(name, STR("ALL")) ||
+	    str_istarts(name, STR("X-Spam-Relays-")) ||
+	    str_ieq(name, STR("MESSAGEID")) ||
+	    str_ieq(name, STR("EnvelopeFrom")) || str_ieq(name, STR("ToCc"));
+}
+
+bool
 field_pseudo(struct fields *f, struct field_values *out, struct str name,
     unsigned int flags)
 {

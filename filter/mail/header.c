@@ -79,14 +79,27 @@ header_get(const struct headers *hs, struct str name, unsigned int nth)
 	return h;
 }
 
-unsigned int
-header_count(const struct headers *hs, struct str name)
+static const struct header *
+last_named(const struct headers *hs, uint64_t hash, struct str name)
 {
-	uint64_t hash = str_ihash(name);
 	const struct header *h = hs->by_name[hash % HEADER_BUCKETS];
 
 	while (h != NULL && !is_named(h, hash, name))
 		h = h->older;
+	return h;
+}
+
+bool
+header_has(const struct headers *hs, uint64_t hash, struct str name)
+{
+	return last_named(hs, hash, name) != NULL;
+}
+
+unsigned int
+header_count(const struct headers *hs, struct str name)
+{
+	const struct header *h = last_named(hs, str_ihash(name), name);
+
 	return h != NULL ? h->nth : 0;
 }
 

@@ -47,6 +47,8 @@ bool	header_add(struct arena *, struct headers *, struct str name,
 /* The nth (1-based) field of that name from the top, NULL if there is none. */
 const struct header *header_get(const struct headers *, struct str name,
 	    unsigned int nth);
+/* Is there one?  hash is str_ihash(name). */
+bool	header_has(const struct headers *, uint64_t hash, struct str name);
 unsigned int header_count(const struct headers *, struct str name);
 /* Unfolded and trimmed, bytes otherwise as they came. */
 struct str header_unfold(struct arena *, struct str value);

@@ -250,14 +250,15 @@ unsigned int
 auth_rule_wants(const struct ruleset *set)
 {
 	const struct plan *plan = set->plan;
+	const struct eval_def *def;
 	const struct function *f;
 	unsigned int wants = 0;
 	size_t i;
 
-	for (i = 0; i < plan->eval.count; i++)
-		if (plan->functions[i] != NULL)
-			wants |= plan->functions[i]->wants;
-		else if ((f = function_find(plan->eval.rule[i]->eval)) != NULL)
-			wants |= f->wants;
+	for (i = 0; i < plan->eval.count; i++) {
+		def = plan->functions[plan->eval.rule[i]->index];
+		f = function_find(plan->eval.rule[i]->eval);
+		wants |= def != NULL ? def->wants : f != NULL ? f->wants : 0;
+	}
 	return wants;
 }

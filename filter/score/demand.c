@@ -1,15 +1,23 @@
 #include "score/demand.h"
 
+#include <string.h>
+
 #include "score/match.h"
 #include "score/meta_range.h"
 
 #define SPARES		128	/* texts that are made at once */
-#define WHOLE_BYTES	200	/* a header field, roughly */
+#define FIELD_BYTES	200	/* of a header field, roughly */
+#define FUNCTION_COST	20000	/* that of a header rule */
 
 /* A text that a waiting rule could hit in. */
 struct demand_text {
 	struct demand_text *next;
 	const struct str *text;
+};
+
+struct texts {
+	struct demand_text *first;
+	double		 cost;
 };
 
 /* What a meta could be in some round. */
@@ -18,23 +26,47 @@ struct memo {
 	uint32_t	 round;
 };
 
-struct demand_rule {
-	union {
-		struct demand_text *texts;
-		struct memo *memo;	/* of a meta */
-	} u;
-	float		 cost;
-	bool		 waits, whole;
-	bool		 done;		/* a meta that has its value */
+union demand_kept {
+	struct texts	*texts;		/* NULL: all it looks at */
+	struct memo	*memo;		/* of a meta */
 };
 
 bool
 demand_begin(struct match *m)
 {
-	m->demand.rule = arena_alloc(m->arena,
-	    (m->set->plan->count + 1) * sizeof(*m->demand.rule));
-	m->demand.round = 1;
-	return m->demand.rule != NULL;
+	const struct plan *plan = m->set->plan;
+	struct demand *d = &m->demand;
+
+	d->state = arena_alloc(m->arena, plan->count + 1);
+	d->kept = arena_alloc(m->arena, (plan->count + 1) * sizeof(*d->kept));
+	d->round = 1;
+	if (d->state == NULL || d->kept == NULL)
+		return false;
+	memcpy(d->state, plan->outset.state, plan->count);
+	memcpy(m->count, plan->outset.count, plan->count * sizeof(*m->count));
+	return true;
+}
+
+/* The rule is not as it was at the outset. */
+static void
+open_watchers(struct match *m, size_t rule)
+{
+	const struct outset *out = &m->set->plan->outset;
+	uint32_t i, meta;
+
+	for (i = out->first[rule]; i < out->first[rule + 1]; i++) {
+		meta = out->watcher[i];
+		m->demand.state[meta] = OUTSET_OPEN;
+		m->count[meta] = 0;
+	}
+}
+
+void
+demand_known(struct match *m, const struct score_rule *r)
+{
+	m->demand.state[r->index] = OUTSET_KNOWN;
+	if (m->count[r->index] != m->set->plan->outset.count[r->index])
+		open_watchers(m, r->index);
 }
 
 static struct demand_text *
@@ -50,53 +82,68 @@ text_new(struct match *m)
 }
 
 /* What a byte of text costs: long regexes try much at each. */
-static float
+static double
 weight(const struct score_rule *r)
 {
-	return (float)(r->pattern.n + 20);
+	return (double)(r->pattern.n + 20);
+}
+
+static double
+whole_cost(const struct match *m, const struct score_rule *r)
+{
+	if (r->eval.p != NULL)
+		return FUNCTION_COST;
+	if (r->kind == RULE_HEADER || r->kind == RULE_MIMEHEADER)
+		return FIELD_BYTES * weight(r);
+	return (double)m->view->full.n * weight(r);
+}
+
+/* From now on the rule waits; false: with all that it looks at. */
+static bool
+texts_begin(struct match *m, const struct score_rule *r)
+{
+	union demand_kept *kept = &m->demand.kept[r->index];
+
+	if (m->demand.state[r->index] == OUTSET_WAITS)
+		return kept->texts != NULL;
+	m->demand.state[r->index] = OUTSET_WAITS;
+	open_watchers(m, r->index);
+	kept->texts = arena_alloc(m->arena, sizeof(*kept->texts));
+	return kept->texts != NULL;
 }
 
 void
 demand_text(struct match *m, const struct score_rule *r, const struct str *text)
 {
-	struct demand_rule *d = &m->demand.rule[r->index];
-	struct demand_text *t = d->whole ? NULL : text_new(m);
+	union demand_kept *kept = &m->demand.kept[r->index];
+	struct demand_text *t;
 
+	if (!texts_begin(m, r))
+		return;
+	t = text_new(m);
 	if (t == NULL) {
-		demand_whole(m, r);
+		kept->texts = NULL;
 		return;
 	}
 	t->text = text;
-	t->next = d->u.texts;
-	d->u.texts = t;
-	d->cost += (float)text->n * weight(r);
-	d->waits = true;
-}
-
-void
-demand_whole(struct match *m, const struct score_rule *r)
-{
-	struct demand_rule *d = &m->demand.rule[r->index];
-	size_t n = WHOLE_BYTES;
-
-	if (r->kind != RULE_HEADER && r->kind != RULE_MIMEHEADER)
-		n = m->view->full.n;
-	d->cost = (float)n * weight(r);
-	d->waits = d->whole = true;
+	t->next = kept->texts->first;
+	kept->texts->first = t;
+	kept->texts->cost += (double)text->n * weight(r);
 }
 
 static void
 ask(struct match *m, const struct score_rule *r)
 {
-	struct demand_rule *d = &m->demand.rule[r->index];
+	const struct texts *texts = m->demand.kept[r->index].texts;
 	const struct demand_text *t;
 
-	d->waits = false;
-	if (d->whole) {
+	m->demand.state[r->index] = OUTSET_KNOWN;
+	m->demand.round++;
+	if (texts == NULL) {
 		match_rule(m, r);
 		return;
 	}
-	for (t = d->u.texts; t != NULL && !m->stopped; t = t->next)
+	for (t = texts->first; t != NULL && !m->stopped; t = t->next)
 		match_text(m, r, *t->text);
 }
 
@@ -115,106 +162,104 @@ operand_now(void *arg, size_t i)
 	const struct reader *reader = arg;
 	struct match *m = reader->match;
 	const struct score_rule *r = reader->rule->reads[i];
-	const struct demand_rule *d;
+	const struct texts *texts;
 
 	if (r == NULL)
 		return meta_range_known(0);
+	if (m->demand.state[r->index] == OUTSET_KNOWN)
+		return meta_range_known(m->count[r->index]);
 	if (r->kind == RULE_META)
 		return meta_now(m, r);
-	d = &m->demand.rule[r->index];
-	if (!d->waits)
-		return meta_range_known(m->count[r->index]);
+	texts = m->demand.kept[r->index].texts;
 	return (struct meta_range){ .high = r->most,
-		.cost = (double)d->cost,
+		.cost = texts != NULL ? texts->cost : whole_cost(m, r),
 		.ask = (uint32_t)r->index };
 }
 
 static void
-remember(struct match *m, struct demand_rule *d, const struct meta_range *range)
+remember(struct match *m, const struct score_rule *r,
+    const struct meta_range *range)
 {
-	if (d->u.memo == NULL)
-		d->u.memo = arena_alloc(m->arena, sizeof(*d->u.memo));
-	if (d->u.memo != NULL)
-		*d->u.memo = (struct memo){ *range, m->demand.round };
+	union demand_kept *kept = &m->demand.kept[r->index];
+
+	if (kept->memo == NULL)
+		kept->memo = arena_alloc(m->arena, sizeof(*kept->memo));
+	if (kept->memo != NULL)
+		*kept->memo = (struct memo){ *range, m->demand.round };
 }
 
 static bool
 is_zero(const struct match *m, const struct score_rule *r)
 {
-	const struct demand_rule *d;
-
-	if (r == NULL)
-		return true;
-	d = &m->demand.rule[r->index];
-	if (r->kind == RULE_META && !d->done &&
-	    m->set->plan->depth[r->index] != 0)
-		return false;
-	return !(r->kind != RULE_META && d->waits) && m->count[r->index] == 0;
+	return r == NULL ||
+	    (m->demand.state[r->index] == OUTSET_KNOWN &&
+		m->count[r->index] == 0);
 }
 
-/* Most metas are settled by rules that are known not to have hit. */
+/* Most metas are settled by a rule that is known not to have hit. */
 static bool
-settled(struct match *m, const struct score_rule *r)
+settled(const struct match *m, const struct score_rule *r)
 {
 	uint64_t must = meta_must(r->meta);
-	bool all = true;
-	size_t i;
 
-	for (i = 0; i < r->nreads; i++) {
-		if (!is_zero(m, r->reads[i])) {
-			all = false;
-		} else if (i < META_MUST_MAX && (must >> i & 1) != 0) {
-			m->count[r->index] = 0;
+	for (; must != 0; must &= must - 1)
+		if (is_zero(m, r->reads[__builtin_ctzll(must)]))
 			return true;
-		}
-	}
-	if (all)
-		m->count[r->index] = meta_zero(r->meta);
-	return all;
+	return false;
 }
 
 /* The depth of metas that read metas is bounded (plan_late()). */
 static struct meta_range
 meta_now(struct match *m, const struct score_rule *r)
 {
-	struct demand_rule *d = &m->demand.rule[r->index];
+	const struct memo *memo = m->demand.kept[r->index].memo;
 	struct reader reader = { m, r };
 	struct meta_range range;
 
-	if (d->done || m->set->plan->depth[r->index] == 0)
-		return meta_range_known(m->count[r->index]);
-	if (d->u.memo != NULL && d->u.memo->round == m->demand.round)
-		return d->u.memo->range;
-	if (settled(m, r)) {
-		d->done = true;
-		return meta_range_known(m->count[r->index]);
-	}
-	range = meta_range(r->meta, operand_now, &reader);
-	if (range.ask == META_ASK_NONE) {
-		m->count[r->index] = range.low;
-		d->done = true;
+	if (memo != NULL && memo->round == m->demand.round)
+		return memo->range;
+	range = settled(m, r) ? meta_range_known(0) :
+				meta_range(r->meta, operand_now, &reader);
+	if (range.ask != META_ASK_NONE) {
+		remember(m, r, &range);
 	} else {
-		remember(m, d, &range);
+		m->count[r->index] = range.low;
+		m->demand.state[r->index] = OUTSET_KNOWN;
 	}
 	return range;
+}
+
+static void
+meta_count(struct match *m, const struct score_rule *r)
+{
+	const struct plan *plan = m->set->plan;
+	struct meta_range range;
+
+	while (m->demand.state[r->index] == OUTSET_OPEN && !m->stopped) {
+		range = meta_now(m, r);
+		if (range.ask != META_ASK_NONE)
+			ask(m, plan->by_index[range.ask]);
+	}
 }
 
 void
 demand_metas(struct match *m)
 {
 	const struct plan *plan = m->set->plan;
-	struct meta_range range;
+	const struct score_rule *r;
 	size_t i;
 
+	/* A meta stands behind those it reads. */
 	for (i = 0; i < plan->metas.count; i++) {
-		if (plan->late[plan->metas.rule[i]->index])
-			continue;
-		while (!m->stopped) {
-			range = meta_now(m, plan->metas.rule[i]);
-			if (range.ask == META_ASK_NONE)
-				break;
-			ask(m, plan->by_index[range.ask]);
-			m->demand.round++;
-		}
+		r = plan->metas.rule[i];
+		if (m->stopped)
+			m->count[r->index] = 0;
+		else if (m->demand.state[r->index] == OUTSET_OPEN)
+			open_watchers(m, r->index);
+	}
+	for (i = 0; i < plan->metas.count && !m->stopped; i++) {
+		r = plan->metas.rule[i];
+		if (!plan->late[r->index])
+			meta_count(m, r);
 	}
 }

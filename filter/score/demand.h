@@ -24,7 +24,8 @@
 struct match;
 
 struct demand {
-	struct demand_rule *rule;	/* of each */
+	unsigned char	*state;		/* enum outset_state of each rule */
+	union demand_kept *kept;	/* of each */
 	struct demand_text *spare;
 	size_t		 nspare;
 	uint32_t	 round;		/* of the answers that were given */
@@ -35,8 +36,8 @@ bool	demand_begin(struct match *);
 /* The rule could hit in this text, which stays where it is. */
 void	demand_text(struct match *, const struct score_rule *,
 	    const struct str *text);
-/* Nothing is known of the rule yet. */
-void	demand_whole(struct match *, const struct score_rule *);
+/* The rule has been asked: it counts what it counts. */
+void	demand_known(struct match *, const struct score_rule *);
 /* Counts all metas that are wanted, and what they need. */
 void	demand_metas(struct match *);
 

@@ -172,6 +172,19 @@ late(const struct match *m, const struct score_rule *r)
 	return m->set->plan->late[r->index];
 }
 
+/* Rules that nothing but their regex says anything of. */
+static void
+count_each(struct match *m, const struct plan_list *list)
+{
+	size_t i;
+
+	for (i = 0; i < list->count && !m->stopped; i++)
+		if (!late(m, list->rule[i])) {
+			match_rule(m, list->rule[i]);
+			demand_known(m, list->rule[i]);
+		}
+}
+
 /* --- body, rawbody and uri rules ---------------------------------------- */
 
 /* tflags nosubject: the first line of a body is the subject. */
@@ -192,18 +205,13 @@ count_found(struct match *m, const struct score_rule *const *all, size_t line,
 		r = all[m->scratch.found[i]];
 		if (enough(m, r) || passes_over(r, line))
 			continue;
-		if (late(m, r))
+		if (late(m, r)) {
 			demand_text(m, r, text);
-		else
+		} else {
 			count_in(m, r, *text);
+			demand_known(m, r);
+		}
 	}
-}
-
-static bool
-covered(const struct match *m, const struct score_rule *r)
-{
-	return m->set->plan->prefilter != NULL &&
-	    prefilter_covers(m->set->plan->prefilter, (uint32_t)r->index);
 }
 
 static void
@@ -219,8 +227,8 @@ count_rule(struct match *m, const struct score_rule *r, const struct str *line,
 }
 
 static void
-count_lines(struct match *m, const struct plan_list *list,
-    enum prefilter_text text, const struct str *line, size_t n)
+count_lines(struct match *m, enum rule_kind kind, enum prefilter_text text,
+    const struct str *line, size_t n)
 {
 	const struct plan *plan = m->set->plan;
 	size_t i;
@@ -229,14 +237,7 @@ count_lines(struct match *m, const struct plan_list *list,
 		prefilter_pass(plan->prefilter, text, line[i], &m->scratch);
 		count_found(m, plan->by_index, i, &line[i]);
 	}
-	for (i = 0; i < list->count && !m->stopped; i++) {
-		if (covered(m, list->rule[i]))
-			continue;
-		if (late(m, list->rule[i]))
-			demand_whole(m, list->rule[i]);
-		else
-			count_rule(m, list->rule[i], line, n);
-	}
+	count_each(m, &plan->alone[kind]);
 }
 
 static bool
@@ -271,35 +272,71 @@ count_header(struct match *m, const struct score_rule *r, struct str value)
 		count_in(m, r, text);
 }
 
-static void
-count_field(struct match *m, const struct plan_field *field)
+static struct str
+value_of(struct match *m, const struct plan_field *field)
 {
-	struct str value = field_get(m->fields, field->name, field->flags);
+	struct match_value *v = &m->values[field - m->set->plan->fields];
+
+	if (!v->known)
+		v->text = field_get(m->fields, field->name, field->flags);
+	v->known = true;
+	return v->text;
+}
+
+static struct str
+value_for(struct match *m, const struct score_rule *r)
+{
+	uint32_t field = m->set->plan->field_of[r->index];
+
+	if (field == PLAN_NO_FIELD)
+		return field_get(m->fields, r->field, r->flags);
+	return value_of(m, &m->set->plan->fields[field]);
+}
+
+/* What is found in its value, by rules of this field and of others. */
+static void
+count_value(struct match *m, const struct plan_field *field)
+{
+	const struct plan *plan = m->set->plan;
+	uint32_t self = (uint32_t)(field - plan->fields);
+	struct match_value *v = &m->values[self];
 	const struct score_rule *r;
 	size_t i;
 
-	for (i = 0; i < field->rules.count && !m->stopped; i++) {
-		r = field->rules.rule[i];
-		if (covered(m, r))
-			continue;
-		if (late(m, r))
-			demand_whole(m, r);
-		else
-			count_header(m, r, value);
-	}
-	if (m->set->plan->prefilter == NULL)
-		return;
-	prefilter_pass(m->set->plan->prefilter, PREFILTER_HEADER, value,
+	prefilter_pass(plan->prefilter, PREFILTER_HEADER, value_of(m, field),
 	    &m->scratch);
 	for (i = 0; i < m->scratch.nfound && !m->stopped; i++) {
-		r = m->set->plan->by_index[m->scratch.found[i]];
-		if (!str_eq(r->field, field->name) || r->flags != field->flags)
+		r = plan->by_index[m->scratch.found[i]];
+		if (plan->field_of[r->index] != self)
 			continue;
-		if (late(m, r))
-			demand_whole(m, r);
-		else
-			count_in(m, r, value);
+		if (late(m, r)) {
+			demand_text(m, r, &v->text);
+		} else {
+			count_in(m, r, v->text);
+			demand_known(m, r);
+		}
 	}
+}
+
+static void
+count_field(struct match *m, const struct plan_field *field)
+{
+	const struct plan *plan = m->set->plan;
+	const struct score_rule *r;
+	size_t i;
+
+	count_each(m, &field->alone);
+	if (!field->made &&
+	    !header_has(&m->txn->headers, field->hash, field->name))
+		return;
+	for (i = 0; i < field->exists.count; i++) {
+		r = field->exists.rule[i];
+		m->count[r->index] = 1;
+		demand_known(m, r);
+	}
+	if (plan->prefilter != NULL &&
+	    field->exists.count + field->alone.count < field->rules.count)
+		count_value(m, field);
 }
 
 /* The value in one part, good until the next is asked for. */
@@ -455,12 +492,14 @@ match_begin(struct match *m)
 	m->last_us = clock_mono_us();
 	m->count = arena_alloc(m->arena, n * sizeof(*m->count));
 	m->out = arena_alloc(m->arena, n);
+	m->values = arena_alloc(m->arena,
+	    (m->set->plan->nfields + 1) * sizeof(*m->values));
 	m->fields = field_open(m->arena, m->txn, &m->set->trust.nets,
 	    m->set->plan->tlds);
 	m->view =
 	    view_make(m->arena, &m->txn->headers, buf_str(&m->txn->body.raw));
-	if (m->count == NULL || m->out == NULL || m->fields == NULL ||
-	    m->view == NULL)
+	if (m->count == NULL || m->out == NULL || m->values == NULL ||
+	    m->fields == NULL || m->view == NULL)
 		return false;
 	m->uris = uri_find(m->arena, m->view, &uris);
 	m->captures.arena = m->arena;
@@ -472,14 +511,34 @@ match_begin(struct match *m)
 		    &m->scratch));
 }
 
+static void
+count_function(struct match *m, const struct score_rule *r)
+{
+	const struct eval_def *function = m->set->plan->functions[r->index];
+
+	if (m->out[r->index] || out_of_time(m, r))
+		return;
+	m->eval->spent_us = 0;
+	m->eval->too_slow = false;
+	m->count[r->index] = function != NULL ?
+	    eval_hits(function, m->eval, r) :
+	    auth_rule_value(m->txn, r);
+	if (m->eval->too_slow)
+		rule_strike(m, r, "it took too long");
+}
+
 void
 match_rule(struct match *m, const struct score_rule *r)
 {
 	const struct view *view = m->view;
 
+	if (r->eval.p != NULL) {
+		count_function(m, r);
+		return;
+	}
 	switch (r->kind) {
 	case RULE_HEADER:
-		count_header(m, r, field_get(m->fields, r->field, r->flags));
+		count_header(m, r, value_for(m, r));
 		break;
 	case RULE_MIMEHEADER:
 		count_parts(m, r);
@@ -506,49 +565,6 @@ match_rule(struct match *m, const struct score_rule *r)
 }
 
 static void
-count_functions(struct match *m)
-{
-	const struct plan *plan = m->set->plan;
-	struct eval e = { .arena = m->arena,
-		.txn = m->txn,
-		.fields = m->fields,
-		.view = m->view,
-		.uris = m->uris,
-		.set = m->set,
-		.tlds = m->set->plan->tlds };
-	const struct eval_def *function;
-	const struct score_rule *r;
-	size_t i;
-
-	for (i = 0; i < plan->eval.count; i++) {
-		r = plan->eval.rule[i];
-		function = plan->functions[i];
-		if (m->out[r->index] || out_of_time(m, r))
-			continue;
-		e.spent_us = 0;
-		e.too_slow = false;
-		m->count[r->index] = function != NULL ?
-		    eval_hits(function, &e, r) :
-		    auth_rule_value(m->txn, r);
-		if (e.too_slow)
-			rule_strike(m, r, "it took too long");
-	}
-}
-
-static void
-count_each(struct match *m, const struct plan_list *list)
-{
-	size_t i;
-
-	for (i = 0; i < list->count && !m->stopped; i++) {
-		if (late(m, list->rule[i]))
-			demand_whole(m, list->rule[i]);
-		else
-			match_rule(m, list->rule[i]);
-	}
-}
-
-static void
 count_leaves(struct match *m)
 {
 	const struct plan *plan = m->set->plan;
@@ -556,12 +572,12 @@ count_leaves(struct match *m)
 
 	for (i = 0; i < plan->nfields && !m->stopped; i++)
 		count_field(m, &plan->fields[i]);
-	count_functions(m);
-	count_lines(m, &plan->regex[RULE_BODY], PREFILTER_BODY,
-	    m->view->body.line, m->view->body.count);
-	count_lines(m, &plan->regex[RULE_URI], PREFILTER_URI, m->uri, m->nuri);
-	count_lines(m, &plan->regex[RULE_RAWBODY], PREFILTER_RAWBODY,
-	    m->view->rawbody.line, m->view->rawbody.count);
+	count_each(m, &plan->eval);
+	count_lines(m, RULE_BODY, PREFILTER_BODY, m->view->body.line,
+	    m->view->body.count);
+	count_lines(m, RULE_URI, PREFILTER_URI, m->uri, m->nuri);
+	count_lines(m, RULE_RAWBODY, PREFILTER_RAWBODY, m->view->rawbody.line,
+	    m->view->rawbody.count);
 	count_each(m, &plan->regex[RULE_MIMEHEADER]);
 	count_each(m, &plan->regex[RULE_FULL]);
 	count_each(m, &plan->regex[RULE_URI_DETAIL]);
@@ -570,13 +586,24 @@ count_leaves(struct match *m)
 bool
 match_message(struct match *m)
 {
+	struct eval eval;
+
 	if (!match_begin(m))
 		return false;
+	eval = (struct eval){ .arena = m->arena,
+		.txn = m->txn,
+		.fields = m->fields,
+		.view = m->view,
+		.uris = m->uris,
+		.set = m->set,
+		.tlds = m->set->plan->tlds };
+	m->eval = &eval;
 	m->part_arena = arena_new(PART_MAX_BYTES);
 	/* Before all that wait for what they capture. */
 	count_each(m, &m->set->plan->captures);
 	count_leaves(m);
 	demand_metas(m);
+	m->eval = NULL;
 	arena_free(&m->part_arena);
 	return true;
 }

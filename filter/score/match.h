@@ -30,12 +30,20 @@
 #define MATCH_STRIKES	20
 #define MATCH_PAUSE_MS	(15 * 60 * 1000)
 
+/* What a field of the plan is in this message, once somebody asked. */
+struct match_value {
+	struct str	 text;
+	bool		 known;
+};
+
 struct match {
 	struct txn	*txn;
 	struct arena	*arena;
 	struct arena	*part_arena;	/* of one MIME part's fields */
 	const struct ruleset *set;
 	struct fields	*fields;
+	struct match_value *values;	/* of each field of the plan */
+	struct eval	*eval;
 	const struct view *view;
 	const struct uri_list *uris;
 	struct str	*uri;		/* their texts */

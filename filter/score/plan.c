@@ -77,15 +77,22 @@ fields_make(struct plan *plan, const struct ruleset *set)
 	if (all.count > 0)
 		qsort(all.rule, all.count, sizeof(*all.rule), by_field);
 	plan->fields = plan_alloc(plan, all.count * sizeof(*plan->fields));
+	plan->field_of = plan_alloc(plan, set->count * sizeof(uint32_t));
+	for (i = 0; i < set->count; i++)
+		plan->field_of[i] = PLAN_NO_FIELD;
 	for (i = 0; i < all.count; i++) {
 		if (f == NULL || !str_eq(f->name, all.rule[i]->field) ||
 		    f->flags != all.rule[i]->flags) {
 			f = &plan->fields[plan->nfields++];
 			f->name = all.rule[i]->field;
 			f->flags = all.rule[i]->flags;
+			f->hash = str_ihash(f->name);
+			f->made = field_made(f->name);
 			f->rules.rule = &all.rule[i];
 		}
 		f->rules.count++;
+		plan->field_of[all.rule[i]->index] =
+		    (uint32_t)(f - plan->fields);
 	}
 }
 
@@ -156,8 +163,8 @@ plan_late(struct plan *plan, const struct ruleset *set)
 	size_t i;
 
 	for (r = set->first; r != NULL; r = r->next)
-		plan->late[r->index] = str_starts(r->name, STR("__")) &&
-		    r->eval.p == NULL && !r->perl.captures;
+		plan->late[r->index] =
+		    str_starts(r->name, STR("__")) && !r->perl.captures;
 	for (i = 0; i < plan->metas.count; i++) {
 		r = plan->metas.rule[i];
 		depth = depth_of(plan, r);
@@ -205,6 +212,57 @@ prefilter_make(struct plan *plan)
 	for (i = 0; i < plan->nfields; i++)
 		prefilter_list(plan, &plan->fields[i].rules, PREFILTER_HEADER);
 	prefilter_ready(plan->prefilter);
+}
+
+/* --- rules that the prefilter says nothing of --------------------------- */
+
+bool
+plan_exists(const struct plan *plan, const struct score_rule *r)
+{
+	uint32_t field = plan->field_of[r->index];
+
+	return field != PLAN_NO_FIELD && r->exists && r->flags == 0 &&
+	    !plan->fields[field].made;
+}
+
+bool
+plan_covers(const struct plan *plan, const struct score_rule *r)
+{
+	return plan->prefilter != NULL &&
+	    prefilter_covers(plan->prefilter, (uint32_t)r->index);
+}
+
+/* The rules of a list that are so. */
+static void
+list_pick(struct plan *plan, const struct plan_list *from, struct plan_list *to,
+    bool exist, bool covered)
+{
+	const struct score_rule *r;
+	size_t i;
+
+	to->rule = plan_alloc(plan, from->count * sizeof(*to->rule));
+	to->count = 0;
+	for (i = 0; i < from->count; i++) {
+		r = from->rule[i];
+		if (plan_exists(plan, r) == exist &&
+		    plan_covers(plan, r) == covered)
+			to->rule[to->count++] = r;
+	}
+}
+
+static void
+alone_make(struct plan *plan)
+{
+	struct plan_field *f;
+	int kind;
+
+	for (kind = 0; kind < RULE_KIND_COUNT; kind++)
+		list_pick(plan, &plan->regex[kind], &plan->alone[kind], false,
+		    false);
+	for (f = plan->fields; f < plan->fields + plan->nfields; f++) {
+		list_pick(plan, &f->rules, &f->exists, true, false);
+		list_pick(plan, &f->rules, &f->alone, false, false);
+	}
 }
 
 /* --- regexes that are long ---------------------------------------------- */
@@ -270,11 +328,15 @@ tlds_make(const struct ruleset *set)
 static void
 functions_make(struct plan *plan)
 {
-	size_t i, n = plan->eval.count;
+	const struct score_rule *r;
+	size_t i;
 
-	plan->functions = plan_alloc(plan, (n + 1) * sizeof(*plan->functions));
-	for (i = 0; i < n; i++)
-		plan->functions[i] = eval_find(plan->eval.rule[i]->eval);
+	plan->functions =
+	    plan_alloc(plan, plan->count * sizeof(*plan->functions));
+	for (i = 0; i < plan->eval.count; i++) {
+		r = plan->eval.rule[i];
+		plan->functions[r->index] = eval_find(r->eval);
+	}
 }
 
 struct plan *
@@ -307,6 +369,8 @@ plan_new(const struct ruleset *set, bool every)
 		memset(plan->late, false, set->count);
 	plan->tlds = tlds_make(set);
 	prefilter_make(plan);
+	alone_make(plan);
+	outset_make(plan);
 	return plan;
 }
 
@@ -331,4 +395,6 @@ plan_no_prefilter(struct ruleset *set)
 {
 	prefilter_free(&set->plan->prefilter);
 	memset(set->plan->late, false, set->plan->count);
+	alone_make(set->plan);
+	outset_make(set->plan);
 }

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "mail/tld.h"
+#include "score/outset.h"
 #include "score/prefilter.h"
 #include "score/rule.h"
 
@@ -27,12 +28,19 @@ struct plan_list {
 	size_t		 count;
 };
 
-/* Header rules that look at the same value. */
+/* Header rules that look at the same value.  Those that are in neither of
+ * the last two lists hit only where the prefilter names them. */
 struct plan_field {
 	struct str	 name;
 	unsigned int	 flags;
+	uint64_t	 hash;		/* of the name */
+	bool		 made;		/* it may be there without a field */
 	struct plan_list rules;
+	struct plan_list exists;	/* hit if there is such a field */
+	struct plan_list alone;		/* asked, be it there or not */
 };
+
+#define PLAN_NO_FIELD	UINT32_MAX
 
 /* Rules that were too much for a message. */
 struct plan_health {
@@ -53,12 +61,15 @@ struct plan {
 	size_t		 count;		/* rules of the ruleset */
 	const struct score_rule **by_index;
 	struct plan_list regex[RULE_KIND_COUNT];	/* but header */
+	/* Those of them that the prefilter does not cover. */
+	struct plan_list alone[RULE_KIND_COUNT];
 	struct plan_list eval;
-	const struct eval_def **functions;	/* of each rule of eval; NULL:
+	const struct eval_def **functions;	/* of each rule; NULL: none, or
 						 * auth_rule.h knows it */
 	struct plan_list captures;	/* that others wait for */
 	struct plan_field *fields;
 	size_t		 nfields;
+	uint32_t	*field_of;	/* of each rule, or PLAN_NO_FIELD */
 	struct plan_list metas;
 	bool		*late;		/* rules asked when a meta needs them */
 	uint8_t		*depth;		/* of metas: through how many they
@@ -67,11 +78,16 @@ struct plan {
 	struct plan_doubt *doubt;	/* of each rule */
 	struct tld_set	*tlds;		/* NULL: the public suffix list */
 	struct prefilter *prefilter;	/* NULL: every rule is asked */
+	struct outset	 outset;
 };
 
 /* Never NULL.  every: no rule is late. */
 struct plan	*plan_new(const struct ruleset *, bool every);
 void		 plan_free(struct plan **);
+/* It hits only where the prefilter names it. */
+bool		 plan_covers(const struct plan *, const struct score_rule *);
+/* It hits where the message has a field of its name, whatever is in it. */
+bool		 plan_exists(const struct plan *, const struct score_rule *);
 /* Could the rule's regex match? */
 bool		 plan_may(struct plan *, const struct score_rule *, struct str);
 /* The rule is not late.  This and the next before the first message. */

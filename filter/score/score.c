@@ -40,18 +40,17 @@ add_hit(struct sum *sum, const struct score_rule *r, double count)
 }
 
 static bool
-add_hits(struct sum *sum, const struct ruleset *set)
+add_hits(struct sum *sum, const struct plan *plan)
 {
-	const struct score_rule *r;
-	double count;
+	const double *count = sum->match->count;
+	size_t i;
 
 	sum->tail = &sum->result->hits;
 	sum->sub_tail = &sum->result->subs;
-	for (r = set->first; r != NULL; r = r->next) {
-		count = sum->match->count[r->index];
-		if (count > 0 && !add_hit(sum, r, count))
+	for (i = 0; i < plan->count; i++)
+		if (count[i] > 0 && !plan->late[i] &&
+		    !add_hit(sum, plan->by_index[i], count[i]))
 			return false;
-	}
 	/* 0.7 and 0.1 are 0.8, not a little less. */
 	sum->result->score = round(sum->result->score * 1000) / 1000;
 	sum->result->limited = sum->match->limited;
@@ -71,7 +70,7 @@ score_run(struct txn *txn, const struct ruleset *set)
 	sum.result = arena_alloc(txn->arena, sizeof(*sum.result));
 	match.stop_ms = clock_mono_ms() + SCORE_MAX_MS;
 	if (sum.result == NULL || !match_message(&match) ||
-	    !add_hits(&sum, set))
+	    !add_hits(&sum, set->plan))
 		return NULL;
 	txn->checks->score = sum.result;
 	return sum.result;

@@ -1,0 +1,38 @@
+/*
+ * outset - what is known of the rules before anything of a message is seen.
+ *
+ * Few rules hit in a message: it lacks the words that their regexes need
+ * (score/prefilter.h), or the field they look at.  So every message begins
+ * with all such rules known to be 0, and with what the metas come to if that
+ * stays so.  Where a rule turns out otherwise, the metas that watch it are
+ * open, and so are those that watch them; the others keep their values.  A
+ * meta that is 0 for one of its operands watches but that one.
+ *
+ * Inside of score/ only.  Part of the plan, made with it.
+ */
+#ifndef SCORE_OUTSET_H
+#define SCORE_OUTSET_H
+
+#include <stdint.h>
+
+#include "score/rule.h"
+
+struct plan;
+
+enum outset_state {
+	OUTSET_KNOWN,		/* the rule counts what it counts */
+	OUTSET_WAITS,		/* it has to be asked */
+	OUTSET_OPEN		/* a meta that has to be counted */
+};
+
+struct outset {
+	double		*count;		/* of each rule */
+	unsigned char	*state;		/* enum outset_state */
+	uint32_t	*first;		/* the metas that watch rule i are */
+	uint32_t	*watcher;	/* watcher[first[i]...first[i + 1]-1] */
+};
+
+/* All else of the plan is made. */
+void	outset_make(struct plan *);
+
+#endif
