@@ -11,7 +11,8 @@
  * or one JSON object a line; postern(8) lists the keys.  Each change is
  * logged (LOG_EV_ADMIN) with the one who asked for it.
  *
- * The control thread's; a store's or a policy's lock is never held here.
+ * Several threads may ask at once, each with a struct admin of its own; a
+ * store's or a policy's lock is never held here.
  * What a stranger sized (a million keys) is looked through, and no more of
  * it kept than ADMIN_ROWS_MAX.
  */

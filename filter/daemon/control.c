@@ -20,13 +20,17 @@
 
 static struct {
 	int		 fd;
-	pthread_t	 thread;
+	pthread_t	 thread;	/* accepts */
 	bool		 started;
 	control_handler	 handler;
 	pthread_mutex_t	 lock;		/* guards the rest */
-	int		 client;	/* -1: nobody is served */
+	pthread_cond_t	 changed;
+	int		 clients[CONTROL_CLIENTS_MAX]; /* -1: nobody */
+	size_t		 nclients, turns, waiting;
 	bool		 stopping;
-} control = { .fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER, .client = -1 };
+} control = { .fd = -1,
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.changed = PTHREAD_COND_INITIALIZER };
 
 /* false: a client that is served too long, byte by byte as it may be. */
 static bool
@@ -183,6 +187,37 @@ control_flush(struct control_call *call)
 	return !call->gone;
 }
 
+bool
+control_turn(struct control_call *call)
+{
+	bool ok = false;
+
+	pthread_mutex_lock(&control.lock);
+	if (control.waiting == CONTROL_WAITING_MAX) {
+		buf_adds(&call->out, "too many ask for long answers\n");
+	} else {
+		control.waiting++;
+		while (control.turns == CONTROL_TURNS && !control.stopping)
+			pthread_cond_wait(&control.changed, &control.lock);
+		control.waiting--;
+		ok = !control.stopping;
+	}
+	if (ok)
+		control.turns++;
+	call->turn = ok;
+	pthread_mutex_unlock(&control.lock);
+	return ok;
+}
+
+static void
+end_turn(void)
+{
+	pthread_mutex_lock(&control.lock);
+	control.turns--;
+	pthread_cond_broadcast(&control.changed);
+	pthread_mutex_unlock(&control.lock);
+}
+
 static void
 serve_http(struct control_call *call, struct str request)
 {
@@ -234,19 +269,51 @@ serve(int fd)
 	else if (request.n > 0)
 		serve_request(&call, request);
 	buf_free(&call.out);
+	if (call.turn)
+		end_turn();
 }
 
-/* false: there is no time for clients any more. */
-static bool
+/* --- who is served ----------------------------------------------------- */
+
+/* Waits for a free place; NULL: there is no time for clients any more. */
+static int *
 take_client(int fd)
 {
-	bool ok;
+	int *place = NULL;
 
 	pthread_mutex_lock(&control.lock);
-	control.client = fd;
-	ok = !control.stopping;
+	while (control.nclients == CONTROL_CLIENTS_MAX && !control.stopping)
+		pthread_cond_wait(&control.changed, &control.lock);
+	if (!control.stopping) {
+		place = control.clients;
+		while (*place != -1)
+			place++;
+		*place = fd;
+		control.nclients++;
+	}
 	pthread_mutex_unlock(&control.lock);
-	return ok;
+	return place;
+}
+
+static void
+drop_client(int *place)
+{
+	pthread_mutex_lock(&control.lock);
+	close(*place);
+	*place = -1;
+	control.nclients--;
+	pthread_cond_broadcast(&control.changed);
+	pthread_mutex_unlock(&control.lock);
+}
+
+static void *
+client_thread(void *arg)
+{
+	int *place = arg;
+
+	serve(*place);
+	drop_client(place);
+	return NULL;
 }
 
 static bool
@@ -260,6 +327,20 @@ stopping(void)
 	return yes;
 }
 
+static void
+start_client(int fd)
+{
+	int *place = take_client(fd);
+	pthread_t thread;
+
+	if (place == NULL)
+		close(fd);
+	else if (pthread_create(&thread, NULL, client_thread, place) == 0)
+		pthread_detach(thread);
+	else
+		drop_client(place);
+}
+
 static void *
 control_thread(void *arg)
 {
@@ -268,18 +349,15 @@ control_thread(void *arg)
 	(void)arg;
 	for (;;) {
 		fd = accept4(control.fd, NULL, NULL, SOCK_CLOEXEC);
-		if (fd == -1) {
-			if (errno == EINTR || errno == ECONNABORTED)
-				continue;
-			if (stopping())
-				return NULL;
-			sleep(1);	/* no descriptor, no memory */
+		if (fd != -1) {
+			start_client(fd);
 			continue;
 		}
-		if (take_client(fd))
-			serve(fd);
-		take_client(-1);
-		close(fd);
+		if (errno == EINTR || errno == ECONNABORTED)
+			continue;
+		if (stopping())
+			return NULL;
+		sleep(1);	/* no descriptor, no memory */
 	}
 }
 
@@ -288,6 +366,9 @@ control_start(int fd, control_handler handler)
 {
 	control.fd = fd;
 	control.handler = handler;
+	control.stopping = false;
+	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		control.clients[i] = -1;
 	control.started =
 	    pthread_create(&control.thread, NULL, control_thread, NULL) == 0;
 	return control.started;
@@ -301,8 +382,12 @@ control_stop(void)
 	pthread_mutex_lock(&control.lock);
 	control.stopping = true;
 	shutdown(control.fd, SHUT_RDWR);
-	if (control.client != -1)
-		shutdown(control.client, SHUT_RDWR);
+	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
+		if (control.clients[i] != -1)
+			shutdown(control.clients[i], SHUT_RDWR);
+	pthread_cond_broadcast(&control.changed);
+	while (control.nclients > 0)
+		pthread_cond_wait(&control.changed, &control.lock);
 	pthread_mutex_unlock(&control.lock);
 	pthread_join(control.thread, NULL);
 	close(control.fd);

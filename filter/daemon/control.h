@@ -12,9 +12,11 @@
  * sign.  An answer begins with "ok" or "error" on a line of its own and ends
  * with a line of one dot, without which it is not whole; but for HTTP.
  *
- * One thread serves one client at a time; a client that takes longer than
- * CONTROL_TIMEOUT_S to ask, or to read a part of the answer, is dropped, and
- * so is any at the end.  A long answer is sent in parts as it is made.
+ * A thread serves a client, CONTROL_CLIENTS_MAX of them at once; a client
+ * that takes longer than CONTROL_TIMEOUT_S to ask, or to read a part of the
+ * answer, is dropped, and so is any at the end.  A long answer is sent in
+ * parts as it is made, in its turn: a reload does not wait behind those who
+ * read all there is, nor do these take more than their share of memory.
  */
 #ifndef DAEMON_CONTROL_H
 #define DAEMON_CONTROL_H
@@ -26,6 +28,9 @@
 #include "base/str.h"
 
 #define CONTROL_TIMEOUT_S	2
+#define CONTROL_CLIENTS_MAX	64
+#define CONTROL_TURNS		2	/* long answers made at once */
+#define CONTROL_WAITING_MAX	32	/* for their turn */
 #define CONTROL_ARGS_MAX	8
 #define CONTROL_NAME_MAX	64
 
@@ -38,15 +43,20 @@ struct control_call {
 	char		 user[CONTROL_NAME_MAX];
 	struct buf	 out;		/* the answer so far */
 	int		 fd;		/* control.c's own from here */
-	bool		 begun, gone;
+	bool		 begun, gone, turn;
 };
 
-/* Answers a request; false: what *out holds is an error text. */
+/* Answers a request, in the thread of its client; false: what *out holds is
+ * an error text. */
 typedef bool (*control_handler)(struct control_call *);
 
-/* fd: a listening socket.  Starts the thread; false: it could not. */
+/* fd: a listening socket.  Starts to accept; false: no thread for it. */
 bool	control_start(int fd, control_handler);
+/* Returns when no handler runs any more. */
 void	control_stop(void);
+/* For a long answer, before it is begun: waits for its turn, which ends with
+ * the answer.  false: too many wait, as *out says, or the end is near. */
+bool	control_turn(struct control_call *);
 /* For a long answer: sends *out when it is much, or an answer that is not an
  * error has begun.  false: nobody reads any more. */
 bool	control_flush(struct control_call *);

@@ -358,15 +358,16 @@ static const struct {
 	const char	*name;
 	bool		 (*answer)(struct admin *);
 	size_t		 words;
+	bool		 may_be_long;
 } requests[] = {
-	{ "status", answer_status, 0 },
-	{ "metrics", answer_metrics, 0 },
-	{ "reload", answer_reload, 0 },
-	{ "who", admin_who, 0 },
-	{ "show", admin_show, 1 },
-	{ "release", admin_release, 1 },
-	{ "block", admin_block, 2 },
-	{ "why", why_answer, 1 },
+	{ "status", answer_status, 0, false },
+	{ "metrics", answer_metrics, 0, false },
+	{ "reload", answer_reload, 0, false },
+	{ "who", admin_who, 0, true },
+	{ "show", admin_show, 1, true },
+	{ "release", admin_release, 1, false },
+	{ "block", admin_block, 2, false },
+	{ "why", why_answer, 1, true },
 };
 
 #define REQUESTS (sizeof(requests) / sizeof(requests[0]))
@@ -396,6 +397,8 @@ handle(struct control_call *call)
 		    requests[i].name, requests[i].words, a.nwords);
 		return false;
 	}
+	if (requests[i].may_be_long && !control_turn(call))
+		return false;
 	a.policy = glue_policy();
 	ok = requests[i].answer(&a);
 	policy_release(&a.policy);

@@ -3,7 +3,7 @@
  *
  * Answers `why QUEUE-ID' and `why --from ADDRESS --to ADDRESS' from the
  * history: who sent it, each recipient, the verdict, every rule that was asked
- * with the facts it read.  The control thread's.
+ * with the facts it read.  Any thread.
  */
 #ifndef DAEMON_WHY_H
 #define DAEMON_WHY_H

@@ -309,6 +309,18 @@ def test_a_slow_admin_holds_up_nobody(postern):
         dripper.join(5)
 
 
+def test_many_silent_admins_hold_up_no_reload(postern):
+    daemon = postern(POLICY)
+    silent = [socket.socket(socket.AF_UNIX) for _ in range(25)]
+    for sock in silent:
+        sock.connect(daemon.control)
+    began = time.monotonic()
+    assert daemon.cli("reload").returncode == 0
+    assert time.monotonic() - began < 1.5 * slack()
+    for sock in silent:
+        sock.close()
+
+
 def test_a_silent_admin_does_not_hold_up_the_end(postern):
     daemon = postern(POLICY)
     with socket.socket(socket.AF_UNIX) as silent:
