@@ -9,6 +9,7 @@
 #define LINKS_USED	8
 #define BRANCHES_MAX	6	/* of a choice, each with a chain of its own */
 #define ODDS_MAX	0.002	/* a byte of mail begins the chain */
+#define ODDS_RARE	1e-5	/* more links would spare nothing */
 
 /* A byte of `step', then any of `loop'. */
 struct link {
@@ -21,38 +22,48 @@ struct chain {
 	size_t		 count;
 };
 
-/* The compiler makes of it what the machine has. */
-typedef uint64_t lanes
-    __attribute__((vector_size(CHAIN_LANES * 8), aligned(8)));
-
-/* What a byte does to the states of a block. */
-struct moves {
-	lanes		 step, loop;
+/* A chain that is looked for, and the bits of its states. */
+struct placed {
+	struct placed	*next;
+	struct link	 link[LINKS_USED];
+	size_t		 count;
+	size_t		 lane;
+	unsigned int	 bit;		/* the first */
+	uint32_t	 rule;
 };
 
 /* State i of a chain: its first i links have been met. */
 struct block {
-	lanes		 begin, end;
-	struct moves	 at[256];
+	size_t		 lanes;		/* 2, 4 or 8 */
+	uint64_t	 begin[CHAIN_LANES], end[CHAIN_LANES];
+	uint64_t	*moves;		/* two rows for each byte: the states
+					 * it leads to, those it leaves */
 	uint32_t	 rule[CHAIN_LANES * 64];	/* of a chain's end */
-	unsigned int	 used[CHAIN_LANES];		/* bits */
 };
 
 struct chains {
+	struct placed	*placed;
+	unsigned int	 used[CHAIN_BLOCKS * CHAIN_LANES];	/* bits */
+	size_t		 lanes;
 	struct block	*block[CHAIN_BLOCKS];
 	size_t		 count;
-	unsigned char	 lower[256];
 };
 
 struct chains *
 chain_new(void)
 {
-	struct chains *c = mem_alloc(sizeof(*c));
-	int i;
+	return mem_alloc(sizeof(struct chains));
+}
 
-	for (i = 0; i < 256; i++)
-		c->lower[i] = (unsigned char)chr_lower(i);
-	return c;
+static void
+placed_free(struct chains *c)
+{
+	struct placed *p;
+
+	while ((p = c->placed) != NULL) {
+		c->placed = p->next;
+		free(p);
+	}
 }
 
 void
@@ -62,8 +73,11 @@ chain_free(struct chains **c)
 
 	if (*c == NULL)
 		return;
-	for (i = 0; i < (*c)->count; i++)
+	placed_free(*c);
+	for (i = 0; i < (*c)->count; i++) {
+		free((*c)->block[i]->moves);
 		free((*c)->block[i]);
+	}
 	free(*c);
 	*c = NULL;
 }
@@ -227,74 +241,93 @@ link_add(struct chain *chain, const struct tree *t)
 	}
 }
 
-/* The rarest run of links, cut to it; how often it is met. */
+/* How often links are met: each, and what a run gains by what may follow. */
+struct odds {
+	double		 step[LINKS_MAX], gap[LINKS_MAX];
+};
+
+static struct odds
+odds_of(const struct chain *chain)
+{
+	struct odds odds;
+	double gap;
+	size_t i;
+
+	for (i = 0; i < chain->count; i++) {
+		odds.step[i] = set_odds(chain->link[i].step);
+		gap = set_odds(chain->link[i].loop);
+		odds.gap[i] = gap < 0.95 ? 1 / (1 - gap) : 20;
+	}
+	return odds;
+}
+
+/* The rarest run of n of `count' links, from *best on; how often it is met. */
+static double
+odds_rarest(const struct odds *odds, size_t count, size_t n, size_t *best)
+{
+	double run, least = 1;
+	size_t start, i;
+
+	for (*best = start = 0; start + n <= count; start++) {
+		run = odds->step[start];
+		for (i = start + 1; i < start + n; i++)
+			run *= odds->gap[i - 1] * odds->step[i];
+		if (run < least) {
+			least = run;
+			*best = start;
+		}
+	}
+	return least;
+}
+
+/* The shortest run of links that is rare enough, else the longest, cut to
+ * it; how often it is met. */
 static double
 link_choose(struct chain *chain)
 {
-	size_t start, i, best = 0, n = chain->count;
-	double odds, least = 1, gap;
+	const struct odds each = odds_of(chain);
+	size_t start = 0, n = 0;
+	double odds = 1;
 
-	if (n > LINKS_USED)
-		n = LINKS_USED;
-	for (start = 0; n > 0 && start + n <= chain->count; start++) {
-		odds = 1;
-		for (i = start; i < start + n; i++) {
-			odds *= set_odds(chain->link[i].step);
-			gap = set_odds(chain->link[i].loop);
-			if (i + 1 < start + n)
-				odds *= gap < 0.95 ? 1 / (1 - gap) : 20;
-		}
-		if (odds < least) {
-			least = odds;
-			best = start;
-		}
-	}
-	memmove(chain->link, chain->link + best, n * sizeof(chain->link[0]));
+	while (n < LINKS_USED && n < chain->count && odds > ODDS_RARE)
+		odds = odds_rarest(&each, chain->count, ++n, &start);
+	memmove(chain->link, chain->link + start, n * sizeof(chain->link[0]));
 	chain->count = n;
-	return least;
+	return odds;
 }
 
 /* --- from chains to bits ------------------------------------------------ */
 
-static struct block *
-block_with_room(struct chains *c, size_t bits, unsigned int *lane)
+static bool
+lane_with_room(struct chains *c, size_t bits, size_t *lane)
 {
-	size_t i;
-
-	for (i = 0; i <= c->count && i < CHAIN_BLOCKS; i++) {
-		if (i == c->count)
-			c->block[c->count++] = mem_alloc(sizeof(struct block));
-		for (*lane = 0; *lane < CHAIN_LANES; (*lane)++)
-			if (c->block[i]->used[*lane] + bits <= 64)
-				return c->block[i];
+	for (*lane = 0; *lane < CHAIN_BLOCKS * CHAIN_LANES; (*lane)++) {
+		if (c->used[*lane] + bits > 64)
+			continue;
+		if (*lane >= c->lanes)
+			c->lanes = *lane + 1;
+		return true;
 	}
-	return NULL;
+	return false;
 }
 
 static bool
 link_place(struct chains *c, const struct chain *chain, uint32_t rule)
 {
-	unsigned int lane, bit;
-	struct block *b = block_with_room(c, chain->count, &lane);
-	struct byte_set left;
-	uint64_t mask;
-	size_t i;
-	int byte;
+	struct placed *p;
+	size_t lane;
 
-	if (b == NULL)
+	if (!lane_with_room(c, chain->count, &lane))
 		return false;
-	bit = b->used[lane];
-	b->used[lane] += (unsigned int)chain->count;
-	b->begin[lane] |= UINT64_C(1) << bit;
-	for (i = 0; i < chain->count; i++, bit++) {
-		mask = UINT64_C(1) << bit;
-		for (left = chain->link[i].step; byte_set_take(&left, &byte);)
-			b->at[byte].step[lane] |= mask;
-		for (left = chain->link[i].loop; byte_set_take(&left, &byte);)
-			b->at[byte].loop[lane] |= mask;
-	}
-	b->end[lane] |= UINT64_C(1) << (bit - 1);
-	b->rule[lane * 64 + bit - 1] = rule;
+	p = mem_alloc(sizeof(*p));
+	memcpy(p->link, chain->link, chain->count * sizeof(p->link[0]));
+	p->count = chain->count;
+	p->rule = rule;
+	p->lane = lane;
+	p->bit = c->used[lane];
+	c->used[lane] += (unsigned int)p->count;
+	p->next = c->placed;
+	c->placed = p;
 	return true;
 }
 
@@ -338,24 +371,94 @@ chain_add(struct chains *c, const struct tree *t, uint32_t rule)
 	return odds < ODDS_MAX;
 }
 
+static void
+block_set(struct block *b, size_t lane, const struct placed *p)
+{
+	uint64_t bit = UINT64_C(1) << p->bit, *moves = b->moves + lane;
+	size_t row = 2 * b->lanes, i;
+	struct byte_set left;
+	int c;
+
+	b->begin[lane] |= bit;
+	b->end[lane] |= bit << (p->count - 1);
+	for (i = 0; i < p->count; i++, bit <<= 1) {
+		for (left = p->link[i].step; byte_set_take(&left, &c);)
+			moves[(size_t)c * row] |= bit;
+		for (left = p->link[i].loop; byte_set_take(&left, &c);)
+			moves[(size_t)c * row + b->lanes] |= bit;
+	}
+	b->rule[lane * 64 + p->bit + p->count - 1] = p->rule;
+}
+
+static struct block *
+block_new(const struct chains *c, size_t first)
+{
+	size_t left = c->lanes - first, row;
+	struct block *b = mem_alloc(sizeof(*b));
+	const struct placed *p;
+	size_t upper;
+
+	b->lanes = left > 4 ? 8 : left > 2 ? 4 : 2;
+	row = 2 * b->lanes;
+	b->moves = mem_alloc(256 * row * sizeof(*b->moves));
+	for (p = c->placed; p != NULL; p = p->next)
+		if (p->lane >= first && p->lane < first + b->lanes)
+			block_set(b, p->lane - first, p);
+	for (upper = 'A'; upper <= 'Z'; upper++)
+		memcpy(b->moves + upper * row, b->moves + (upper | 0x20) * row,
+		    row * sizeof(*b->moves));
+	return b;
+}
+
+void
+chain_ready(struct chains *c)
+{
+	size_t first = 0;
+
+	while (first < c->lanes) {
+		c->block[c->count] = block_new(c, first);
+		first += c->block[c->count++]->lanes;
+	}
+	placed_free(c);
+}
+
 /* --- passes ------------------------------------------------------------- */
 
-static void
-block_pass(const struct block *b, const unsigned char *lower, struct str text,
-    uint64_t met[CHAIN_LANES])
-{
-	lanes state = { 0 }, seen = { 0 };
-	const struct moves *at;
-	size_t i;
-
-	for (i = 0; i < text.n; i++) {
-		at = &b->at[lower[(unsigned char)text.p[i]]];
-		state =
-		    (((state << 1) | b->begin) & at->step) | (state & at->loop);
-		seen |= state;
+/* The compiler makes of it what the machine has. */
+#define BLOCK_PASS(name, wide)                                                 \
+	typedef uint64_t lanes##wide                                           \
+	    __attribute__((vector_size((wide)*8), aligned(8), may_alias));     \
+	static void name(const struct block *b, struct str text,               \
+	    uint64_t *met)                                                     \
+	{                                                                      \
+		const lanes##wide *moves = (const lanes##wide *)b->moves, *at; \
+		const lanes##wide begin = *(const lanes##wide *)b->begin;      \
+		lanes##wide state = { 0 }, seen = { 0 };                       \
+		size_t i;                                                      \
+                                                                               \
+		for (i = 0; i < text.n; i++) {                                 \
+			at = &moves[2 * (unsigned char)text.p[i]];             \
+			state = (((state << 1) | begin) & at[0]) |             \
+			    (state & at[1]);                                   \
+			seen |= state;                                         \
+		}                                                              \
+		seen &= *(const lanes##wide *)b->end;                          \
+		memcpy(met, &seen, sizeof(seen));                              \
 	}
-	seen &= b->end;
-	memcpy(met, &seen, sizeof(seen));
+
+BLOCK_PASS(pass2, 2)
+BLOCK_PASS(pass4, 4)
+BLOCK_PASS(pass8, 8)
+
+static void
+block_pass(const struct block *b, struct str text, uint64_t *met)
+{
+	if (b->lanes == 2)
+		pass2(b, text, met);
+	else if (b->lanes == 4)
+		pass4(b, text, met);
+	else
+		pass8(b, text, met);
 }
 
 void
@@ -363,15 +466,17 @@ chain_pass(const struct chains *c, struct str text,
     void (*found)(void *, uint32_t), void *arg)
 {
 	uint64_t met[CHAIN_LANES];
-	unsigned int lane, bit;
-	size_t i;
+	const struct block *b;
+	unsigned int bit;
+	size_t i, lane;
 
 	for (i = 0; i < c->count; i++) {
-		block_pass(c->block[i], c->lower, text, met);
-		for (lane = 0; lane < CHAIN_LANES; lane++)
+		b = c->block[i];
+		block_pass(b, text, met);
+		for (lane = 0; lane < b->lanes; lane++)
 			for (; met[lane] != 0; met[lane] &= met[lane] - 1) {
 				bit = (unsigned int)__builtin_ctzll(met[lane]);
-				found(arg, c->block[i]->rule[lane * 64 + bit]);
+				found(arg, b->rule[lane * 64 + bit]);
 			}
 	}
 }

@@ -29,6 +29,8 @@ void		 chain_free(struct chains **);
 /* false: the regex's chain would be met everywhere, or there is no room. */
 bool		 chain_add(struct chains *, const struct tree *,
 		    uint32_t rule);
+/* All are added, and passes may begin. */
+void		 chain_ready(struct chains *);
 /* found(arg, rule) for each chain that the text holds. */
 void		 chain_pass(const struct chains *, struct str text,
 		    void (*found)(void *arg, uint32_t rule), void *arg);

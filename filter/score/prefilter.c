@@ -237,6 +237,7 @@ prefilter_ready(struct prefilter *p)
 
 	for (i = 0; i < PREFILTER_TEXTS; i++) {
 		table_ready(&p->tables[i]);
+		chain_ready(p->chains[i]);
 		if (p->tables[i].nlits > p->nlits)
 			p->nlits = p->tables[i].nlits;
 	}

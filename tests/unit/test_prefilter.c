@@ -19,8 +19,8 @@
 #include "score/regex.h"
 #include "score/score.h"
 
-#define STOCK	"/usr/share/spamassassin/*.cf"
-#define MESSAGES 40	/* of the golden ones; PREFILTER_ALL=1: each */
+#define STOCK	 "/usr/share/spamassassin/*.cf"
+#define MESSAGES 40 /* of the golden ones; PREFILTER_ALL=1: each */
 
 /* --- one pass ----------------------------------------------------------- */
 
@@ -67,7 +67,7 @@ test_pass(void **state)
 	assert_pass(p, "xyz abc xyz abc", "1");
 	assert_pass(p, "xyabcyz", "");
 	assert_pass(p, "V-1-a-g-r.a", "2");
-	assert_pass(p, "v iagr", "");
+	assert_pass(p, "v iegra", "");
 	assert_pass(p, "viagra abcxyz CHEAP PILLS cheap pills", "102");
 	prefilter_free(&p);
 }
@@ -167,6 +167,7 @@ test_chains_never_miss(void **state)
 		    (x = regex_new(buf_str(&re), STR("io"), &err, &at)) !=
 			NULL) {
 			known++;
+			chain_ready(c);
 			automaton = automaton_new(buf_str(&re), STR("io"));
 			check_chain(x, c, automaton, buf_str(&re), &hits);
 			automaton_free(&automaton);
