@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "milter/packet.h"
 #include "milter/threads.h"
 
 /*
@@ -76,7 +77,9 @@ static void *
 connection_thread(void *ctx)
 {
 	int fd = context_socket(ctx);
+	struct packets packets;
 
+	packets_begin(&packets);
 	do
 		if (fd != -1)
 			wait_for_command(fd);
