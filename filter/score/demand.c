@@ -151,36 +151,36 @@ ask(struct match *m, const struct score_rule *r)
 
 struct reader {
 	struct match	*match;
-	const struct score_rule *rule;
+	const struct plan_meta *meta;
 };
 
-static struct meta_range meta_now(struct match *, const struct score_rule *);
+static struct meta_range meta_now(struct match *, const struct plan_meta *);
 
 static struct meta_range
 operand_now(void *arg, size_t i)
 {
 	const struct reader *reader = arg;
 	struct match *m = reader->match;
-	const struct score_rule *r = reader->rule->reads[i];
+	const struct plan *plan = m->set->plan;
+	uint32_t rule = reader->meta->reads[i];
+	const struct score_rule *r;
 	const struct texts *texts;
 
-	if (r == NULL)
-		return meta_range_known(0);
-	if (m->demand.state[r->index] == OUTSET_KNOWN)
-		return meta_range_known(m->count[r->index]);
-	if (r->kind == RULE_META)
-		return meta_now(m, r);
-	texts = m->demand.kept[r->index].texts;
+	if (m->demand.state[rule] == OUTSET_KNOWN)
+		return meta_range_known(m->count[rule]);
+	if (m->demand.state[rule] == OUTSET_OPEN)
+		return meta_now(m, &plan->metas[plan->meta_of[rule]]);
+	r = plan->by_index[rule];
+	texts = m->demand.kept[rule].texts;
 	return (struct meta_range){ .high = r->most,
 		.cost = texts != NULL ? texts->cost : whole_cost(m, r),
-		.ask = (uint32_t)r->index };
+		.ask = rule };
 }
 
 static void
-remember(struct match *m, const struct score_rule *r,
-    const struct meta_range *range)
+remember(struct match *m, uint32_t rule, const struct meta_range *range)
 {
-	union demand_kept *kept = &m->demand.kept[r->index];
+	union demand_kept *kept = &m->demand.kept[rule];
 
 	if (kept->memo == NULL)
 		kept->memo = arena_alloc(m->arena, sizeof(*kept->memo));
@@ -188,55 +188,51 @@ remember(struct match *m, const struct score_rule *r,
 		*kept->memo = (struct memo){ *range, m->demand.round };
 }
 
-static bool
-is_zero(const struct match *m, const struct score_rule *r)
-{
-	return r == NULL ||
-	    (m->demand.state[r->index] == OUTSET_KNOWN &&
-		m->count[r->index] == 0);
-}
-
 /* Most metas are settled by a rule that is known not to have hit. */
 static bool
-settled(const struct match *m, const struct score_rule *r)
+settled(const struct match *m, const struct plan_meta *meta)
 {
-	uint64_t must = meta_must(r->meta);
+	uint64_t must = meta->must;
+	uint32_t rule;
 
-	for (; must != 0; must &= must - 1)
-		if (is_zero(m, r->reads[__builtin_ctzll(must)]))
+	for (; must != 0; must &= must - 1) {
+		rule = meta->reads[__builtin_ctzll(must)];
+		if (m->demand.state[rule] == OUTSET_KNOWN &&
+		    m->count[rule] == 0)
 			return true;
+	}
 	return false;
 }
 
 /* The depth of metas that read metas is bounded (plan_late()). */
 static struct meta_range
-meta_now(struct match *m, const struct score_rule *r)
+meta_now(struct match *m, const struct plan_meta *meta)
 {
-	const struct memo *memo = m->demand.kept[r->index].memo;
-	struct reader reader = { m, r };
+	const struct memo *memo = m->demand.kept[meta->rule].memo;
+	struct reader reader = { m, meta };
 	struct meta_range range;
 
 	if (memo != NULL && memo->round == m->demand.round)
 		return memo->range;
-	range = settled(m, r) ? meta_range_known(0) :
-				meta_range(r->meta, operand_now, &reader);
+	range = settled(m, meta) ? meta_range_known(0) :
+				   meta_range(meta->meta, operand_now, &reader);
 	if (range.ask != META_ASK_NONE) {
-		remember(m, r, &range);
+		remember(m, meta->rule, &range);
 	} else {
-		m->count[r->index] = range.low;
-		m->demand.state[r->index] = OUTSET_KNOWN;
+		m->count[meta->rule] = range.low;
+		m->demand.state[meta->rule] = OUTSET_KNOWN;
 	}
 	return range;
 }
 
 static void
-meta_count(struct match *m, const struct score_rule *r)
+meta_count(struct match *m, const struct plan_meta *meta)
 {
 	const struct plan *plan = m->set->plan;
 	struct meta_range range;
 
-	while (m->demand.state[r->index] == OUTSET_OPEN && !m->stopped) {
-		range = meta_now(m, r);
+	while (m->demand.state[meta->rule] == OUTSET_OPEN && !m->stopped) {
+		range = meta_now(m, meta);
 		if (range.ask != META_ASK_NONE)
 			ask(m, plan->by_index[range.ask]);
 	}
@@ -246,20 +242,15 @@ void
 demand_metas(struct match *m)
 {
 	const struct plan *plan = m->set->plan;
-	const struct score_rule *r;
-	size_t i;
+	const struct plan_meta *meta, *end = plan->metas + plan->nmetas;
 
 	/* A meta stands behind those it reads. */
-	for (i = 0; i < plan->metas.count; i++) {
-		r = plan->metas.rule[i];
+	for (meta = plan->metas; meta < end; meta++)
 		if (m->stopped)
-			m->count[r->index] = 0;
-		else if (m->demand.state[r->index] == OUTSET_OPEN)
-			open_watchers(m, r->index);
-	}
-	for (i = 0; i < plan->metas.count && !m->stopped; i++) {
-		r = plan->metas.rule[i];
-		if (!plan->late[r->index])
-			meta_count(m, r);
-	}
+			m->count[meta->rule] = 0;
+		else if (m->demand.state[meta->rule] == OUTSET_OPEN)
+			open_watchers(m, meta->rule);
+	for (meta = plan->metas; meta < end && !m->stopped; meta++)
+		if (!plan->late[meta->rule])
+			meta_count(m, meta);
 }

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "score/meta_step.h"
 
-#define META_MAX_OPS	5000
+#define META_MAX_OPS	10000
 #define XOR_MAX		1e15
 
 /* Longer spellings first; they bind as Perl's do. */
@@ -44,6 +44,7 @@ struct yard {
 	struct {
 		enum meta_op op;
 		int binds;
+		size_t test;		/* its OP_ELSE_... */
 	} stack[META_DEPTH];
 	size_t		 depth;
 	size_t		 values;	/* how many are on the value stack */
@@ -61,6 +62,8 @@ arity(enum meta_op op)
 		return 0;
 	case OP_NOT:
 	case OP_NEG:
+	case OP_ELSE_AND:
+	case OP_ELSE_OR:
 		return 1;
 	case OP_COND:
 		return 3;
@@ -91,12 +94,24 @@ emit(struct yard *y, struct meta_step step)
 }
 
 static bool
+pop(struct yard *y)
+{
+	enum meta_op op = y->stack[--y->depth].op;
+
+	if (!emit(y, (struct meta_step){ .op = op }))
+		return false;
+	if (op == OP_AND || op == OP_OR)
+		y->meta->steps[y->stack[y->depth].test].name =
+		    (uint32_t)y->meta->nsteps;
+	return true;
+}
+
+static bool
 pop_while(struct yard *y, int binds)
 {
 	while (y->depth > 0 && y->stack[y->depth - 1].op != OP_PAREN &&
 	    y->stack[y->depth - 1].binds >= binds)
-		if (!emit(y,
-			(struct meta_step){ .op = y->stack[--y->depth].op }))
+		if (!pop(y))
 			return false;
 	return true;
 }
@@ -107,8 +122,7 @@ colon(struct yard *y)
 {
 	while (y->depth > 0 && y->stack[y->depth - 1].op != OP_PAREN &&
 	    y->stack[y->depth - 1].op != OP_QUESTION)
-		if (!emit(y,
-			(struct meta_step){ .op = y->stack[--y->depth].op }))
+		if (!pop(y))
 			return false;
 	if (y->depth == 0 || y->stack[y->depth - 1].op != OP_QUESTION) {
 		buf_adds(y->why, "a : without its ?");
@@ -126,7 +140,12 @@ push(struct yard *y, enum meta_op op, int binds)
 		return false;
 	}
 	y->stack[y->depth].op = op;
+	y->stack[y->depth].test = y->meta->nsteps;
 	y->stack[y->depth++].binds = binds;
+	if (op == OP_AND || op == OP_OR)
+		return emit(y,
+		    (struct meta_step){
+			.op = op == OP_AND ? OP_ELSE_AND : OP_ELSE_OR });
 	return true;
 }
 
@@ -159,7 +178,8 @@ add_name(struct yard *y, struct str name)
 			break;
 	if (i == y->meta->nnames)
 		y->meta->names[y->meta->nnames++] = name;
-	return emit(y, (struct meta_step){ .op = OP_NAME, .name = i });
+	return emit(y,
+	    (struct meta_step){ .op = OP_NAME, .name = (uint32_t)i });
 }
 
 /* A number or a name at *pos. */
@@ -354,6 +374,8 @@ calculate(const struct meta *m, double (*value)(void *, size_t), void *arg)
 				stack[top - 1] = stack[top - 1] == 0;
 		} else if (s->op == OP_NEG) {
 			stack[top - 1] = -stack[top - 1];
+		} else if (s->op == OP_ELSE_AND || s->op == OP_ELSE_OR) {
+			continue;
 		} else if (s->op == OP_COND) {
 			top -= 2;
 			if (!isnan(stack[top - 1]))
@@ -398,6 +420,8 @@ must_of(const struct meta *m)
 			    0;
 			break;
 		case OP_NEG:
+		case OP_ELSE_AND:
+		case OP_ELSE_OR:
 			break;
 		case OP_NOT:
 			stack[top - 1] = 0;
@@ -453,7 +477,6 @@ keep(struct arena *a, const struct meta *found)
 	m->nsteps = found->nsteps;
 	m->nnames = found->nnames;
 	m->must = must_of(m);
-	m->zero = meta_eval(m, no_value, NULL);
 	return m;
 }
 
@@ -483,12 +506,6 @@ uint64_t
 meta_must(const struct meta *m)
 {
 	return m->must;
-}
-
-double
-meta_zero(const struct meta *m)
-{
-	return m->zero;
 }
 
 struct str

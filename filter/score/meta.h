@@ -30,8 +30,6 @@ struct str	 meta_name(const struct meta *, size_t i);
  * META_MUST_MAX. */
 #define META_MUST_MAX	64
 uint64_t	 meta_must(const struct meta *);
-/* What meta_eval() says where every name is 0. */
-double		 meta_zero(const struct meta *);
 /* value(arg, i) is the value of the i-th name. */
 double		 meta_eval(const struct meta *,
 		    double (*value)(void *arg, size_t i), void *arg);

@@ -16,6 +16,18 @@ meta_range_known(double value)
 		.odd = isnan(value) };
 }
 
+static double
+smaller(double a, double b)
+{
+	return a < b ? a : b;
+}
+
+static double
+larger(double a, double b)
+{
+	return a > b ? a : b;
+}
+
 static bool
 known(const struct meta_range *r)
 {
@@ -121,22 +133,29 @@ and_range(const struct meta_range *a, const struct meta_range *b)
 		return between(a, b, b->low, b->high);
 	if (!a->odd && known(b) && b->low == 0)
 		return *b;
-	return between(a, b, fmin(0, b->low), fmax(0, b->high));
+	return between(a, b, smaller(0, b->low), larger(0, b->high));
+}
+
+/* A number that is no number decides, too. */
+static bool
+decides_or(const struct meta_range *a)
+{
+	return known(a) ? a->low != 0 : surely_true(a);
 }
 
 static struct meta_range
 or_range(const struct meta_range *a, const struct meta_range *b)
 {
-	double low = fmin(a->low, b->low);
+	double low = smaller(a->low, b->low);
 
 	if (known(a))
-		return a->low != 0 ? *a : *b;
-	if (surely_true(a))
+		return decides_or(a) ? *a : *b;
+	if (decides_or(a))
 		return *a;
 	/* What is not 0 and not below it is above. */
 	if (a->low == 0 && b->low > 0)
 		low = DBL_MIN;
-	return between(a, b, low, fmax(a->high, b->high));
+	return between(a, b, low, larger(a->high, b->high));
 }
 
 static struct meta_range
@@ -198,8 +217,8 @@ chosen(const struct meta_range *cond, const struct meta_range *a,
 	/* The condition comes first: it says which of them matters. */
 	r = *cond;
 	r.odd = cond->odd || a->odd || b->odd;
-	r.low = r.odd ? -LARGE : fmin(a->low, b->low);
-	r.high = r.odd ? LARGE : fmax(a->high, b->high);
+	r.low = r.odd ? -LARGE : smaller(a->low, b->low);
+	r.high = r.odd ? LARGE : larger(a->high, b->high);
 	return r;
 }
 
@@ -213,7 +232,7 @@ counted(struct meta_range r)
 						       r.low);
 	if (r.low < 0) {
 		r.low = 0;
-		r.high = fmax(r.high, 1);
+		r.high = larger(r.high, 1);
 	}
 	if (r.odd)
 		r.low = 0;
@@ -239,6 +258,14 @@ meta_range(const struct meta *m,
 			break;
 		case OP_NOT:
 			top[-1] = not_range(&top[-1]);
+			break;
+		case OP_ELSE_AND:
+			if (surely_false(&top[-1]))
+				s = m->steps + s->name - 1;
+			break;
+		case OP_ELSE_OR:
+			if (decides_or(&top[-1]))
+				s = m->steps + s->name - 1;
 			break;
 		case OP_NEG:
 			top[-1] = negative(&top[-1]);

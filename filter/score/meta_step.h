@@ -29,14 +29,16 @@ enum meta_op {
 	OP_AND,
 	OP_OR,
 	OP_COND,	/* the whole of ? : */
+	OP_ELSE_AND,	/* behind the left side of && and ||: where it */
+	OP_ELSE_OR,	/* decides, all goes on at step `name' */
 	OP_QUESTION,	/* on the yard's stack alone */
 	OP_PAREN
 };
 
 struct meta_step {
-	enum meta_op	 op;
 	double		 number;
-	size_t		 name;
+	uint32_t	 name;
+	enum meta_op	 op;
 };
 
 struct meta {
@@ -45,7 +47,6 @@ struct meta {
 	struct str	*names;
 	size_t		 nnames;
 	uint64_t	 must;		/* meta_must() */
-	double		 zero;		/* its value when all are 0 */
 };
 
 /* Of two values; what is divided by zero is NaN. */

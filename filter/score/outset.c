@@ -63,71 +63,62 @@ leaves_make(struct maker *mk)
 /* --- metas -------------------------------------------------------------- */
 
 struct reader {
-	const struct outset *out;
-	const struct score_rule *rule;
+	const struct plan *plan;
+	const struct plan_meta *meta;
 };
-
-static bool
-is_known(const struct outset *out, const struct score_rule *r)
-{
-	return r == NULL || out->state[r->index] == OUTSET_KNOWN;
-}
 
 /* Of a meta that is open, whatever it could become in some message. */
 static struct meta_range
 operand(void *arg, size_t i)
 {
 	const struct reader *reader = arg;
-	const struct score_rule *r = reader->rule->reads[i];
+	const struct outset *out = &reader->plan->outset;
+	uint32_t rule = reader->meta->reads[i];
+	const struct score_rule *r;
 
-	if (is_known(reader->out, r))
-		return meta_range_known(
-		    r != NULL ? reader->out->count[r->index] : 0);
+	if (out->state[rule] == OUTSET_KNOWN)
+		return meta_range_known(out->count[rule]);
+	r = reader->plan->by_index[rule];
 	return (struct meta_range){ .high = r->kind == RULE_META ? ANY_VALUE :
 								   r->most,
-		.ask = (uint32_t)r->index };
+		.ask = rule };
 }
 
 /* An operand that makes the meta 0, the one that does so most often. */
 static uint32_t
-zero_operand(const struct maker *mk, const struct score_rule *r)
+zero_operand(const struct maker *mk, const struct plan_meta *meta)
 {
-	uint64_t must = meta_must(r->meta);
-	uint32_t best = WATCH_ALL;
-	unsigned int odds = ODDS_META + 1;
-	const struct score_rule *read;
-	size_t i;
+	uint64_t must = meta->must;
+	uint32_t best = WATCH_ALL, rule;
 
-	for (i = 0; i < r->nreads && i < META_MUST_MAX; i++) {
-		read = r->reads[i];
-		if ((must >> i & 1) == 0 || read == NULL ||
-		    !is_known(mk->out, read) ||
-		    mk->out->count[read->index] != 0 ||
-		    mk->odds[read->index] >= odds)
-			continue;
-		odds = mk->odds[read->index];
-		best = (uint32_t)read->index;
+	for (; must != 0; must &= must - 1) {
+		rule = meta->reads[__builtin_ctzll(must)];
+		if (mk->out->state[rule] == OUTSET_KNOWN &&
+		    mk->out->count[rule] == 0 &&
+		    (best == WATCH_ALL || mk->odds[rule] < mk->odds[best]))
+			best = rule;
 	}
 	return best;
 }
 
 static void
-meta_make(struct maker *mk, const struct score_rule *r)
+meta_make(struct maker *mk, const struct plan_meta *meta)
 {
-	struct reader reader = { mk->out, r };
+	struct reader reader = { mk->plan, meta };
+	uint32_t rule = meta->rule;
 	struct meta_range range;
 
-	mk->watches[r->index] = zero_operand(mk, r);
-	if (mk->watches[r->index] != WATCH_ALL) {
-		mk->odds[r->index] = mk->odds[mk->watches[r->index]];
+	mk->watches[rule] = zero_operand(mk, meta);
+	if (mk->watches[rule] != WATCH_ALL) {
+		mk->odds[rule] = mk->odds[mk->watches[rule]];
 		return;
 	}
-	mk->odds[r->index] = ODDS_META;
-	range = meta_range(r->meta, operand, &reader);
+	mk->odds[rule] = ODDS_META;
+	range = meta_range(meta->meta, operand, &reader);
 	if (range.ask == META_ASK_NONE)
-		mk->out->count[r->index] = range.low;
+		mk->out->count[rule] = range.low;
 	else
-		mk->out->state[r->index] = OUTSET_OPEN;
+		mk->out->state[rule] = OUTSET_OPEN;
 }
 
 /* --- who watches whom --------------------------------------------------- */
@@ -135,24 +126,24 @@ meta_make(struct maker *mk, const struct score_rule *r)
 /* Calls fn for each rule that the meta watches.  One that is open anyway
  * need not. */
 static void
-each_watched(const struct maker *mk, const struct score_rule *r,
-    void (*fn)(struct outset *, size_t rule, size_t meta))
+each_watched(const struct maker *mk, const struct plan_meta *meta,
+    void (*fn)(struct outset *, uint32_t rule, uint32_t meta))
 {
 	size_t i;
 
-	if (mk->out->state[r->index] == OUTSET_OPEN)
+	if (mk->out->state[meta->rule] == OUTSET_OPEN)
 		return;
-	if (mk->watches[r->index] != WATCH_ALL) {
-		fn(mk->out, mk->watches[r->index], r->index);
+	if (mk->watches[meta->rule] != WATCH_ALL) {
+		fn(mk->out, mk->watches[meta->rule], meta->rule);
 		return;
 	}
-	for (i = 0; i < r->nreads; i++)
-		if (r->reads[i] != NULL && is_known(mk->out, r->reads[i]))
-			fn(mk->out, r->reads[i]->index, r->index);
+	for (i = 0; i < meta->nreads; i++)
+		if (mk->out->state[meta->reads[i]] == OUTSET_KNOWN)
+			fn(mk->out, meta->reads[i], meta->rule);
 }
 
 static void
-watcher_count(struct outset *out, size_t rule, size_t meta)
+watcher_count(struct outset *out, uint32_t rule, uint32_t meta)
 {
 	(void)meta;
 	out->first[rule + 1]++;
@@ -160,26 +151,26 @@ watcher_count(struct outset *out, size_t rule, size_t meta)
 
 /* first[] goes from the end of a rule's watchers to their start. */
 static void
-watcher_add(struct outset *out, size_t rule, size_t meta)
+watcher_add(struct outset *out, uint32_t rule, uint32_t meta)
 {
-	out->watcher[--out->first[rule + 1]] = (uint32_t)meta;
+	out->watcher[--out->first[rule + 1]] = meta;
 }
 
 static void
 watchers_make(struct maker *mk)
 {
-	const struct plan_list *metas = &mk->plan->metas;
+	const struct plan *plan = mk->plan;
 	struct outset *out = mk->out;
-	size_t i, n = mk->plan->count;
+	size_t i, n = plan->count + 1;
 
 	out->first = keep(mk, (n + 2) * sizeof(*out->first));
-	for (i = 0; i < metas->count; i++)
-		each_watched(mk, metas->rule[i], watcher_count);
+	for (i = 0; i < plan->nmetas; i++)
+		each_watched(mk, &plan->metas[i], watcher_count);
 	for (i = 0; i <= n; i++)
 		out->first[i + 1] += out->first[i];
 	out->watcher = keep(mk, (out->first[n] + 1) * sizeof(*out->watcher));
-	for (i = 0; i < metas->count; i++)
-		each_watched(mk, metas->rule[i], watcher_add);
+	for (i = 0; i < plan->nmetas; i++)
+		each_watched(mk, &plan->metas[i], watcher_add);
 	/* Now first[i + 1] is where the watchers of rule i start. */
 	out->first++;
 }
@@ -196,8 +187,8 @@ outset_make(struct plan *plan)
 	mk.out->count = keep(&mk, (plan->count + 1) * sizeof(double));
 	mk.out->state = keep(&mk, plan->count + 1);
 	leaves_make(&mk);
-	for (i = 0; i < plan->metas.count; i++)
-		meta_make(&mk, plan->metas.rule[i]);
+	for (i = 0; i < plan->nmetas; i++)
+		meta_make(&mk, &plan->metas[i]);
 	watchers_make(&mk);
 	free(mk.odds);
 	free(mk.watches);

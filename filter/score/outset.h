@@ -26,7 +26,7 @@ enum outset_state {
 };
 
 struct outset {
-	double		*count;		/* of each rule */
+	double		*count;		/* of each rule, and of none */
 	unsigned char	*state;		/* enum outset_state */
 	uint32_t	*first;		/* the metas that watch rule i are */
 	uint32_t	*watcher;	/* watcher[first[i]...first[i + 1]-1] */

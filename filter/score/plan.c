@@ -112,6 +112,21 @@ meta_can_run(const struct score_rule *r, const bool *placed)
 }
 
 static void
+meta_place(struct plan *plan, const struct score_rule *r)
+{
+	struct plan_meta *pm = &plan->metas[plan->nmetas];
+	uint32_t *reads = plan_alloc(plan, r->nreads * sizeof(*reads));
+	size_t i;
+
+	for (i = 0; i < r->nreads; i++)
+		reads[i] = (uint32_t)(r->reads[i] != NULL ? r->reads[i]->index :
+							    plan->count);
+	*pm = (struct plan_meta){ r->meta, meta_must(r->meta), reads,
+		(uint32_t)r->nreads, (uint32_t)r->index };
+	plan->meta_of[r->index] = (uint32_t)plan->nmetas++;
+}
+
+static void
 metas_make(struct plan *plan, const struct ruleset *set)
 {
 	struct plan_list wait = { 0 };
@@ -119,7 +134,8 @@ metas_make(struct plan *plan, const struct ruleset *set)
 	size_t i, left;
 
 	list_make(plan, set, &wait, RULE_META);
-	plan->metas.rule = plan_alloc(plan, wait.count * sizeof(*wait.rule));
+	plan->metas = plan_alloc(plan, wait.count * sizeof(*plan->metas));
+	plan->meta_of = plan_alloc(plan, set->count * sizeof(uint32_t));
 	while (moved) {
 		moved = false;
 		for (i = left = 0; i < wait.count; i++) {
@@ -128,7 +144,7 @@ metas_make(struct plan *plan, const struct ruleset *set)
 				continue;
 			}
 			moved = placed[wait.rule[i]->index] = true;
-			plan->metas.rule[plan->metas.count++] = wait.rule[i];
+			meta_place(plan, wait.rule[i]);
 		}
 		wait.count = left;
 	}
@@ -165,8 +181,8 @@ plan_late(struct plan *plan, const struct ruleset *set)
 	for (r = set->first; r != NULL; r = r->next)
 		plan->late[r->index] =
 		    str_starts(r->name, STR("__")) && !r->perl.captures;
-	for (i = 0; i < plan->metas.count; i++) {
-		r = plan->metas.rule[i];
+	for (i = 0; i < plan->nmetas; i++) {
+		r = plan->by_index[plan->metas[i].rule];
 		depth = depth_of(plan, r);
 		if (depth >= DEPTH_MAX) {
 			depth = 1;

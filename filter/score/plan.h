@@ -42,6 +42,16 @@ struct plan_field {
 
 #define PLAN_NO_FIELD	UINT32_MAX
 
+/* A meta in force; it stands behind those that it reads. */
+struct plan_meta {
+	const struct meta *meta;
+	uint64_t	 must;		/* meta_must() */
+	const uint32_t	*reads;		/* rules, in the order of meta_name();
+					 * plan.count: none, so it is 0 */
+	uint32_t	 nreads;
+	uint32_t	 rule;
+};
+
 /* Rules that were too much for a message. */
 struct plan_health {
 	atomic_uint	 strikes;	/* messages */
@@ -70,7 +80,9 @@ struct plan {
 	struct plan_field *fields;
 	size_t		 nfields;
 	uint32_t	*field_of;	/* of each rule, or PLAN_NO_FIELD */
-	struct plan_list metas;
+	struct plan_meta *metas;
+	size_t		 nmetas;
+	uint32_t	*meta_of;	/* of each rule that is in metas */
 	bool		*late;		/* rules asked when a meta needs them */
 	uint8_t		*depth;		/* of metas: through how many they
 					 * look; 0: not in force */
