@@ -12,13 +12,14 @@
 #include "base/mem.h"
 #include "service/redis_wire.h"
 
-#define BATCH_MAX    256
 #define LEASE_MS     30000
 #define BEAT_MS	     5000
 #define RETRY_MIN_MS 100
 #define RETRY_MAX_MS 5000
 #define TRIES_MAX    5
+#define MENDS_MAX    3
 #define ID_LEN	     16
+#define FLIGHTS_MAX  2 /* the lease knows as many */
 
 /* The script, as the assembler finds it from the top of the sources. */
 __asm__(".section .rodata\n"
@@ -28,27 +29,31 @@ __asm__(".section .rodata\n"
 	".previous\n");
 extern const char redis_link_script[], redis_link_script_end[];
 
-/* Takes the lease over: what it said, and the secret all posterns share. */
-#define BEGIN                                                         \
-	"local had = redis.call('GET', KEYS[1]) "                     \
-	"local now = ARGV[2] if now == '' then "                      \
-	"local t = redis.call('TIME') "                               \
-	"now = string.format('%.0f', t[1] * 1000 + "                  \
-	"math.floor(t[2] / 1000)) end "                               \
-	"redis.call('SET', KEYS[1], ARGV[1] .. ':0:' .. now .. ':', " \
-	"'PX', 86400000) redis.call('SET', KEYS[2], ARGV[3], 'NX') "  \
-	"return { had or '', redis.call('GET', KEYS[2]) }"
+/* Takes the lease over: what it said, which stays but for its first line, and
+ * the secret all posterns share. */
+#define BEGIN                                                           \
+	"local had = redis.call('GET', KEYS[1]) or '' "                 \
+	"local now = ARGV[2] if now == '' then "                        \
+	"local t = redis.call('TIME') "                                 \
+	"now = string.format('%.0f', t[1] * 1000 + "                    \
+	"math.floor(t[2] / 1000)) end "                                 \
+	"redis.call('SET', KEYS[1], ARGV[1] .. ':0:' .. now .. "        \
+	"(string.match(had, '\\n.*') or ''), 'PX', 86400000) "        \
+	"redis.call('SET', KEYS[2], ARGV[3], 'NX') "                    \
+	"return { had, redis.call('GET', KEYS[2]) }"
 
-struct ops {
-	struct redis_op *head, **tail;
-	size_t n;
-};
-
-/* A caller who waits, for all of his operations or to be the next to send. */
+/* A caller who waits, for all of his operations or to have something to do. */
 struct redis_waiter {
+	struct redis_waiter *next; /* of those to wake */
 	sem_t sem;
 	size_t left;
-	bool leads;
+	bool asleep, called;
+};
+
+/* A batch on its way. */
+struct flight {
+	struct redis_ops ops;
+	uint64_t seq;
 };
 
 struct redis_link {
@@ -59,123 +64,42 @@ struct redis_link {
 	char proc[ID_LEN + 1], lease[64];
 	pthread_t thread;
 	bool running;
-	/* whoever is busy has these alone */
+	/* of the one who connects; the same as long as the link is up */
 	struct redis_wire *wire;
 	size_t node;
-	char epoch[ID_LEN + 1], sent_epoch[ID_LEN + 1], sha[41];
-	uint64_t seq, sent_seq;
-	struct ops unsure; /* their answer was lost */
+	char epoch[ID_LEN + 1], sha[41];
 	bool warned;
-	/* what follows */
+	/* what follows is locked */
 	pthread_mutex_t lock;
-	pthread_cond_t work, done;
-	struct ops queue;
-	size_t taken;
+	pthread_cond_t work, calm; /* for the thread; nobody sends */
+	struct redis_ops queue;
+	struct flight flights[FLIGHTS_MAX]; /* a ring, from `oldest' on */
+	size_t oldest, nflights;
+	size_t crowd; /* about how many operations there are at a time */
+	uint64_t seq;
+	bool sending, reading; /* somebody does */
 	bool up, stop, idle, has_secret;
-	bool busy; /* somebody has the wire */
+	unsigned int mends;
+	/* answers that were lost, and the epoch of their batches */
+	struct flight unsure[FLIGHTS_MAX];
+	size_t nunsure;
+	char unsure_epoch[ID_LEN + 1];
 	uint64_t lost, secret[2];
 };
 
-static void
-ops_init(struct ops *q)
-{
-	*q = (struct ops){ .tail = &q->head };
-}
-
-static void
-ops_add(struct ops *q, struct redis_op *op)
-{
-	op->next = NULL;
-	*q->tail = op;
-	q->tail = &op->next;
-	q->n++;
-}
-
-static struct redis_op *
-ops_take(struct ops *q)
-{
-	struct redis_op *op = q->head;
-
-	if (op == NULL)
-		return NULL;
-	q->head = op->next;
-	if (q->head == NULL)
-		q->tail = &q->head;
-	q->n--;
-	return op;
-}
-
-/* `from' before what q has; from is empty then. */
-static void
-ops_put_back(struct ops *q, struct ops *from)
-{
-	struct ops all;
-	struct redis_op *op;
-
-	ops_init(&all);
-	while ((op = ops_take(from)) != NULL)
-		ops_add(&all, op);
-	while ((op = ops_take(q)) != NULL)
-		ops_add(&all, op);
-	ops_init(q);
-	while ((op = ops_take(&all)) != NULL)
-		ops_add(q, op);
-}
-
-struct redis_op *
-redis_op_new(char letter)
-{
-	struct redis_op *op = mem_alloc(sizeof(*op));
-
-	op->letter = letter;
-	op->keys = BUF_INIT(SIZE_MAX);
-	op->args = BUF_INIT(SIZE_MAX);
-	return op;
-}
-
-void
-redis_op_key(struct redis_op *op, struct str s)
-{
-	redis_wire_word(&op->keys, s);
-	op->nkeys++;
-}
-
-void
-redis_op_arg(struct redis_op *op, struct str s)
-{
-	redis_wire_word(&op->args, s);
-	op->nargs++;
-}
-
-void
-redis_op_num(struct redis_op *op, int64_t n)
-{
-	char text[24];
-
-	snprintf(text, sizeof(text), "%lld", (long long)n);
-	redis_op_arg(op, str_of(text));
-}
-
-static void
-op_free(struct redis_op *op)
-{
-	buf_free(&op->keys);
-	buf_free(&op->args);
-	free(op->text);
-	free(op);
-}
+/* --- operations -------------------------------------------------------- */
 
 /* Frees it when neither a caller nor the link has it. */
 static void
 op_drop(struct redis_op *op)
 {
 	if (!op->waited && !op->queued)
-		op_free(op);
+		redis_op_free(op);
 }
 
-/* The caller hears of it; locked.  Who is told may be gone at once. */
+/* The caller hears of it, as soon as those in *wake are woken; locked. */
 static void
-op_finish(struct redis_op *op, bool ok)
+op_finish(struct redis_op *op, bool ok, struct redis_waiter **wake)
 {
 	struct redis_waiter *w = op->waiter;
 
@@ -184,19 +108,22 @@ op_finish(struct redis_op *op, bool ok)
 	op->done = true;
 	op->ok = ok;
 	op->waiter = NULL;
-	if (w && --w->left == 0)
-		sem_post(&w->sem);
+	if (w && --w->left == 0 && w->asleep) {
+		w->asleep = false;
+		w->next = *wake;
+		*wake = w;
+	}
 }
 
 /* The same, and the link is done with it. */
 static void
-op_finish_leave(struct redis_op *op, bool ok)
+op_finish_leave(struct redis_op *op, bool ok, struct redis_waiter **wake)
 {
 	op->queued = false;
 	if (op->waited)
-		op_finish(op, ok);
+		op_finish(op, ok, wake);
 	else
-		op_free(op);
+		redis_op_free(op);
 }
 
 static void
@@ -210,13 +137,25 @@ void
 redis_op_end(struct redis_link *k, struct redis_op *op)
 {
 	if (op->ok) { /* the link has left it */
-		op_free(op);
+		redis_op_free(op);
 		return;
 	}
 	pthread_mutex_lock(&k->lock);
 	op->waited = false;
 	op_drop(op);
 	pthread_mutex_unlock(&k->lock);
+}
+
+/* Who is woken may be gone at once; not locked. */
+static void
+wake_all(struct redis_waiter *w)
+{
+	struct redis_waiter *next;
+
+	for (; w; w = next) {
+		next = w->next;
+		sem_post(&w->sem);
+	}
 }
 
 void
@@ -232,24 +171,25 @@ redis_link_unlock(struct redis_link *k)
 }
 
 static void
-link_add(struct redis_link *k, struct redis_op *op, bool wake)
+link_add(struct redis_link *k, struct redis_op *op)
 {
 	op->queued = true;
-	ops_add(&k->queue, op);
-	if (wake && k->idle)
-		pthread_cond_signal(&k->work);
+	redis_ops_add(&k->queue, op);
 }
 
 void
 redis_link_queue_locked(struct redis_link *k, struct redis_op *op)
 {
 	op->sure = true;
-	if (k->queue.n < REDIS_PENDING_MAX) {
-		link_add(k, op, true);
+	if (k->queue.n >= REDIS_PENDING_MAX) {
+		k->lost++;
+		redis_op_free(op);
 		return;
 	}
-	k->lost++;
-	op_free(op);
+	link_add(k, op);
+	/* else whoever reads the next answer sends it */
+	if (k->idle && k->up && k->nflights == 0)
+		pthread_cond_signal(&k->work);
 }
 
 void
@@ -260,13 +200,21 @@ redis_link_queue(struct redis_link *k, struct redis_op *op)
 	pthread_mutex_unlock(&k->lock);
 }
 
+static struct flight *
+link_flight(struct redis_link *k, size_t i)
+{
+	return &k->flights[(k->oldest + i) % FLIGHTS_MAX];
+}
+
 uint64_t
 redis_link_pending(struct redis_link *k)
 {
 	uint64_t n;
 
 	pthread_mutex_lock(&k->lock);
-	n = k->queue.n + k->taken;
+	n = k->queue.n;
+	for (size_t i = 0; i < k->nflights; i++)
+		n += link_flight(k, i)->ops.n;
 	pthread_mutex_unlock(&k->lock);
 	return n;
 }
@@ -283,7 +231,7 @@ redis_link_secret(struct redis_link *k, uint64_t secret[2])
 	return has;
 }
 
-/* --- the thread -------------------------------------------------------- */
+/* --- connections and the lease ----------------------------------------- */
 
 static void
 random_id(char out[ID_LEN + 1])
@@ -325,42 +273,45 @@ link_load_script(struct redis_link *k, struct buf *why)
 	return ok;
 }
 
-/* What the lease said: "epoch:seq:time:codes". */
-struct lease {
-	struct str epoch, seq, when, codes;
-};
-
+/* Finds the line "epoch:seq:time:results" of a batch in what the lease said. */
 static bool
-lease_is_ours(struct redis_link *k, const struct lease *had)
+lease_tells(struct str lease, const char *epoch, const struct flight *f,
+    uint64_t *when, struct str *codes)
 {
-	uint64_t seq;
+	char head[ID_LEN + 32];
+	struct str line, text;
 
-	return k->unsure.n && str_eq(had->epoch, str_of(k->sent_epoch)) &&
-	    str_u64(had->seq, &seq) && seq == k->sent_seq &&
-	    had->codes.n == k->unsure.n;
+	snprintf(head, sizeof(head), "%s:%llu:", epoch,
+	    (unsigned long long)f->seq);
+	str_cut(lease, '\n', &lease);
+	while (lease.p) {
+		line = str_cut(lease, '\n', &lease);
+		if (!str_starts(line, str_of(head)))
+			continue;
+		text = str_sub(line, strlen(head), line.n);
+		text = str_cut(text, ':', codes);
+		return str_u64(text, when) && codes->n == f->ops.n;
+	}
+	return false;
 }
 
-/* Says what became of the batch whose answer was lost. */
+/* Says what became of a batch whose answer was lost: *again are to be sent
+ * once more. */
 static void
-link_settle(struct redis_link *k, struct str text)
+flight_settle(struct redis_link *k, struct flight *f, struct str lease,
+    struct redis_ops *again)
 {
-	struct lease had;
+	struct str codes = STR_NONE;
 	struct redis_op *op;
-	struct ops again;
 	uint64_t when = 0;
 	bool run;
 
-	had.epoch = str_cut(text, ':', &text);
-	had.seq = str_cut(text, ':', &text);
-	had.when = str_cut(text, ':', &had.codes);
-	ops_init(&again);
-	pthread_mutex_lock(&k->lock);
-	run = lease_is_ours(k, &had) && str_u64(had.when, &when);
-	for (size_t i = 0; (op = ops_take(&k->unsure)) != NULL; i++) {
+	run = lease_tells(lease, k->unsure_epoch, f, &when, &codes);
+	for (size_t i = 0; (op = redis_ops_take(&f->ops)) != NULL; i++) {
 		if (run)
-			op->out[0] = had.codes.p[i] - '0';
+			op->out[0] = codes.p[i] - '0';
 		if (op->sure && !run) {
-			ops_add(&again, op);
+			redis_ops_add(again, op);
 			continue;
 		}
 		if (!op->sure)
@@ -368,8 +319,30 @@ link_settle(struct redis_link *k, struct str text)
 			    (int64_t)when);
 		op_leave(op);
 	}
-	ops_put_back(&k->queue, &again);
-	pthread_mutex_unlock(&k->lock);
+}
+
+static void
+link_settle(struct redis_link *k, struct str lease)
+{
+	struct redis_ops again;
+
+	redis_ops_init(&again);
+	for (size_t i = 0; i < k->nunsure; i++)
+		flight_settle(k, &k->unsure[i], lease, &again);
+	k->nunsure = 0;
+	redis_ops_put_back(&k->queue, &again);
+}
+
+static void
+link_set_secret(struct redis_link *k, const char *text)
+{
+	char half[ID_LEN + 1] = "";
+
+	for (size_t i = 0; i < 2; i++) {
+		memcpy(half, text + i * ID_LEN, ID_LEN);
+		k->secret[i] = strtoull(half, NULL, 16);
+	}
+	k->has_secret = true;
 }
 
 /* The lease is ours in a new epoch: older batches can't be run any more. */
@@ -396,15 +369,11 @@ link_begin(struct redis_link *k, struct buf *why)
 	    r->element[1]->len == 2 * ID_LEN;
 	if (ok) {
 		memcpy(k->epoch, epoch, sizeof(epoch));
+		pthread_mutex_lock(&k->lock);
 		k->seq = 0;
 		link_settle(k,
 		    (struct str){ r->element[0]->str, r->element[0]->len });
-		pthread_mutex_lock(&k->lock);
-		memcpy(secret, r->element[1]->str, 2 * ID_LEN);
-		k->secret[1] = strtoull(secret + ID_LEN, NULL, 16);
-		secret[ID_LEN] = '\0';
-		k->secret[0] = strtoull(secret, NULL, 16);
-		k->has_secret = true;
+		link_set_secret(k, r->element[1]->str);
 		pthread_mutex_unlock(&k->lock);
 	} else {
 		buf_adds(why, "no lease to be had");
@@ -478,181 +447,355 @@ link_connect(struct redis_link *k, bool *refused, struct buf *why)
 	return true;
 }
 
-/* Those who wait are told; what must be done stays. */
-static void
-link_down(struct redis_link *k, struct ops *batch, const char *why)
-{
-	struct ops left;
-	struct redis_op *op;
+/* --- batches ------------------------------------------------------------ */
 
-	redis_wire_close(&k->wire);
-	store_health_set(k->health, why);
-	ops_init(&left);
-	pthread_mutex_lock(&k->lock);
-	k->up = false;
-	k->taken = 0;
-	while ((op = ops_take(batch)) != NULL) {
-		ops_add(&k->unsure, op);
-		op_finish(op, false);
-	}
-	while ((op = ops_take(&k->queue)) != NULL)
-		if (op->sure) {
-			ops_add(&left, op);
-			op_finish(op, false);
-		} else {
-			op_finish_leave(op, false);
-		}
-	ops_put_back(&k->queue, &left);
+/*
+ * A second batch goes when half of all who usually have something under way
+ * wait for it: then both sides have something to do, and batches stay big.
+ * Locked, as all below are on entry and on return; those that send and read
+ * are not between.
+ */
+static bool
+link_may_send(struct redis_link *k)
+{
+	if (!k->up || k->sending || k->queue.n == 0)
+		return false;
+	if (k->nflights == 0)
+		return true;
+	return !k->url.tls && k->nflights < FLIGHTS_MAX &&
+	    k->queue.n * 2 >= k->crowd;
+}
+
+static bool
+link_may_read(const struct redis_link *k)
+{
+	return k->up && k->nflights && !k->reading &&
+	    !(k->url.tls && k->sending);
+}
+
+static void
+flight_write(struct redis_link *k, const struct flight *f, struct buf *out)
+{
+	char was[64], is[64];
+	struct redis_batch_head head = { .sha = str_of(k->sha),
+		.lease = str_of(k->lease),
+		.lease_ms = LEASE_MS,
+		.now_ms = k->url.own_clock ? clock_wall_ms() : -1,
+		.expire = !k->url.own_clock };
+
+	snprintf(was, sizeof(was), "%s:%llu:", k->epoch,
+	    (unsigned long long)f->seq - 1);
+	snprintf(is, sizeof(is), "%s:%llu:", k->epoch,
+	    (unsigned long long)f->seq);
+	head.was = str_of(was);
+	head.is = str_of(is);
+	redis_batch_write(out, &f->ops, &head);
+}
+
+static void
+link_guess_crowd(struct redis_link *k)
+{
+	size_t n = k->queue.n;
+
+	for (size_t i = 0; i < k->nflights; i++)
+		n += link_flight(k, i)->ops.n;
+	if (n < k->crowd)
+		n = k->crowd - (k->crowd - n + 7) / 8;
+	k->crowd = n;
+}
+
+/* Sends what is queued, or nothing, to keep the lease. */
+static void
+link_send(struct redis_link *k)
+{
+	struct buf out = BUF_INIT(SIZE_MAX), ignored = BUF_INIT(1024);
+	struct flight *f;
+	bool ok;
+
+	link_guess_crowd(k);
+	f = link_flight(k, k->nflights++);
+	redis_ops_init(&f->ops);
+	redis_ops_batch(&k->queue, &f->ops);
+	for (struct redis_op *op = f->ops.head; op; op = op->next)
+		op->sent = true;
+	f->seq = ++k->seq;
+	flight_write(k, f, &out);
+	k->sending = true;
 	pthread_mutex_unlock(&k->lock);
-}
-
-static void
-batch_write(struct redis_link *k, const struct ops *batch, struct buf *out)
-{
-	size_t nkeys = 1, nargs = 8;
-	char now[24], number[24];
-	struct redis_op *op;
-	bool plain = true;
-
-	for (op = batch->head; op; op = op->next) {
-		plain = plain && op->plain;
-		nkeys += op->nkeys;
-		nargs += op->nargs + 1;
-	}
-	redis_wire_head(out, 3 + nkeys + nargs);
-	redis_wire_word(out, STR("EVALSHA"));
-	redis_wire_word(out, str_of(k->sha));
-	snprintf(number, sizeof(number), "%zu", nkeys);
-	redis_wire_word(out, str_of(number));
-	redis_wire_word(out, str_of(k->lease));
-	for (op = batch->head; op; op = op->next)
-		buf_addstr(out, buf_str(&op->keys));
-	redis_wire_word(out, own_time(k, now));
-	redis_wire_word(out, str_of(k->epoch));
-	snprintf(number, sizeof(number), "%llu", (unsigned long long)k->seq);
-	redis_wire_word(out, str_of(number));
-	snprintf(number, sizeof(number), "%d", LEASE_MS);
-	redis_wire_word(out, str_of(number));
-	redis_wire_word(out, str_of(k->proc));
-	redis_wire_word(out, k->url.own_clock ? STR("0") : STR("1"));
-	redis_wire_word(out, plain ? STR("1") : STR("0"));
-	snprintf(number, sizeof(number), "%zu", batch->n);
-	redis_wire_word(out, str_of(number));
-	for (op = batch->head; op; op = op->next) {
-		redis_wire_word(out, (struct str){ &op->letter, 1 });
-		buf_addstr(out, buf_str(&op->args));
-	}
-}
-
-static void
-op_result(struct redis_op *op, const redisReply *r)
-{
-	/* of plain operations, where everything fitted */
-	if (r->type == REDIS_REPLY_INTEGER)
-		op->out[2] = r->integer;
-	for (size_t i = 0; i < r->elements && i < REDIS_OUT_MAX; i++) {
-		const redisReply *e = r->element[i];
-
-		if (e->type == REDIS_REPLY_INTEGER)
-			op->out[i] = e->integer;
-		else if (e->type == REDIS_REPLY_STRING && op->text == NULL) {
-			op->text = mem_strndup(e->str, e->len);
-			op->ntext = e->len;
-		}
-	}
-}
-
-static void
-batch_done(struct redis_link *k, struct ops *batch, const redisReply *r)
-{
-	struct redis_op *op;
-
+	ok = redis_wire_send(k->wire, buf_str(&out), &ignored);
+	buf_free(&out);
+	buf_free(&ignored);
+	if (!ok) /* who reads tells everybody */
+		redis_wire_break(k->wire);
 	pthread_mutex_lock(&k->lock);
-	for (size_t i = 0; (op = ops_take(batch)) != NULL; i++) {
-		op_result(op, r->element[i]);
-		op_finish_leave(op, true);
-	}
-	k->taken = 0;
-	pthread_mutex_unlock(&k->lock);
+	k->sending = false;
+	pthread_cond_broadcast(&k->calm);
 }
 
 /* What the server will never take is given up at last. */
 static void
-batch_tried(struct redis_link *k, struct ops *batch)
+flight_tried(struct redis_link *k, struct flight *f, struct redis_waiter **wake)
 {
 	struct redis_op *op;
-	struct ops left;
+	struct redis_ops left;
 
-	ops_init(&left);
-	pthread_mutex_lock(&k->lock);
-	while ((op = ops_take(batch)) != NULL) {
+	redis_ops_init(&left);
+	while ((op = redis_ops_take(&f->ops)) != NULL) {
 		if (!op->sure || ++op->tries < TRIES_MAX) {
-			ops_add(&left, op);
+			redis_ops_add(&left, op);
 			continue;
 		}
 		k->lost++;
-		op_finish_leave(op, false);
+		op_finish_leave(op, false, wake);
 	}
-	ops_put_back(batch, &left);
-	pthread_mutex_unlock(&k->lock);
+	redis_ops_put_back(&f->ops, &left);
 }
 
-enum batch_end { BATCH_DONE, BATCH_AGAIN, BATCH_FAILED };
-
-static enum batch_end
-batch_answer(struct redis_link *k, struct ops *batch, const redisReply *r,
-    struct buf *why)
+/* Those who wait are told; what must be done stays.  By who reads. */
+static void
+link_down(struct redis_link *k, const char *why, struct redis_waiter **wake)
 {
-	struct str text = { r->str, r->len };
+	struct redis_ops left;
+	struct redis_op *op;
+	struct flight *f;
 
-	if (r->type == REDIS_REPLY_ARRAY && r->elements == batch->n) {
-		batch_done(k, batch, r);
-		return BATCH_DONE;
+	k->up = false;
+	redis_wire_break(k->wire);
+	while (k->sending)
+		pthread_cond_wait(&k->calm, &k->lock);
+	redis_wire_close(&k->wire);
+	store_health_set(k->health, why);
+	memcpy(k->unsure_epoch, k->epoch, sizeof(k->epoch));
+	for (size_t i = 0; i < k->nflights; i++) {
+		f = link_flight(k, i);
+		for (op = f->ops.head; op; op = op->next)
+			op_finish(op, false, wake);
+		redis_ops_init(&k->unsure[i].ops);
+		redis_ops_put_back(&k->unsure[i].ops, &f->ops);
+		k->unsure[i].seq = f->seq;
 	}
-	if (r->type != REDIS_REPLY_ERROR) {
-		buf_adds(why, "an answer that makes no sense");
-		return BATCH_FAILED;
+	k->nunsure = k->nflights;
+	k->nflights = 0;
+	redis_ops_init(&left);
+	while ((op = redis_ops_take(&k->queue)) != NULL)
+		if (op->sure) {
+			redis_ops_add(&left, op);
+			op_finish(op, false, wake);
+		} else {
+			op_finish_leave(op, false, wake);
+		}
+	redis_ops_put_back(&k->queue, &left);
+	pthread_cond_signal(&k->work);
+}
+
+/*
+ * The server has forgotten the script, or our lease, and so has run none of
+ * what is under way: all of it is to be sent again.  By who reads.
+ */
+static bool
+link_mend(struct redis_link *k, struct buf *why)
+{
+	redisReply *r;
+	struct flight *f;
+	bool ok = true;
+
+	if (++k->mends > MENDS_MAX) {
+		buf_adds(why, "the server forgets what it was told");
+		return false;
 	}
-	if (str_starts(text, STR("NOSCRIPT")))
-		return link_load_script(k, why) ? BATCH_AGAIN : BATCH_FAILED;
-	if (str_starts(text, STR("STALE")) ||
-	    str_starts(text, STR("ERR STALE")))
-		return link_begin(k, why) ? BATCH_AGAIN : BATCH_FAILED;
-	buf_addstr(why, text);
-	batch_tried(k, batch);
-	return BATCH_FAILED;
+	while (k->sending)
+		pthread_cond_wait(&k->calm, &k->lock);
+	k->sending = true; /* nobody else, until we are done */
+	pthread_mutex_unlock(&k->lock);
+	for (size_t i = 1; ok && i < k->nflights; i++) {
+		r = redis_wire_reply(k->wire, why);
+		ok = r && r->type == REDIS_REPLY_ERROR;
+		if (r)
+			freeReplyObject(r);
+	}
+	ok = ok && link_load_script(k, why) && link_begin(k, why);
+	pthread_mutex_lock(&k->lock);
+	k->sending = false;
+	pthread_cond_broadcast(&k->calm);
+	while (ok && k->nflights) {
+		f = link_flight(k, --k->nflights);
+		for (struct redis_op *op = f->ops.head; op; op = op->next)
+			op->sent = false;
+		redis_ops_put_back(&k->queue, &f->ops);
+	}
+	return ok;
 }
 
 static bool
-batch_send(struct redis_link *k, struct ops *batch, struct buf *why)
+is_forgotten(const redisReply *r)
 {
-	struct buf out;
-	enum batch_end end;
-	redisReply *r;
-	int tries = 0;
+	struct str text = { r->str, r->len };
 
-	do {
-		out = BUF_INIT(SIZE_MAX);
-		k->seq++;
-		k->sent_seq = k->seq;
-		memcpy(k->sent_epoch, k->epoch, sizeof(k->epoch));
-		batch_write(k, batch, &out);
-		end = BATCH_FAILED;
-		r = NULL;
-		if (redis_wire_send(k->wire, buf_str(&out), why))
-			r = redis_wire_reply(k->wire, why);
-		buf_free(&out);
-		if (r)
-			end = batch_answer(k, batch, r, why);
-		if (r)
-			freeReplyObject(r);
-	} while (end == BATCH_AGAIN && ++tries < 3);
-	return end == BATCH_DONE;
+	return r->type == REDIS_REPLY_ERROR &&
+	    (str_starts(text, STR("NOSCRIPT")) ||
+		str_starts(text, STR("STALE")) ||
+		str_starts(text, STR("ERR STALE")));
 }
 
-static void
-link_sleep(struct redis_link *k, long ms, bool for_work)
+/* What the oldest batch came to; false: the link goes down. */
+static bool
+link_answer(struct redis_link *k, const redisReply *r, struct buf *why,
+    struct redis_waiter **wake)
 {
+	struct flight *f = link_flight(k, 0);
+	struct redis_op *op;
+
+	if (is_forgotten(r))
+		return link_mend(k, why);
+	if (r->type == REDIS_REPLY_ERROR) {
+		buf_add(why, r->str, r->len);
+		flight_tried(k, f, wake);
+		return false;
+	}
+	if (!redis_batch_read(&f->ops, r)) {
+		buf_adds(why, "an answer that makes no sense");
+		return false;
+	}
+	k->mends = 0;
+	k->oldest = (k->oldest + 1) % FLIGHTS_MAX;
+	k->nflights--;
+	while ((op = redis_ops_take(&f->ops)) != NULL)
+		op_finish_leave(op, true, wake);
+	return true;
+}
+
+/* Waits for the oldest answer, and wakes those who waited for it. */
+static void
+link_read(struct redis_link *k)
+{
+	struct buf why = BUF_INIT(1024);
+	struct redis_waiter *wake = NULL;
+	redisReply *r;
+
+	k->reading = true;
+	pthread_mutex_unlock(&k->lock);
+	r = redis_wire_reply(k->wire, &why);
+	pthread_mutex_lock(&k->lock);
+	if (r == NULL || !link_answer(k, r, &why, &wake))
+		link_down(k, why.n ? why.p : "failed", &wake);
+	k->reading = false;
+	if (wake || r) {
+		pthread_mutex_unlock(&k->lock);
+		wake_all(wake);
+		if (r)
+			freeReplyObject(r);
+		pthread_mutex_lock(&k->lock);
+	}
+	buf_free(&why);
+}
+
+/* Who sleeps and has most to gain. */
+static struct redis_waiter *
+ops_sleeper(const struct redis_ops *q)
+{
+	for (struct redis_op *op = q->head; op; op = op->next)
+		if (op->waiter && op->waiter->asleep)
+			return op->waiter;
+	return NULL;
+}
+
+/* Before one goes who may have had something to do: another has it now. */
+static struct redis_waiter *
+link_pass(struct redis_link *k)
+{
+	struct redis_waiter *w = NULL;
+
+	while (link_may_send(k))
+		link_send(k);
+	if (!link_may_read(k))
+		return NULL;
+	for (size_t i = 0; i < k->nflights && w == NULL; i++)
+		w = ops_sleeper(&link_flight(k, i)->ops);
+	if (w == NULL)
+		w = ops_sleeper(&k->queue);
+	if (w) {
+		k->reading = w->called = true;
+		w->asleep = false;
+		w->next = NULL;
+	} else if (k->idle) {
+		pthread_cond_signal(&k->work);
+	}
+	return w;
+}
+
+/* False where there is nothing to wait for. */
+static bool
+link_enter(struct redis_link *k, struct redis_op *op, struct redis_waiter *w)
+{
+	struct redis_waiter *nobody = NULL;
+
+	op->waited = true;
+	if (!k->up) {
+		if (op->sure && k->queue.n < REDIS_PENDING_MAX)
+			link_add(k, op);
+		op_finish(op, false, &nobody);
+		return false;
+	}
+	op->waiter = w;
+	link_add(k, op);
+	return true;
+}
+
+/* Until everything is done (then it is not locked any more, and false), or
+ * somebody has to read. */
+static bool
+link_wait(struct redis_link *k, struct redis_waiter *w)
+{
+	w->asleep = true;
+	pthread_mutex_unlock(&k->lock);
+	while (sem_wait(&w->sem) != 0)
+		continue; /* EINTR */
+	if (!w->called)
+		return false;
+	pthread_mutex_lock(&k->lock);
+	w->called = k->reading = false;
+	return true;
+}
+
+void
+redis_link_run(struct redis_link *k, struct redis_op **ops, size_t n)
+{
+	struct redis_waiter w = { .left = 0 }, *next = NULL;
+	bool locked = true;
+
+	sem_init(&w.sem, 0, 0);
+	pthread_mutex_lock(&k->lock);
+	for (size_t i = 0; i < n; i++)
+		w.left += link_enter(k, ops[i], &w);
+	while (locked && w.left) {
+		if (link_may_send(k))
+			link_send(k);
+		else if (link_may_read(k))
+			link_read(k);
+		else
+			locked = link_wait(k, &w);
+	}
+	if (locked) {
+		next = link_pass(k);
+		pthread_mutex_unlock(&k->lock);
+		wake_all(next);
+	}
+	sem_destroy(&w.sem);
+}
+
+/* --- the thread ---------------------------------------------------------- */
+
+static bool
+link_has_work(struct redis_link *k)
+{
+	return k->stop || link_may_send(k) || link_may_read(k);
+}
+
+/* Up: for something to do, or for the next beat.  Down: for the next try. */
+static void
+link_sleep(struct redis_link *k, long ms)
+{
+	bool up = k->up;
 	struct timespec until;
 	int rc = 0;
 
@@ -664,164 +807,72 @@ link_sleep(struct redis_link *k, long ms, bool for_work)
 		until.tv_nsec -= 1000000000;
 	}
 	k->idle = true;
-	while (!k->stop && rc == 0 && !(for_work && k->queue.n))
+	while (k->up == up && !link_has_work(k) && rc == 0)
 		rc = pthread_cond_timedwait(&k->work, &k->lock, &until);
 	k->idle = false;
 }
 
-/*
- * The wire goes to the first of those who wait, if anybody does; only he is
- * woken for it, unless he is the one who has it.  Locked.
- */
+/* What nobody waits for, and the lease. */
 static void
-link_release(struct redis_link *k, const struct redis_waiter *me)
+link_work(struct redis_link *k)
 {
-	struct redis_op *op = k->up ? k->queue.head : NULL;
+	struct redis_waiter *w;
 
-	while (op && op->waiter == NULL)
-		op = op->next;
-	k->busy = op != NULL;
-	if (op) {
-		op->waiter->leads = true;
-		if (op->waiter != me)
-			sem_post(&op->waiter->sem);
+	if (link_may_send(k) || (k->nflights == 0 && !k->sending))
+		link_send(k);
+	else if (link_may_read(k))
+		link_read(k);
+	w = link_pass(k);
+	if (w == NULL)
 		return;
-	}
-	pthread_cond_broadcast(&k->done);
-	if (k->queue.n)
-		pthread_cond_signal(&k->work);
-}
-
-/* Sends what is queued, or nothing, to keep the lease; by who is busy.  Locked
- * on entry and on return, not between. */
-static bool
-link_batch(struct redis_link *k)
-{
-	struct buf why = BUF_INIT(1024);
-	struct ops batch;
-	bool ok;
-
-	ops_init(&batch);
-	while (k->queue.n && batch.n < BATCH_MAX) {
-		k->queue.head->sent = true;
-		ops_add(&batch, ops_take(&k->queue));
-	}
-	k->taken = batch.n;
 	pthread_mutex_unlock(&k->lock);
-	ok = batch_send(k, &batch, &why);
-	if (!ok)
-		link_down(k, &batch, why.n ? why.p : "failed");
-	buf_free(&why);
+	wake_all(w);
 	pthread_mutex_lock(&k->lock);
-	return ok;
 }
 
-/* Locked; false where there is nothing to wait for. */
+/* Connects. */
 static bool
-link_enter(struct redis_link *k, struct redis_op *op, struct redis_waiter *w)
-{
-	op->waited = true;
-	if (!k->up) {
-		if (op->sure && k->queue.n < REDIS_PENDING_MAX)
-			link_add(k, op, true);
-		op_finish(op, false);
-		return false;
-	}
-	op->waiter = w;
-	link_add(k, op, false);
-	return true;
-}
-
-static void
-waiter_sleep(struct redis_waiter *w)
-{
-	while (sem_wait(&w->sem) != 0)
-		continue; /* EINTR */
-}
-
-void
-redis_link_run(struct redis_link *k, struct redis_op **ops, size_t n)
-{
-	struct redis_waiter w = { .leads = false };
-
-	sem_init(&w.sem, 0, 0);
-	pthread_mutex_lock(&k->lock);
-	for (size_t i = 0; i < n; i++)
-		w.left += link_enter(k, ops[i], &w);
-	if (w.left && !k->busy)
-		k->busy = w.leads = true;
-	while (w.left) {
-		if (w.leads) {
-			w.leads = false;
-			link_batch(k);
-			link_release(k, &w);
-			continue;
-		}
-		pthread_mutex_unlock(&k->lock);
-		waiter_sleep(&w);
-		if (!w.leads) { /* then everything is done */
-			sem_destroy(&w.sem);
-			return;
-		}
-		pthread_mutex_lock(&k->lock);
-	}
-	pthread_mutex_unlock(&k->lock);
-	sem_destroy(&w.sem);
-}
-
-static bool
-link_again(struct redis_link *k)
+link_up(struct redis_link *k)
 {
 	struct buf why = BUF_INIT(1024);
 	bool refused, ok;
 
+	pthread_mutex_unlock(&k->lock);
 	ok = link_connect(k, &refused, &why);
 	if (!ok)
 		store_health_set(k->health, why.n ? why.p : "failed");
 	buf_free(&why);
-	return ok;
-}
-
-/* Connects; locked on entry and on return, not between. */
-static bool
-link_up(struct redis_link *k)
-{
-	bool ok;
-
-	pthread_mutex_unlock(&k->lock);
-	ok = link_again(k);
 	pthread_mutex_lock(&k->lock);
 	return ok;
 }
 
-/* Whoever waits sends for himself; this one keeps the link, and the rest. */
+/* Whoever waits sends and reads for himself; this one keeps the link, and
+ * does the rest. */
 static void *
 link_main(void *arg)
 {
 	struct redis_link *k = arg;
 	long pause = RETRY_MIN_MS;
-	bool ok = true;
+	bool up;
 
 	pthread_mutex_lock(&k->lock);
 	for (;;) {
-		if (k->up)
-			link_sleep(k, BEAT_MS, true);
-		else
-			link_sleep(k, pause, false);
-		while (k->busy)
-			pthread_cond_wait(&k->done, &k->lock);
-		if (k->stop && k->queue.n == 0)
+		up = k->up;
+		link_sleep(k, up ? BEAT_MS : pause);
+		if (k->up != up)
+			continue;
+		if (k->stop && k->nflights == 0 && k->queue.n == 0)
 			break;
-		k->busy = true;
-		ok = k->up ? link_batch(k) : link_up(k);
-		link_release(k, NULL);
-		if (k->stop && !ok)
-			break;
-		if (ok)
+		if (k->up) {
+			link_work(k);
+		} else if (link_up(k)) {
 			pause = RETRY_MIN_MS;
-		else
+		} else {
+			if (k->stop)
+				break;
 			pause =
 			    pause * 2 > RETRY_MAX_MS ? RETRY_MAX_MS : pause * 2;
+		}
 	}
 	pthread_mutex_unlock(&k->lock);
 	return NULL;
@@ -840,15 +891,14 @@ redis_link_open(const struct redis_url *url, redis_settled *settled, void *arg,
 	k->settled = settled;
 	k->arg = arg;
 	k->health = health;
-	ops_init(&k->queue);
-	ops_init(&k->unsure);
+	redis_ops_init(&k->queue);
 	random_id(k->proc);
 	snprintf(k->lease, sizeof(k->lease), REDIS_PREFIX "l:%s", k->proc);
 	pthread_mutex_init(&k->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&k->work, &attr);
-	pthread_cond_init(&k->done, &attr);
+	pthread_cond_init(&k->calm, &attr);
 	pthread_condattr_destroy(&attr);
 	if (!link_connect(k, &refused, &why) && !refused)
 		store_health_set(health, why.n ? why.p : "failed");
@@ -867,12 +917,12 @@ redis_link_open(const struct redis_url *url, redis_settled *settled, void *arg,
 }
 
 static void
-ops_free(struct ops *q)
+ops_free(struct redis_ops *q)
 {
 	struct redis_op *op;
 
-	while ((op = ops_take(q)) != NULL)
-		op_free(op);
+	while ((op = redis_ops_take(q)) != NULL)
+		redis_op_free(op);
 }
 
 void
@@ -880,7 +930,7 @@ redis_link_close(struct redis_link **kp)
 {
 	struct redis_link *k = *kp;
 	struct buf ignored = BUF_INIT(1024);
-	struct redis_op *op;
+	struct redis_ops again;
 	redisReply *r;
 
 	if (k->running) {
@@ -899,14 +949,13 @@ redis_link_close(struct redis_link **kp)
 	}
 	buf_free(&ignored);
 	redis_wire_close(&k->wire);
-	while ((op = ops_take(&k->unsure)) != NULL) {
-		if (!op->sure)
-			k->settled(k->arg, op, REDIS_NOT_RUN, 0);
-		op_free(op);
-	}
+	redis_ops_init(&again);
+	for (size_t i = 0; i < k->nunsure; i++)
+		flight_settle(k, &k->unsure[i], STR(""), &again);
+	ops_free(&again);
 	ops_free(&k->queue);
 	pthread_cond_destroy(&k->work);
-	pthread_cond_destroy(&k->done);
+	pthread_cond_destroy(&k->calm);
 	pthread_mutex_destroy(&k->lock);
 	free(k);
 	*kp = NULL;

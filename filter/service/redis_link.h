@@ -1,16 +1,18 @@
 /*
  * redis_link - operations on their way to a Redis server.
  *
- * Operations gather while a batch is under way; then all of them go as one
- * call of the script (store_redis.lua), which the server runs at once or not
- * at all.  One of those who wait sends it; a thread sends what nobody waits
- * for, and keeps the lease and the connection.
+ * Operations gather and go as batches, each one call of the script
+ * (store_redis.lua), which the server runs at once or not at all.  Two may be
+ * under way, so that neither side waits for the other; over TLS one.  Whoever
+ * waits does the work: one sends what has gathered, one reads the answer and
+ * tells the others, and hands the reading on when he has his own.  A thread
+ * does it where nobody waits, and keeps the lease and the connection.
  *
  * When no answer comes within REDIS_TIMEOUT_MS, those who wait are told so;
  * the link connects again by itself, after a while that grows up to 5 s.
- * The server then says whether the last batch was run.  If it was not, its
- * `sure' operations are sent again; `settled' hears of the others, so that
- * nothing is done twice, and nothing stays half done.  Up to
+ * The server then says which of the last batches were run.  Of those that
+ * were not, `sure' operations are sent again; `settled' hears of the others,
+ * so that nothing is done twice, and nothing stays half done.  Up to
  * REDIS_PENDING_MAX operations are kept meanwhile; what is beyond is lost,
  * and said to be.
  *
@@ -20,31 +22,14 @@
 #ifndef SERVICE_REDIS_LINK_H
 #define SERVICE_REDIS_LINK_H
 
+#include "service/redis_batch.h"
 #include "service/redis_url.h"
 #include "service/store_backend.h"
 
 #define REDIS_PENDING_MAX 200000
 #define REDIS_PREFIX	  "{postern}" /* of all keys; one cluster slot */
-#define REDIS_OUT_MAX	  4
 
 struct redis_link;
-
-struct redis_op {
-	struct redis_op	*next;
-	char		 letter;	/* which of the script's operations */
-	unsigned int	 nkeys, nargs;
-	struct buf	 keys, args;	/* as they go over the wire */
-	bool		 sure;	/* must be done in the end */
-	bool		 plain;	/* R, C, N or G, of units alone */
-	void		*about;	/* the caller's own */
-	/* the link's, and the result */
-	struct redis_waiter *waiter;
-	bool		 waited, queued, sent, done, ok;
-	unsigned int	 tries;
-	long long	 out[REDIS_OUT_MAX];
-	char		*text;	/* of notes */
-	size_t		 ntext;
-};
 
 enum redis_fate {
 	REDIS_NOT_RUN,
@@ -60,10 +45,6 @@ typedef void redis_settled(void *arg, struct redis_op *, enum redis_fate,
 struct redis_link *redis_link_open(const struct redis_url *, redis_settled *,
     void *arg, struct store_health *, struct buf *err);
 void		 redis_link_close(struct redis_link **); /* sends the rest */
-struct redis_op	*redis_op_new(char letter);
-void		 redis_op_key(struct redis_op *, struct str);
-void		 redis_op_arg(struct redis_op *, struct str);
-void		 redis_op_num(struct redis_op *, int64_t);
 /* All of them; false for those whose ok is not set.  Then redis_op_end(). */
 void		 redis_link_run(struct redis_link *, struct redis_op **,
 		    size_t n);

@@ -18,7 +18,8 @@
 
 #include "base/mem.h"
 
-#define HOPS_MAX 5
+#define HOPS_MAX  5
+#define REPLY_MAX ((size_t)16 << 20)
 
 struct redis_wire {
 	int fd;
@@ -215,6 +216,12 @@ redis_wire_close(struct redis_wire **wp)
 	*wp = NULL;
 }
 
+void
+redis_wire_break(struct redis_wire *w)
+{
+	shutdown(w->fd, SHUT_RDWR);
+}
+
 /* One piece out or in: how many bytes, 0 after a wait, -1 at the end. */
 static ssize_t
 wire_piece(struct redis_wire *w, bool out, char *p, size_t n, int64_t until,
@@ -267,6 +274,7 @@ redis_wire_reply(struct redis_wire *w, struct buf *why)
 	int64_t until = now_ms() + REDIS_TIMEOUT_MS;
 	void *reply = NULL;
 	char piece[16384];
+	size_t got = 0;
 	ssize_t n;
 
 	for (;;) {
@@ -280,7 +288,12 @@ redis_wire_reply(struct redis_wire *w, struct buf *why)
 		n = wire_piece(w, false, piece, sizeof(piece), until, why);
 		if (n < 0)
 			return NULL;
-		redisReaderFeed(w->reader, piece, n);
+		got += (size_t)n;
+		if (got > REPLY_MAX) {
+			buf_adds(why, "an answer that is too long");
+			return NULL;
+		}
+		redisReaderFeed(w->reader, piece, (size_t)n);
 	}
 }
 

@@ -15,7 +15,6 @@
 #include "service/store_backend.h"
 
 #define COUNT_MAX     ((uint64_t)1 << 52) /* the script's numbers are doubles */
-#define COUNT_DIGITS  17
 #define SCAN_PAGE     "500"
 #define COUNT_BY_SCAN 20000 /* keys that are counted one by one */
 
@@ -25,13 +24,18 @@ struct store_redis {
 	struct store_health *health;
 };
 
+/* Numbers before windows: of a commit; of giving back what did not count. */
+#define UNFORCED 0
+#define FORCED	 1
+#define RESERVED (-1)
+
 enum state { HELD, UNSURE, COUNTED, OUTLIVED };
 enum wish { WAIT, KEEP, GIVE_BACK };
 
-/* The windows as the script reads them; a cost has a fixed width. */
+/* The windows as the script reads them. */
 struct windows {
 	size_t n;
-	unsigned int nkeys, nargs;
+	unsigned int nkeys;
 	bool plain; /* units alone, and some of each */
 	struct buf keys, args;
 };
@@ -51,16 +55,6 @@ struct store_held {
 /* --- windows ----------------------------------------------------------- */
 
 static void
-windows_num(struct windows *ws, uint64_t n, int width)
-{
-	char text[24];
-
-	snprintf(text, sizeof(text), "%0*llu", width, (unsigned long long)n);
-	redis_wire_word(&ws->args, str_of(text));
-	ws->nargs++;
-}
-
-static void
 windows_key(struct windows *ws, char kind, const struct store_window *w)
 {
 	struct buf key = BUF_INIT(SIZE_MAX);
@@ -75,10 +69,10 @@ windows_key(struct windows *ws, char kind, const struct store_window *w)
 	buf_free(&key);
 }
 
-static uint64_t
+static int64_t
 at_most(uint64_t n, uint64_t max)
 {
-	return n < max ? n : max;
+	return (int64_t)(n < max ? n : max);
 }
 
 /* Where its cost stands in args. */
@@ -87,28 +81,27 @@ windows_add(struct windows *ws, const struct store_window *w,
     const uint64_t secret[2])
 {
 	uint64_t most = w->member.p ? MEMBERS_MAX : COUNT_MAX, hash;
+	struct str member = w->cost ? STR("") : STR("*");
 	size_t cost;
 
-	windows_num(ws, (uint64_t)w->window_ms, 1);
-	windows_num(ws, at_most(w->max, most), 1);
-	windows_num(ws, at_most(w->cost, COUNT_MAX + 1), COUNT_DIGITS);
-	cost = ws->args.n - COUNT_DIGITS - 2;
-	windows_num(ws, at_most(w->room, COUNT_MAX + 1), 1);
-	if (w->member.p == NULL) {
-		/* nothing, or anybody of a counter of members */
-		redis_wire_word(&ws->args, w->cost ? STR("") : STR("*"));
-		windows_key(ws, 'c', w);
-	} else {
+	redis_put_number(&ws->args, w->window_ms);
+	redis_put_number(&ws->args, at_most(w->max, most));
+	cost = ws->args.n;
+	redis_put_number(&ws->args, at_most(w->cost, COUNT_MAX + 1));
+	redis_put_number(&ws->args, at_most(w->room, COUNT_MAX + 1));
+	if (w->member.p) {
 		hash = str_hash_keyed(w->member, secret);
-		redis_wire_word(&ws->args,
-		    (struct str){ (const char *)&hash, sizeof(hash) });
+		member = (struct str){ (const char *)&hash, sizeof(hash) };
+	} else {
+		windows_key(ws, 'c', w);
 	}
+	buf_addc(&ws->args, (char)member.n);
+	buf_addstr(&ws->args, member);
 	if (w->member.p || w->cost == 0) {
 		ws->plain = false;
 		windows_key(ws, 'd', w);
 		windows_key(ws, 'e', w);
 	}
-	ws->nargs++;
 	ws->n++;
 	return cost;
 }
@@ -128,20 +121,16 @@ windows_free(struct windows *ws)
 	buf_free(&ws->args);
 }
 
-/* An operation on windows; first: what stands before them, or NULL. */
+/* An operation on windows, and the number that stands before them. */
 static struct redis_op *
-op_on(char letter, const int64_t *first, const struct windows *ws)
+op_on(char letter, int64_t first, const struct windows *ws)
 {
-	struct redis_op *op = redis_op_new(letter);
+	struct redis_op *op = redis_op_new(letter, first, ws->n);
 
-	if (first)
-		redis_op_num(op, *first);
-	redis_op_num(op, (int64_t)ws->n);
 	buf_addstr(&op->args, buf_str(&ws->args));
 	buf_addstr(&op->keys, buf_str(&ws->keys));
-	op->nargs += ws->nargs;
 	op->nkeys += ws->nkeys;
-	op->plain = ws->plain && letter != 'P' && letter != 'A';
+	op->plain = ws->plain && letter != 'P';
 	return op;
 }
 
@@ -173,14 +162,12 @@ held_free(struct store_held *h)
 static void
 held_end(struct store_redis *s, struct store_held *h, enum wish wish)
 {
-	static const int64_t reserved = -1, forced = 1;
-
 	if (wish == KEEP && h->state != COUNTED)
 		redis_link_queue_locked(s->link,
-		    op_on('C', &forced, &h->windows));
+		    op_on('C', FORCED, &h->windows));
 	else if (wish == GIVE_BACK && h->state != OUTLIVED)
 		redis_link_queue_locked(s->link,
-		    op_on('G', h->state == COUNTED ? &h->when_ms : &reserved,
+		    op_on('G', h->state == COUNTED ? h->when_ms : RESERVED,
 			&h->windows));
 	held_free(h);
 }
@@ -244,7 +231,7 @@ redis_reserve(void *arg, const struct store_window *w, size_t n,
 	if (is_down(s) || !redis_link_secret(s->link, secret))
 		return STORE_DOWN;
 	h = held_new(w, n, secret);
-	op = op_on('R', NULL, &h->windows);
+	op = op_on('R', 0, &h->windows);
 	op->about = h;
 	redis_link_run(s->link, &op, 1);
 	if (op->ok) {
@@ -266,19 +253,24 @@ static void
 redis_change(void *arg, struct store_held *h, size_t index, uint64_t cost)
 {
 	struct store_redis *s = arg;
+	struct windows *ws = &h->windows;
+	size_t at = h->costs[index].at;
+	struct buf number = BUF_INIT(16);
 	struct redis_op *op;
-	char text[COUNT_DIGITS + 1];
 	int64_t more;
 
 	assert(index < h->ncosts && h->state == HELD);
-	cost = at_most(cost, COUNT_MAX + 1);
-	more = (int64_t)(cost - at_most(h->costs[index].cost, COUNT_MAX + 1));
+	cost = (uint64_t)at_most(cost, COUNT_MAX + 1);
+	more = (int64_t)cost - at_most(h->costs[index].cost, COUNT_MAX + 1);
 	h->costs[index].cost = cost;
-	snprintf(text, sizeof(text), "%0*llu", COUNT_DIGITS,
-	    (unsigned long long)cost);
-	memcpy(h->windows.args.p + h->costs[index].at, text, COUNT_DIGITS);
-	op = op_on('A', &more, &h->windows);
-	redis_op_num(op, (int64_t)index + 1);
+	redis_put_number(&number, (int64_t)cost);
+	memcpy(ws->args.p + at, number.p, number.n);
+	buf_free(&number);
+	op = redis_op_new('A', more, ws->n);
+	redis_put_short(&op->args, index + 1);
+	buf_addstr(&op->args, buf_str(&ws->args));
+	buf_addstr(&op->keys, buf_str(&ws->keys));
+	op->nkeys = ws->nkeys;
 	redis_link_queue(s->link, op);
 }
 
@@ -306,7 +298,6 @@ commit_end(struct store_redis *s, struct store_held **held, struct redis_op *op)
 static enum store_result
 redis_commit(void *arg, struct store_held **helds[], size_t n)
 {
-	static const int64_t unforced = 0;
 	struct store_redis *s = arg;
 	struct redis_op *few[16], **ops = few;
 	enum store_result result = STORE_OK;
@@ -317,7 +308,7 @@ redis_commit(void *arg, struct store_held **helds[], size_t n)
 	for (size_t i = 0; i < n; i++)
 		if (*helds[i]) {
 			(*helds[i])->state = UNSURE;
-			ops[k] = op_on('C', &unforced, &(*helds[i])->windows);
+			ops[k] = op_on('C', UNFORCED, &(*helds[i])->windows);
 			ops[k++]->about = *helds[i];
 		}
 	redis_link_run(s->link, ops, k);
@@ -355,7 +346,7 @@ redis_peek(void *arg, const struct store_window *w, struct store_usage *usage)
 		return STORE_DOWN;
 	windows_init(&ws);
 	windows_add(&ws, w, secret);
-	op = op_on('P', NULL, &ws);
+	op = op_on('P', 0, &ws);
 	redis_link_run(s->link, &op, 1);
 	if (op->ok) {
 		result = op->out[0] == 0 ? STORE_OK : STORE_OVER;
@@ -380,7 +371,7 @@ redis_count(void *arg, const struct store_window *w)
 		return STORE_DOWN;
 	windows_init(&ws);
 	windows_add(&ws, w, secret);
-	redis_link_queue(s->link, op_on('N', NULL, &ws));
+	redis_link_queue(s->link, op_on('N', 0, &ws));
 	windows_free(&ws);
 	return is_down(s) ? STORE_DOWN : STORE_OK;
 }
@@ -388,9 +379,9 @@ redis_count(void *arg, const struct store_window *w)
 /* --- notes ------------------------------------------------------------- */
 
 static struct redis_op *
-note_op(char letter, struct str space, struct str key)
+note_op(char letter, int64_t left, struct str space, struct str key)
 {
-	struct redis_op *op = redis_op_new(letter);
+	struct redis_op *op = redis_op_new(letter, left, 0);
 	struct buf name = BUF_INIT(SIZE_MAX);
 
 	buf_adds(&name, REDIS_PREFIX "n:");
@@ -418,12 +409,14 @@ static enum store_result
 redis_note_put(void *arg, struct str space, struct str key, struct str value,
     int64_t expires_ms)
 {
-	struct redis_op *op = note_op('W', space, key);
 	int64_t left = expires_ms - clock_wall_ms();
+	struct redis_op *op = note_op('W', left > 0 ? left : 0, space, key);
+	struct buf text = BUF_INIT(SIZE_MAX);
 
-	redis_op_num(op, expires_ms);
-	redis_op_num(op, left > 0 ? left : 0);
-	redis_op_arg(op, value);
+	buf_printf(&text, "%lld:", (long long)expires_ms);
+	buf_addstr(&text, value);
+	redis_put_text(&op->args, buf_str(&text));
+	buf_free(&text);
 	op->sure = true;
 	return note_run(arg, op) == STORE_DOWN ? STORE_DOWN : STORE_OK;
 }
@@ -454,7 +447,7 @@ redis_note_get(void *arg, struct str space, struct str key, struct buf *value,
 
 	if (is_down(s))
 		return STORE_DOWN;
-	op = note_op('V', space, key);
+	op = note_op('V', 0, space, key);
 	redis_link_run(s->link, &op, 1);
 	if (op->ok) {
 		result = STORE_OVER;
@@ -474,11 +467,9 @@ redis_note_get(void *arg, struct str space, struct str key, struct buf *value,
 static enum store_result
 redis_note_del(void *arg, struct str space, struct str key)
 {
-	struct redis_op *op = note_op('W', space, key);
+	struct redis_op *op = note_op('W', 0, space, key);
 
-	redis_op_num(op, 0);
-	redis_op_num(op, 0);
-	redis_op_arg(op, STR(""));
+	redis_put_text(&op->args, STR(""));
 	op->sure = true;
 	return note_run(arg, op);
 }
@@ -518,13 +509,10 @@ name_read(struct str whole, struct name *n)
 static struct redis_op *
 name_op(const struct name *n, char letter)
 {
-	struct redis_op *op = redis_op_new(n->kind == 'n' ? 'V' : letter);
+	struct redis_op *op = redis_op_new(n->kind == 'n' ? 'V' : letter,
+	    n->window_ms, n->kind == 'd');
 	struct buf other = BUF_INIT(SIZE_MAX);
 
-	if (n->kind != 'n') {
-		redis_op_num(op, n->window_ms);
-		redis_op_arg(op, (struct str){ &n->kind, 1 });
-	}
 	redis_op_key(op, n->whole);
 	if (n->kind == 'd') {
 		buf_addstr(&other, n->whole);
@@ -547,13 +535,11 @@ static bool
 walk_open(struct walk *w, struct store_redis *s)
 {
 	struct buf ignored = BUF_INIT(1024);
-	struct redis_op *op = redis_op_new('G');
+	struct redis_op *op = redis_op_new('G', RESERVED, 0);
 	bool refused, ok;
 
 	*w = (struct walk){ .store = s, .cursor = "0" };
 	/* what is queued comes first */
-	redis_op_num(op, -1);
-	redis_op_num(op, 0);
 	redis_link_run(s->link, &op, 1);
 	ok = op->ok;
 	redis_op_end(s->link, op);

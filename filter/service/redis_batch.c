@@ -1,0 +1,230 @@
+#include "service/redis_batch.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define NUMBER_LEN 8
+#define RESULT_LEN (1 + 3 * NUMBER_LEN) /* '0', '1' or '2', and numbers */
+
+/* --- numbers ----------------------------------------------------------- */
+
+static void
+put_bits(struct buf *b, uint64_t bits, size_t n)
+{
+	char bytes[NUMBER_LEN];
+
+	for (size_t i = 0; i < n; i++)
+		bytes[i] = (char)(bits >> (8 * i));
+	buf_add(b, bytes, n);
+}
+
+void
+redis_put_number(struct buf *b, int64_t n)
+{
+	double number = (double)n;
+	uint64_t bits;
+
+	memcpy(&bits, &number, sizeof(bits));
+	put_bits(b, bits, NUMBER_LEN);
+}
+
+void
+redis_put_short(struct buf *b, size_t n)
+{
+	put_bits(b, n, 2);
+}
+
+void
+redis_put_text(struct buf *b, struct str s)
+{
+	redis_put_short(b, s.n);
+	buf_addstr(b, s);
+}
+
+/* Of what the script has counted; anything else is 0. */
+static int64_t
+get_number(const char *p)
+{
+	uint64_t bits = 0;
+	double number;
+
+	for (size_t i = 0; i < NUMBER_LEN; i++)
+		bits |= (uint64_t)(unsigned char)p[i] << (8 * i);
+	memcpy(&number, &bits, sizeof(number));
+	return isfinite(number) && fabs(number) < 9e15 ? (int64_t)number : 0;
+}
+
+/* --- operations -------------------------------------------------------- */
+
+struct redis_op *
+redis_op_new(char letter, int64_t first, size_t n)
+{
+	struct redis_op *op = mem_alloc(sizeof(*op));
+
+	op->letter = letter;
+	op->keys = BUF_INIT(SIZE_MAX);
+	op->args = BUF_INIT(SIZE_MAX);
+	buf_addc(&op->args, letter);
+	redis_put_number(&op->args, first);
+	redis_put_short(&op->args, n);
+	return op;
+}
+
+void
+redis_op_key(struct redis_op *op, struct str s)
+{
+	redis_wire_word(&op->keys, s);
+	op->nkeys++;
+}
+
+void
+redis_op_free(struct redis_op *op)
+{
+	buf_free(&op->keys);
+	buf_free(&op->args);
+	free(op->text);
+	free(op);
+}
+
+/* --- queues ------------------------------------------------------------ */
+
+void
+redis_ops_init(struct redis_ops *q)
+{
+	*q = (struct redis_ops){ .tail = &q->head };
+}
+
+void
+redis_ops_add(struct redis_ops *q, struct redis_op *op)
+{
+	op->next = NULL;
+	*q->tail = op;
+	q->tail = &op->next;
+	q->n++;
+}
+
+struct redis_op *
+redis_ops_take(struct redis_ops *q)
+{
+	struct redis_op *op = q->head;
+
+	if (op == NULL)
+		return NULL;
+	q->head = op->next;
+	if (q->head == NULL)
+		q->tail = &q->head;
+	q->n--;
+	return op;
+}
+
+void
+redis_ops_put_back(struct redis_ops *q, struct redis_ops *from)
+{
+	if (from->n == 0)
+		return;
+	*from->tail = q->head;
+	if (q->n == 0)
+		q->tail = from->tail;
+	q->head = from->head;
+	q->n += from->n;
+	redis_ops_init(from);
+}
+
+void
+redis_ops_batch(struct redis_ops *q, struct redis_ops *batch)
+{
+	size_t nkeys = 0;
+
+	while (q->n && batch->n < REDIS_BATCH_MAX &&
+	    (batch->n == 0 || nkeys + q->head->nkeys < REDIS_BATCH_KEYS_MAX)) {
+		nkeys += q->head->nkeys;
+		redis_ops_add(batch, redis_ops_take(q));
+	}
+}
+
+/* --- batches ----------------------------------------------------------- */
+
+void
+redis_batch_write(struct buf *out, const struct redis_ops *batch,
+    const struct redis_batch_head *head)
+{
+	struct buf blob = BUF_INIT(SIZE_MAX);
+	size_t nkeys = 1;
+	char number[24];
+	bool plain = true;
+
+	for (struct redis_op *op = batch->head; op; op = op->next) {
+		plain = plain && op->plain;
+		nkeys += op->nkeys;
+	}
+	redis_wire_head(out, 6 + nkeys);
+	redis_wire_word(out, STR("EVALSHA"));
+	redis_wire_word(out, head->sha);
+	snprintf(number, sizeof(number), "%zu", nkeys);
+	redis_wire_word(out, str_of(number));
+	redis_wire_word(out, head->lease);
+	redis_put_number(&blob, head->now_ms);
+	redis_put_number(&blob, head->lease_ms);
+	buf_addc(&blob, head->expire);
+	buf_addc(&blob, plain);
+	redis_put_short(&blob, batch->n);
+	for (struct redis_op *op = batch->head; op; op = op->next) {
+		buf_addstr(out, buf_str(&op->keys));
+		buf_addstr(&blob, buf_str(&op->args));
+	}
+	redis_wire_word(out, head->was);
+	redis_wire_word(out, head->is);
+	redis_wire_word(out, buf_str(&blob));
+	buf_free(&blob);
+}
+
+/* A list of a string with all results, and one of each note that was found. */
+static bool
+answer_fits(const struct redis_ops *batch, const redisReply *r)
+{
+	size_t texts = 1, i = 0;
+	const char *p;
+
+	if (r->type != REDIS_REPLY_ARRAY || r->elements == 0 ||
+	    r->element[0]->type != REDIS_REPLY_STRING ||
+	    r->element[0]->len != batch->n * RESULT_LEN)
+		return false;
+	p = r->element[0]->str;
+	for (struct redis_op *op = batch->head; op; op = op->next, i++) {
+		if (p[i * RESULT_LEN] < '0' || p[i * RESULT_LEN] > '2')
+			return false;
+		texts += op->letter == 'V' && p[i * RESULT_LEN] == '0';
+	}
+	for (i = 1; i < r->elements; i++)
+		if (r->element[i]->type != REDIS_REPLY_STRING)
+			return false;
+	return r->elements == texts;
+}
+
+bool
+redis_batch_read(struct redis_ops *batch, const redisReply *r)
+{
+	const redisReply *text = NULL;
+	const char *p;
+	size_t texts = 1;
+
+	if (!answer_fits(batch, r))
+		return false;
+	p = r->element[0]->str;
+	for (struct redis_op *op = batch->head; op; op = op->next) {
+		op->out[0] = *p - '0';
+		for (size_t i = 1; i < REDIS_OUT_MAX; i++)
+			op->out[i] = get_number(p + 1 + (i - 1) * NUMBER_LEN);
+		if (op->letter == 'V' && op->out[0] == 0) {
+			text = r->element[texts++];
+			op->text = mem_strndup(text->str, text->len);
+			op->ntext = text->len;
+		}
+		p += RESULT_LEN;
+	}
+	return true;
+}
