@@ -12,7 +12,8 @@ FUZZ_SECONDS ?= 60
 BASE := mem arena chr str map addr psl clock log metric
 SERVICE := resolver dns_answer resolver_file resolver_unbound store \
 	slots members store_cell store_memory store_row store_writer store_file \
-	store_sqlite redis_url redis_wire redis_batch redis_link store_redis history post
+	store_sqlite redis_url redis_wire redis_batch redis_link store_redis \
+	aside history_file history post
 # What is optional is there or not: files are chosen, not lines.
 HAS = $(shell pkg-config --exists $(1) 2>/dev/null && echo yes)
 GEOIP := $(call HAS,libmaxminddb)

@@ -45,6 +45,8 @@
 	    "failures of the state store")				\
 	X(HISTORY_LOST, COUNTER, "history_lost",			\
 	    "messages that the history could not keep")			\
+	X(HISTORY_LEFT_OUT, COUNTER, "history_left_out",		\
+	    "refusals that were too many for the history")		\
 	X(RULES_LIMITED, COUNTER, "rules_limited",			\
 	    "score rules that were too much for a message")		\
 	X(INTERNAL, COUNTER, "internal_errors",				\

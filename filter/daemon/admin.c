@@ -31,6 +31,8 @@ take_option(struct admin *a, size_t *i)
 		a->json = true;
 	else if (str_eq(word, STR("--all")))
 		a->all = true;
+	else if (str_eq(word, STR("--client")))
+		value = &a->client;
 	else if (str_eq(word, STR("--from")))
 		value = &a->from;
 	else if (str_eq(word, STR("--to")))

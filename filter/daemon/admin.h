@@ -33,7 +33,7 @@ struct admin {
 	struct services	*services;
 	struct policy	*policy;
 	bool		 json, all;
-	struct str	 from, to;
+	struct str	 client, from, to;
 	struct str	 words[ADMIN_WORDS_MAX];
 	size_t		 nwords;
 };

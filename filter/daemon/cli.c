@@ -27,7 +27,7 @@ static const struct command {
 	const char	*words;
 	const char	*help;
 	/* of those that ask the daemon */
-	const char	*options;	/* of "jaft", see ask_options */
+	const char	*options;	/* of "jalft", see ask_options */
 	int		 nwords;	/* -1: one or none */
 } commands[] = {
 	{ "run", run_main, "[-c CONF] [--shadow] [-f]",
@@ -59,8 +59,9 @@ static const struct command {
 	{ "block", ask_main, "[-c CONF] [--json] KEY TIME",
 	    "blocks it: user=alice 2h", "j", 2 },
 	{ "why", ask_main,
-	    "[-c CONF] [--json] [QUEUE-ID] [--from ADDRESS] [--to ADDRESS]",
-	    "what was decided about a message of the last days, and why", "jft",
+	    "[-c CONF] [--json] [QUEUE-ID] [--client ADDRESS] "
+	    "[--from ADDRESS]\n\t    [--to ADDRESS]",
+	    "what was decided about mail of the last days, and why", "jlft",
 	    -1 },
 	{ "help", help_main, "", "this text", NULL, 0 },
 };
@@ -253,6 +254,7 @@ check_main(int argc, char **argv)
 static const struct option ask_options[] = {
 	{ "json", no_argument, NULL, 'j' },
 	{ "all", no_argument, NULL, 'a' },
+	{ "client", required_argument, NULL, 'l' },
 	{ "from", required_argument, NULL, 'f' },
 	{ "to", required_argument, NULL, 't' },
 	{ NULL, 0, NULL, 0 },

@@ -392,7 +392,7 @@ handle(struct control_call *call)
 	if (!admin_read(&a, call))
 		return false;
 	if (a.nwords != requests[i].words &&
-	    !(a.nwords == 0 && (a.from.n > 0 || a.to.n > 0))) {
+	    !(a.nwords == 0 && a.client.n + a.from.n + a.to.n > 0)) {
 		buf_printf(&call->out, "%s takes %zu words, not %zu\n",
 		    requests[i].name, requests[i].words, a.nwords);
 		return false;

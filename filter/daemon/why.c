@@ -164,6 +164,9 @@ tell_json(struct telling *t, const struct history_record *r)
 	buf_json(out, r->queue_id);
 	buf_adds(out, ",\"at\":\"");
 	add_time(out, r->at_ms);
+	buf_printf(out, "\",\"times\":%llu,\"last\":\"",
+	    (unsigned long long)r->times);
+	add_time(out, r->until_ms);
 	buf_addc(out, '"');
 	while (record_next(&text, &l, &t->room))
 		if (l.kind == 'I')
@@ -281,9 +284,15 @@ tell_text(struct telling *t, const struct history_record *r)
 	if (r->queue_id.n > 0)
 		buf_quoted(out, r->queue_id);
 	else
-		buf_adds(out, "no queue id");
+		buf_adds(out,
+		    r->sender.n > 0 ? "no queue id" : "connection refused");
 	buf_adds(out, ", ");
 	add_time(out, r->at_ms);
+	if (r->times > 1) {
+		buf_printf(out, ", %llu times until ",
+		    (unsigned long long)r->times);
+		add_time(out, r->until_ms);
+	}
 	buf_addc(out, '\n');
 	while (record_next(&text, &l, &t->room))
 		text_line(out, &l);
@@ -315,32 +324,72 @@ bare(struct str address)
 	return address;
 }
 
+/* "[192.0.2.1]" as in the log, "192.0.2.0/24" for all of a network. */
+static bool
+read_client(struct str text, struct addr_net *net, struct buf *out)
+{
+	const char *why;
+
+	if (text.n > 2 && text.p[0] == '[' && text.p[text.n - 1] == ']')
+		text = str_sub(text, 1, text.n - 2);
+	if (addr_net_parse(text, net, &why))
+		return true;
+	buf_quoted(out, text);
+	buf_printf(out, ": %s\n", why);
+	return false;
+}
+
+static bool
+read_query(const struct admin *a, struct history_query *q)
+{
+	struct buf *out = &a->call->out;
+
+	q->from = bare(a->from);
+	q->to = bare(a->to);
+	q->max = WHY_MAX;
+	if (a->nwords > 0)
+		q->queue_id = a->words[0];
+	if (a->client.n > 0)
+		return read_client(a->client, &q->client, out);
+	if (q->queue_id.n > 0 || q->from.n > 0 || q->to.n > 0)
+		return true;
+	buf_adds(out,
+	    "why what?  A queue id, --client ADDRESS, --from ADDRESS, "
+	    "--to ADDRESS\n");
+	return false;
+}
+
+/* Whoever was refused before MAIL had no sender yet. */
+static void
+tell_nothing(const struct admin *a)
+{
+	struct buf *out = &a->call->out;
+
+	buf_adds(out, "the history knows nothing of it\n");
+	if (a->nwords == 0 && a->client.n == 0)
+		buf_adds(out,
+		    "(a connection that was refused before MAIL is found by "
+		    "--client)\n");
+}
+
 bool
 why_answer(struct admin *a)
 {
 	struct buf *out = &a->call->out;
 	struct telling t = { .admin = a, .room = BUF_INIT(HISTORY_RECORD_MAX) };
-	struct history_query q = { .from = bare(a->from),
-		.to = bare(a->to),
-		.max = WHY_MAX };
+	struct history_query q = { .max = 0 };
 	bool ok;
 
-	if (a->nwords > 0)
-		q.queue_id = a->words[0];
 	if (a->services->history == NULL) {
 		buf_adds(out,
 		    "no history is kept: see the setting `history'\n");
 		return false;
 	}
-	if (q.queue_id.n == 0 && q.from.n == 0 && q.to.n == 0) {
-		buf_adds(out,
-		    "why what?  A queue id, --from ADDRESS, "
-		    "--to ADDRESS\n");
+	if (!read_query(a, &q))
 		return false;
-	}
 	ok = history_find(a->services->history, &q, tell, &t, out);
 	if (ok && t.n == 0) {
-		buf_adds(out, "the history knows nothing of it\n");
+		tell_nothing(a);
 		ok = false;
 	}
 	buf_free(&t.room);

@@ -1,9 +1,10 @@
 /*
- * why - what was decided about a message of the last days, and why.
+ * why - what was decided about mail of the last days, and why.
  *
- * Answers `why QUEUE-ID' and `why --from ADDRESS --to ADDRESS' from the
- * history: who sent it, each recipient, the verdict, every rule that was asked
- * with the facts it read.  Any thread.
+ * Answers `why QUEUE-ID' and `why --client A --from A --to A' from the
+ * history, about messages and what was refused before it was one: who sent
+ * it, each recipient, the verdict, every rule that was asked with the facts
+ * it read.  Any thread.
  */
 #ifndef DAEMON_WHY_H
 #define DAEMON_WHY_H

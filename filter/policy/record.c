@@ -15,9 +15,10 @@
 #include "score/score.h"
 #include "service/history.h"
 
-#define VALUE_MAX 600 /* bytes of a fact */
-#define RCPTS_MAX 500 /* recipients that are told one by one */
-#define RCPT_BYTES (16 * 1024)
+#define VALUE_MAX   600 /* bytes of a fact */
+#define RCPTS_MAX   500 /* recipients that are told one by one */
+#define RCPT_BYTES  (16 * 1024)
+#define REFUSED_MAX (8 * 1024) /* of a record without a message */
 
 /* --- writing ----------------------------------------------------------- */
 
@@ -61,20 +62,35 @@ fact_number(struct buf *out, const char *key, long long n)
 	fact(out, key, str_of(text));
 }
 
+/* The client's address, in room. */
+static struct str
+client_word(const struct session *s, char room[ADDR_TEXT_MAX])
+{
+	if (s->client.family == ADDR_NONE)
+		return STR_NONE;
+	addr_format(&s->client, room);
+	return str_of(room);
+}
+
+static struct str
+sender_word(const struct txn *txn)
+{
+	return txn->sender.null ? STR("<>") : txn->sender.raw;
+}
+
 static void
 add_session(struct buf *out, const struct session *s)
 {
 	const struct txn *txn = s->txn;
 	char addr[ADDR_TEXT_MAX];
 
-	if (s->client.family != ADDR_NONE) {
-		addr_format(&s->client, addr);
-		fact(out, "client", str_of(addr));
-	}
+	fact(out, "client", client_word(s, addr));
 	fact(out, "client_name", s->client_name);
 	fact(out, "helo", s->helo);
-	fact(out, "user", txn->user);
-	fact(out, "from", txn->sender.null ? STR("<>") : txn->sender.raw);
+	if (txn != NULL) {
+		fact(out, "user", txn->user);
+		fact(out, "from", sender_word(txn));
+	}
 	fact_number(out, "id", (long long)s->id);
 }
 
@@ -104,26 +120,54 @@ add_outcome(struct buf *out, const struct session *s, const struct outcome *o)
 	fact_number(out, "size", (long long)txn_size(s->txn));
 }
 
-/* It came to no end: refused at MAIL, or every recipient that was asked. */
-static void
+/* What a rule answered last, as the trace has it. */
+static struct str
+reply_of(const struct txn *txn, struct str rule)
+{
+	const struct trace_rule *r =
+	    txn->trace != NULL ? txn->trace->rules : NULL;
+	struct str reply = STR_NONE;
+
+	for (; r != NULL; r = r->next)
+		if (r->truth == TRUTH_TRUE && str_eq(r->rule->where, rule))
+			reply = r->detail;
+	return reply;
+}
+
+/* The last one that was refused; NULL: none. */
+static const struct rcpt *
+refused_rcpt(const struct txn *txn)
+{
+	const struct rcpt *refused = NULL;
+
+	for (const struct rcpt *r = txn->rcpts; r != NULL; r = r->next)
+		if (!r->mta_refused &&
+		    (r->action == ACTION_REJECT ||
+			r->action == ACTION_TEMPFAIL))
+			refused = r;
+	return refused;
+}
+
+/* It came to no end: refused at MAIL, or a recipient that was asked.  The
+ * rule that did it. */
+static struct str
 add_given_up(struct buf *out, const struct txn *txn)
 {
 	const struct verdict *v = &txn->verdict;
-	const struct rcpt *r = txn->rcpts;
-	bool refused =
-	    v->action == ACTION_REJECT || v->action == ACTION_TEMPFAIL;
+	const struct rcpt *r = refused_rcpt(txn);
 
-	while (!refused && r != NULL && r->next != NULL)
-		r = r->next;
+	if (v->action == ACTION_REJECT || v->action == ACTION_TEMPFAIL)
+		r = NULL;
 	fact(out, "verdict",
-	    str_of(action_word(refused ? v->action :
-		    r != NULL	       ? r->action :
-					 ACTION_NONE)));
+	    str_of(action_word(r != NULL ? r->action : v->action)));
 	fact(out, "stage",
-	    str_of(stage_word(r == NULL || refused ? STAGE_MAIL : STAGE_RCPT)));
-	if (refused)
+	    str_of(stage_word(r != NULL ? STAGE_RCPT : STAGE_MAIL)));
+	if (r != NULL)
+		fact(out, "reply", reply_of(txn, r->rule));
+	else
 		add_reply(out, &v->reply);
-	fact(out, "rule", refused || r == NULL ? v->rule : r->rule);
+	fact(out, "rule", r != NULL ? r->rule : v->rule);
+	return r != NULL ? r->rule : v->rule;
 }
 
 static void
@@ -176,13 +220,14 @@ add_checks(struct buf *out, const struct txn *txn)
 		add_hits(out, c->score);
 }
 
+/* They leave half of `max' to the rules. */
 static void
-add_rcpts(struct buf *out, const struct txn *txn)
+add_rcpts(struct buf *out, const struct txn *txn, size_t max)
 {
 	unsigned int n = 0;
 
-	for (const struct rcpt *r = txn->rcpts; r != NULL && n < RCPTS_MAX;
-	     r = r->next, n++) {
+	for (const struct rcpt *r = txn->rcpts;
+	     r != NULL && n < RCPTS_MAX && out->n < max / 2; r = r->next, n++) {
 		buf_addc(out, 'T');
 		field(out, r->addr.raw);
 		field(out,
@@ -212,8 +257,9 @@ add_facts(struct buf *out, const struct trace_rule *r)
 	}
 }
 
+/* No longer than `max' in all. */
 static void
-add_trace(struct buf *out, const struct trace *t)
+add_trace(struct buf *out, const struct trace *t, size_t max)
 {
 	size_t start, left_out = t != NULL ? t->left_out : 0;
 
@@ -230,7 +276,7 @@ add_trace(struct buf *out, const struct trace *t)
 		buf_addc(out, '\n');
 		add_facts(out, r);
 		/* Whole lines only, and room for the last one. */
-		if (out->n > HISTORY_RECORD_MAX - 64 || out->failed) {
+		if (out->n > max - 64 || out->failed) {
 			buf_truncate(out, start);
 			left_out++;
 		}
@@ -250,34 +296,123 @@ add_rcpt_words(struct buf *out, const struct txn *txn)
 	}
 }
 
-void
-record_put(const struct session *s, const struct outcome *o)
+static struct history *
+history_of(const struct session *s)
 {
-	struct history *h =
-	    s->checks != NULL ? s->checks->services->history : NULL;
+	return s->checks != NULL ? s->checks->services->history : NULL;
+}
+
+/* Refusals with the same are counted in one record. */
+static void
+add_key(struct buf *key, const struct history_record *r, struct str rule)
+{
+	const struct str parts[] = { r->client, rule, r->sender, r->rcpts };
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		buf_addstr(key, parts[i]);
+		buf_addc(key, '\n');
+	}
+}
+
+void
+record_message(const struct session *s, const struct outcome *o)
+{
+	struct history *h = history_of(s);
 	struct buf text = BUF_INIT(4 * HISTORY_RECORD_MAX);
 	struct buf rcpts = BUF_INIT(4 * RCPT_BYTES);
 	struct history_record r = { .at_ms = clock_wall_ms() };
+	char client[ADDR_TEXT_MAX];
 
 	if (h == NULL)
 		return;
 	add_session(&text, s);
-	if (o != NULL)
-		add_outcome(&text, s, o);
-	else
-		add_given_up(&text, s->txn);
+	add_outcome(&text, s, o);
 	add_checks(&text, s->txn);
-	add_rcpts(&text, s->txn);
-	add_trace(&text, s->trace);
-	add_trace(&text, s->txn->trace);
+	add_rcpts(&text, s->txn, HISTORY_RECORD_MAX);
+	add_trace(&text, s->trace, HISTORY_RECORD_MAX);
+	add_trace(&text, s->txn->trace, HISTORY_RECORD_MAX);
 	add_rcpt_words(&rcpts, s->txn);
 	r.queue_id = s->txn->queue_id;
-	r.sender = s->txn->sender.null ? STR("<>") : s->txn->sender.raw;
+	r.client = client_word(s, client);
+	r.sender = sender_word(s->txn);
 	r.rcpts = buf_str(&rcpts);
 	r.text = buf_str(&text);
 	history_put(h, &r);
 	buf_free(&text);
 	buf_free(&rcpts);
+}
+
+void
+record_given_up(const struct session *s)
+{
+	struct history *h = history_of(s);
+	struct buf text = BUF_INIT(4 * HISTORY_RECORD_MAX);
+	struct buf rcpts = BUF_INIT(4 * RCPT_BYTES);
+	struct buf key = BUF_INIT(8 * RCPT_BYTES);
+	struct history_record r = { .at_ms = clock_wall_ms(), .refused = true };
+	char client[ADDR_TEXT_MAX];
+	struct str rule;
+
+	if (h == NULL)
+		return;
+	add_session(&text, s);
+	rule = add_given_up(&text, s->txn);
+	add_rcpt_words(&rcpts, s->txn);
+	r.client = client_word(s, client);
+	r.sender = sender_word(s->txn);
+	r.rcpts = buf_str(&rcpts);
+	add_key(&key, &r, rule);
+	r.key = buf_str(&key);
+	if (!history_again(h, r.key, r.at_ms)) {
+		add_checks(&text, s->txn);
+		add_rcpts(&text, s->txn, REFUSED_MAX);
+		add_trace(&text, s->trace, REFUSED_MAX);
+		add_trace(&text, s->txn->trace, REFUSED_MAX);
+		r.queue_id = s->txn->queue_id;
+		r.text = buf_str(&text);
+		history_put(h, &r);
+	}
+	buf_free(&text);
+	buf_free(&rcpts);
+	buf_free(&key);
+}
+
+/* Without a rule (a fault, no memory) it was the last one that was asked. */
+static enum stage
+stage_of(const struct session *s, const struct decision *d)
+{
+	if (d->rule != NULL)
+		return d->rule->stage;
+	return s->helo.n > 0 ? STAGE_HELO : STAGE_CONNECT;
+}
+
+void
+record_connection(const struct session *s, const struct decision *d)
+{
+	struct history *h = history_of(s);
+	struct buf text = BUF_INIT(4 * HISTORY_RECORD_MAX);
+	struct buf key = BUF_INIT(8 * RCPT_BYTES);
+	struct history_record r = { .at_ms = clock_wall_ms(), .refused = true };
+	char client[ADDR_TEXT_MAX];
+	struct str rule = d->rule != NULL ? d->rule->where : STR_NONE;
+
+	if (h == NULL)
+		return;
+	r.client = client_word(s, client);
+	add_key(&key, &r, rule);
+	r.key = buf_str(&key);
+	if (!history_again(h, r.key, r.at_ms)) {
+		add_session(&text, s);
+		fact(&text, "verdict", str_of(action_word(d->action)));
+		fact(&text, "stage", str_of(stage_word(stage_of(s, d))));
+		add_reply(&text, &d->reply);
+		fact(&text, "rule", rule);
+		add_trace(&text, s->trace, REFUSED_MAX);
+		r.text = buf_str(&text);
+		history_put(h, &r);
+	}
+	buf_free(&text);
+	buf_free(&key);
 }
 
 /* --- reading ----------------------------------------------------------- */

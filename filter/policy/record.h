@@ -1,5 +1,5 @@
 /*
- * record - a message's decision as the history keeps it, and back.
+ * record - a decision about mail as the history keeps it, and back.
  *
  * Lines of fields parted by TAB; a field's TAB, LF and backslash are \t, \n,
  * \\.  The first field says what a line is:
@@ -26,9 +26,12 @@ struct record_line {
 	struct str	 fields[RECORD_FIELDS];	/* "" where there is none */
 };
 
-/* Puts it into the history, if there is one; out NULL: the message was given
- * up after something of it was refused. */
-void	record_put(const struct session *, const struct outcome *out);
+/* These put a record into the history, if there is one: a message that was
+ * judged; one that was given up after something of it was refused; a
+ * connection that was refused at connect or HELO. */
+void	record_message(const struct session *, const struct outcome *);
+void	record_given_up(const struct session *);
+void	record_connection(const struct session *, const struct decision *);
 /* The next line; its fields are decoded into *room.  false: the end. */
 bool	record_next(struct str *text, struct record_line *, struct buf *room);
 

@@ -108,6 +108,9 @@ ask(struct session *s, enum stage stage, struct decision *d)
 	metric_inc(
 	    d->action == ACTION_REJECT ? METRIC_REJECT : METRIC_TEMPFAIL);
 	journal_refused(s, stage, d);
+	/* What is refused later comes with its message, or its end. */
+	if (s->txn == NULL)
+		record_connection(s, d);
 }
 
 /* --- the connection ---------------------------------------------------- */
@@ -740,7 +743,7 @@ road_message(struct session *s, struct str queue_id, struct outcome *out)
 	s->txn->judged = true;
 	count_outcome(s, out);
 	journal_message(s, out);
-	record_put(s, out);
+	record_message(s, out);
 }
 
 /* The MTA never tells of the end of such a message. */
@@ -767,7 +770,7 @@ road_abort(struct session *s)
 	    s->txn->verdict.action != ACTION_TEMPFAIL)
 		metric_inc(METRIC_ABORTS);
 	if (!s->txn->judged && something_refused(s->txn))
-		record_put(s, NULL);
+		record_given_up(s);
 	txn_end(s);
 }
 

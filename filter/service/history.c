@@ -1,304 +1,232 @@
-#define ZLIB_CONST
 #include "service/history.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
-#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
-#include <zlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "service/history_file.h"
 
-#define APPLICATION_ID	0x70737448 /* "pstH" */
-#define VERSION		1
-#define GATHER_MS	1000
-#define SYNC_MS		3000
-#define BUSY_MS		100
-#define ZIP_WINDOW_BITS 13
-#define ZIP_MEM_LEVEL	6
-#define RCPTS_MAX	(16 * 1024)
-#define ADDRESS_MAX	1024
-#define PRUNE_MAX	5000
-#define EXPIRE_EVERY_MS (60 * 1000)
+#define GATHER_MS	  1000
+#define SYNC_MS		  3000
+#define RCPTS_MAX	  (16 * 1024)
+#define ADDRESS_MAX	  1024
+#define REFUSED_QUEUE_MAX (HISTORY_QUEUE_MAX / 8)
 
-/* A record of the queue: its texts stand behind one another. */
+/* What was refused, for as long as the same is counted with it. */
+struct repeat {
+	uint64_t hash; /* its key's */
+	int64_t first_ms, last_ms; /* monotonic */
+	int64_t until_ms;
+	uint64_t times;
+	bool told; /* the file has it so */
+	int64_t row; /* 0: it is in no file.  The writer's own. */
+};
+
+/* A record of the queue with its texts. */
 struct item {
 	struct item *next;
-	int64_t at_ms;
-	size_t nqueue_id, nsender, nrcpts, ntext;
+	struct history_record r;
+	struct repeat *repeat; /* NULL: a message */
 	char bytes[];
+};
+
+/* A repeat as it was when the writer took what had gathered. */
+struct count {
+	struct repeat *repeat;
+	uint64_t times;
+	int64_t until_ms;
+	bool over; /* nobody counts with it any more */
+	bool changed;
+};
+
+/* What the writer writes at once. */
+struct batch {
+	struct item *items;
+	struct count *counts;
+	size_t ncounts;
+	bool kept; /* it is in the file, whatever came of the pruning */
 };
 
 struct history {
 	char *path;
-	sqlite3 *db;
-	sqlite3_stmt *insert, *expire, *oldest;
-	int64_t expired_ms;
-	z_stream zip; /* kept: to set one up is dearer than a record */
-	bool zip_ready;
-	pthread_mutex_t db_lock; /* guards the above */
+	struct history_file *file;
+	pthread_mutex_t file_lock; /* guards the file */
 
 	pthread_mutex_t lock; /* guards the rest */
 	pthread_cond_t work, done;
 	pthread_t thread;
 	bool started, stopping, hurry, failing;
 	struct item *first, **last;
-	size_t queued; /* bytes */
-	uint64_t put, written; /* records */
+	size_t queued, queued_refused; /* bytes */
+	struct map *repeats;
+	unsigned int generation; /* of the rows that repeats have; writer's */
+	uint64_t put, written; /* what was told, and is in the file */
 	int64_t age_ms;
 	uint64_t bytes;
 };
 
-/* --- the file ---------------------------------------------------------- */
+/* --- what is refused again and again ----------------------------------- */
 
-static bool
-file_error(struct history *h, struct buf *err)
+static struct str
+repeat_name(const uint64_t *hash)
 {
-	/* The first is the cause of the others. */
-	if (err->n == 0)
-		buf_printf(err, "%s: %s", h->path != NULL ? h->path : "history",
-		    sqlite3_errmsg(h->db));
-	return false;
+	return (struct str){ (const char *)hash, sizeof(*hash) };
+}
+
+/* Locked.  NULL: it is new. */
+static struct repeat *
+repeat_find(struct history *h, uint64_t hash)
+{
+	return map_get(h->repeats, repeat_name(&hash));
+}
+
+static void
+repeat_count(struct history *h, struct repeat *r, int64_t at_ms)
+{
+	r->times++;
+	r->until_ms = at_ms;
+	r->last_ms = clock_mono_ms();
+	r->told = false;
+	h->put++;
+}
+
+/* Locked. */
+static struct repeat *
+repeat_new(struct history *h, uint64_t hash, int64_t at_ms)
+{
+	struct repeat *r = mem_alloc(sizeof(*r));
+
+	*r = (struct repeat){ .hash = hash,
+		.first_ms = clock_mono_ms(),
+		.last_ms = clock_mono_ms(),
+		.until_ms = at_ms,
+		.times = 1,
+		.told = true };
+	map_put(h->repeats, repeat_name(&r->hash), r);
+	return r;
 }
 
 static bool
-file_exec(struct history *h, const char *sql, struct buf *err)
+repeats_full(const struct history *h)
 {
-	return sqlite3_exec(h->db, sql, NULL, NULL, NULL) == SQLITE_OK ||
-	    file_error(h, err);
+	return map_count(h->repeats) >= HISTORY_REPEATS;
 }
 
-static int64_t
-file_number(struct history *h, const char *sql)
+bool
+history_again(struct history *h, struct str key, int64_t at_ms)
 {
-	sqlite3_stmt *st = NULL;
-	int64_t n = -1;
+	uint64_t hash = str_hash(key);
+	struct repeat *r;
+	bool full;
 
-	if (sqlite3_prepare_v2(h->db, sql, -1, &st, NULL) == SQLITE_OK &&
-	    sqlite3_step(st) == SQLITE_ROW)
-		n = sqlite3_column_int64(st, 0);
-	sqlite3_finalize(st);
-	return n;
+	pthread_mutex_lock(&h->lock);
+	r = repeat_find(h, hash);
+	full = r == NULL && repeats_full(h);
+	if (r != NULL)
+		repeat_count(h, r, at_ms);
+	pthread_mutex_unlock(&h->lock);
+	if (full)
+		metric_inc(METRIC_HISTORY_LEFT_OUT);
+	return r != NULL || full;
 }
 
-static bool
-file_create(struct history *h, struct buf *err)
+/* Locked.  Those that are over leave the map: their last count is written. */
+static void
+take_repeats(struct history *h, struct batch *b)
 {
-	return file_exec(h,
-	    "PRAGMA auto_vacuum = INCREMENTAL;"
-	    "BEGIN IMMEDIATE;"
-	    "CREATE TABLE message ("
-	    "id INTEGER PRIMARY KEY, at INTEGER NOT NULL, queue_id TEXT, "
-	    "sender TEXT NOT NULL, rcpts TEXT NOT NULL, "
-	    "size INTEGER NOT NULL, record BLOB NOT NULL);"
-	    "CREATE INDEX message_queue_id ON message (queue_id) "
-	    "WHERE queue_id IS NOT NULL;"
-	    "PRAGMA application_id = 1886614600;"
-	    "PRAGMA user_version = 1;"
-	    "COMMIT;",
-	    err);
-}
+	int64_t now = clock_mono_ms();
+	struct map_iter it = { 0 };
+	struct str name;
+	void *value;
 
-/* Nothing is written to a file that is not ours. */
-static bool
-file_check(struct history *h, struct buf *err)
-{
-	int64_t app = file_number(h, "PRAGMA application_id");
-	int64_t version = file_number(h, "PRAGMA user_version");
-	int64_t tables = file_number(h, "SELECT count(*) FROM sqlite_master");
+	b->counts = mem_alloc((map_count(h->repeats) + 1) * sizeof(*b->counts));
+	while (map_next(h->repeats, &it, &name, &value)) {
+		struct repeat *r = value;
+		struct count *c = &b->counts[b->ncounts++];
 
-	if (app < 0 || version < 0 || tables < 0)
-		return file_error(h, err);
-	if (app == 0 && version == 0 && tables == 0)
-		return file_create(h, err);
-	if (app == APPLICATION_ID && version == VERSION)
-		return true;
-	buf_printf(err, "%s: not a history of this version", h->path);
-	return false;
-}
-
-static bool
-file_open(struct history *h, struct buf *err)
-{
-	int fd, flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
-
-	if (h->path != NULL) {
-		fd = open(h->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-		if (fd == -1) {
-			buf_printf(err, "%s: %s", h->path, strerror(errno));
-			return false;
-		}
-		close(fd);
+		*c = (struct count){ .repeat = r,
+			.times = r->times,
+			.until_ms = r->until_ms,
+			.over = now - r->last_ms > HISTORY_AGAIN_MS ||
+			    now - r->first_ms > HISTORY_ROW_MS,
+			.changed = !r->told };
+		r->told = true;
+		if (c->over)
+			map_del(h->repeats, name);
 	}
-	if (sqlite3_open_v2(h->path != NULL ? h->path : ":memory:", &h->db,
-		flags, NULL) != SQLITE_OK)
-		return file_error(h, err);
-	sqlite3_busy_timeout(h->db, BUSY_MS);
-	return file_exec(h, "PRAGMA locking_mode = EXCLUSIVE;", err) &&
-	    file_check(h, err) &&
-	    file_exec(h,
-		"PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-		"PRAGMA journal_size_limit = 4194304;",
-		err) &&
-	    (sqlite3_prepare_v3(h->db,
-		 "INSERT INTO message (at, queue_id, sender, rcpts, size, "
-		 "record) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-		 -1, SQLITE_PREPARE_PERSISTENT, &h->insert,
-		 NULL) == SQLITE_OK ||
-		file_error(h, err)) &&
-	    (sqlite3_prepare_v3(h->db,
-		 "DELETE FROM message WHERE id IN "
-		 "(SELECT id FROM message WHERE at < ?1 "
-		 "ORDER BY id LIMIT ?2)",
-		 -1, SQLITE_PREPARE_PERSISTENT, &h->expire,
-		 NULL) == SQLITE_OK ||
-		file_error(h, err)) &&
-	    (sqlite3_prepare_v3(h->db,
-		 "DELETE FROM message WHERE id IN "
-		 "(SELECT id FROM message ORDER BY id LIMIT ?1)",
-		 -1, SQLITE_PREPARE_PERSISTENT, &h->oldest,
-		 NULL) == SQLITE_OK ||
-		file_error(h, err));
 }
 
-static bool
-run(struct history *h, sqlite3_stmt *st, struct buf *err)
+/* Locked.  What did not come into the file begins anew. */
+static void
+drop_repeats(struct history *h, struct batch *b)
 {
-	bool ok = sqlite3_step(st) == SQLITE_DONE || file_error(h, err);
+	for (size_t i = 0; i < b->ncounts; i++) {
+		struct repeat *r = b->counts[i].repeat;
 
-	sqlite3_reset(st);
-	return ok;
+		if (!b->counts[i].over && r->row != 0)
+			continue;
+		if (!b->counts[i].over)
+			map_del(h->repeats, repeat_name(&r->hash));
+		free(r);
+	}
+	free(b->counts);
 }
 
 /* --- writing ----------------------------------------------------------- */
 
+/* Rows of a file that was moved aside, or rolled back, are none. */
 static void
-bind_text(sqlite3_stmt *st, int at, const char *p, size_t n)
+forget_rows(struct batch *b)
 {
-	sqlite3_bind_text(st, at, p, (int)n, SQLITE_STATIC);
-}
-
-/* 0: it could not; the record goes without its text. */
-static size_t
-pack(struct history *h, const char *text, size_t n, Bytef *out, size_t room)
-{
-	z_stream *z = &h->zip;
-
-	if (!h->zip_ready)
-		h->zip_ready =
-		    deflateInit2(z, Z_BEST_SPEED, Z_DEFLATED, ZIP_WINDOW_BITS,
-			ZIP_MEM_LEVEL, Z_DEFAULT_STRATEGY) == Z_OK;
-	if (!h->zip_ready || deflateReset(z) != Z_OK)
-		return 0;
-	z->next_in = (const Bytef *)text;
-	z->avail_in = (uInt)n;
-	z->next_out = out;
-	z->avail_out = (uInt)room;
-	return deflate(z, Z_FINISH) == Z_STREAM_END ? z->total_out : 0;
+	for (size_t i = 0; i < b->ncounts; i++)
+		b->counts[i].repeat->row = 0;
 }
 
 static bool
-write_item(struct history *h, const struct item *i, struct buf *err)
+write_rows(struct history *h, struct batch *b, struct buf *err)
 {
-	const char *p = i->bytes;
-	const char *text = p + i->nqueue_id + i->nsender + i->nrcpts;
-	/* More than a window and a memory level as small can need. */
-	size_t room = 2 * i->ntext + 1024;
-	Bytef *packed = mem_alloc(room);
-	bool ok;
+	bool ok = history_file_begin(h->file, err);
 
-	room = pack(h, text, i->ntext, packed, room);
-	sqlite3_bind_int64(h->insert, 1, i->at_ms);
-	if (i->nqueue_id > 0)
-		bind_text(h->insert, 2, p, i->nqueue_id);
-	else
-		sqlite3_bind_null(h->insert, 2);
-	bind_text(h->insert, 3, p + i->nqueue_id, i->nsender);
-	bind_text(h->insert, 4, p + i->nqueue_id + i->nsender, i->nrcpts);
-	sqlite3_bind_int64(h->insert, 5, (sqlite3_int64)i->ntext);
-	sqlite3_bind_blob(h->insert, 6, packed, (int)room, SQLITE_STATIC);
-	ok = run(h, h->insert, err);
-	sqlite3_clear_bindings(h->insert);
-	free(packed);
-	return ok;
-}
+	if (h->generation != history_file_generation(h->file))
+		forget_rows(b);
+	h->generation = history_file_generation(h->file);
+	for (struct item *i = b->items; ok && i != NULL; i = i->next) {
+		int64_t row = 0;
 
-/* Pages in use; those that are free are used again. */
-static uint64_t
-file_bytes(struct history *h)
-{
-	int64_t pages = file_number(h, "PRAGMA page_count") -
-	    file_number(h, "PRAGMA freelist_count");
-
-	return pages > 0 ?
-	    (uint64_t)pages * (uint64_t)file_number(h, "PRAGMA page_size") :
-	    0;
-}
-
-/* Of the oldest as many as are too much, and a few more.  The rows stand
- * without gaps; no more at once than nobody who asks waits for. */
-static int64_t
-rows_too_many(struct history *h, uint64_t bytes)
-{
-	uint64_t used = file_bytes(h);
-	int64_t rows;
-	double part;
-
-	if (used <= bytes)
-		return 0;
-	rows = file_number(h, "SELECT max(id) - min(id) + 1 FROM message");
-	part = (double)(used - bytes) / (double)used + 0.02;
-	rows = (int64_t)((double)rows * part) + 1;
-	return rows < PRUNE_MAX ? rows : PRUNE_MAX;
-}
-
-static bool
-prune(struct history *h, int64_t age_ms, uint64_t bytes, struct buf *err)
-{
-	int64_t now = clock_wall_ms();
-	int64_t oldest = rows_too_many(h, bytes);
-	bool ok = true;
-
-	if (oldest > 0) {
-		sqlite3_bind_int64(h->oldest, 1, oldest);
-		ok = run(h, h->oldest, err);
+		ok = history_file_put(h->file, &i->r, &row, err);
+		if (ok && i->repeat != NULL)
+			i->repeat->row = row;
 	}
-	if (!ok || now - h->expired_ms < EXPIRE_EVERY_MS)
-		return ok;
-	sqlite3_bind_int64(h->expire, 1, now - age_ms);
-	sqlite3_bind_int64(h->expire, 2, PRUNE_MAX);
-	ok = run(h, h->expire, err);
-	if (sqlite3_changes(h->db) < PRUNE_MAX)
-		h->expired_ms = now;
-	return ok && file_exec(h, "PRAGMA incremental_vacuum(256);", err);
+	for (size_t i = 0; ok && i < b->ncounts; i++) {
+		const struct count *c = &b->counts[i];
+
+		if (c->changed && c->repeat->row != 0)
+			ok = history_file_again(h->file, c->repeat->row,
+			    c->times, c->until_ms, err);
+	}
+	return history_file_end(h->file, ok, err);
 }
 
-/* *kept: the items are in the file, whatever came of the pruning. */
 static bool
-write_group(struct history *h, struct item *items, int64_t age_ms,
-    uint64_t bytes, bool *kept, struct buf *err)
+write_batch(struct history *h, struct batch *b, int64_t age_ms, uint64_t bytes,
+    struct buf *err)
 {
 	bool ok;
 
-	pthread_mutex_lock(&h->db_lock);
-	ok = file_exec(h, "BEGIN IMMEDIATE", err);
-	for (; ok && items != NULL; items = items->next)
-		ok = write_item(h, items, err);
-	ok = ok && file_exec(h, "COMMIT", err);
-	if (!ok && !sqlite3_get_autocommit(h->db))
-		sqlite3_exec(h->db, "ROLLBACK", NULL, NULL, NULL);
-	*kept = ok;
+	pthread_mutex_lock(&h->file_lock);
+	b->kept = write_rows(h, b, err) ||
+	    (history_file_renew(h->file, err) && write_rows(h, b, err));
+	if (!b->kept)
+		forget_rows(b);
 	/* Where the disk is full this makes room. */
-	if (!prune(h, age_ms, bytes, err))
-		ok = false;
-	pthread_mutex_unlock(&h->db_lock);
+	ok = history_file_prune(h->file, age_ms, bytes, err) && b->kept;
+	pthread_mutex_unlock(&h->file_lock);
 	return ok;
 }
 
@@ -330,34 +258,46 @@ tell_health(struct history *h, bool ok, const char *why)
 		    why);
 }
 
-/* Locked on entry and on return. */
-static void
-take_queue(struct history *h)
+static size_t
+free_items(struct item *items)
 {
-	struct item *items = h->first, *next;
-	uint64_t last = h->put, bytes = h->bytes;
-	int64_t age_ms = h->age_ms;
-	struct buf err = BUF_INIT(1024);
-	int64_t n = 0;
-	bool ok, kept;
+	struct item *next;
+	size_t n = 0;
 
-	h->first = NULL;
-	h->last = &h->first;
-	h->queued = 0;
-	h->hurry = false;
-	pthread_mutex_unlock(&h->lock);
-	ok = write_group(h, items, age_ms, bytes, &kept, &err);
 	for (; items != NULL; items = next, n++) {
 		next = items->next;
 		free(items);
 	}
-	if (!kept)
-		metric_add(METRIC_HISTORY_LOST, n);
+	return n;
+}
+
+/* Locked on entry and on return. */
+static void
+take_queue(struct history *h)
+{
+	struct batch b = { .items = h->first };
+	uint64_t last = h->put, bytes = h->bytes;
+	int64_t age_ms = h->age_ms;
+	struct buf err = BUF_INIT(1024);
+	size_t n;
+	bool ok;
+
+	h->first = NULL;
+	h->last = &h->first;
+	h->queued = h->queued_refused = 0;
+	h->hurry = false;
+	take_repeats(h, &b);
+	pthread_mutex_unlock(&h->lock);
+	ok = write_batch(h, &b, age_ms, bytes, &err);
+	n = free_items(b.items);
+	if (!b.kept)
+		metric_add(METRIC_HISTORY_LOST, (int64_t)n);
 	/* Having had nothing to write does not make it well. */
 	if (!ok || n > 0)
 		tell_health(h, ok, err.n > 0 ? err.p : "failed");
 	buf_free(&err);
 	pthread_mutex_lock(&h->lock);
+	drop_repeats(h, &b);
 	h->written = last;
 	pthread_cond_broadcast(&h->done);
 }
@@ -390,7 +330,7 @@ init_locks(struct history *h)
 {
 	pthread_condattr_t attr;
 
-	pthread_mutex_init(&h->db_lock, NULL);
+	pthread_mutex_init(&h->file_lock, NULL);
 	pthread_mutex_init(&h->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -406,9 +346,12 @@ history_open(const char *path, int64_t age_ms, uint64_t bytes, struct buf *err)
 
 	init_locks(h);
 	h->last = &h->first;
+	h->repeats = map_new(false);
 	h->path = path != NULL ? mem_strdup(path) : NULL;
 	history_set(h, age_ms, bytes);
-	if (file_open(h, err)) {
+	h->file = history_file_open(path, err);
+	if (h->file != NULL) {
+		h->generation = history_file_generation(h->file);
 		h->started =
 		    pthread_create(&h->thread, NULL, writer_main, h) == 0;
 		if (!h->started)
@@ -433,13 +376,9 @@ history_close(struct history **hp)
 		pthread_mutex_unlock(&h->lock);
 		pthread_join(h->thread, NULL);
 	}
-	sqlite3_finalize(h->insert);
-	sqlite3_finalize(h->expire);
-	sqlite3_finalize(h->oldest);
-	sqlite3_close(h->db);
-	if (h->zip_ready)
-		deflateEnd(&h->zip);
-	pthread_mutex_destroy(&h->db_lock);
+	history_file_close(&h->file);
+	map_free(&h->repeats, free);
+	pthread_mutex_destroy(&h->file_lock);
 	pthread_mutex_destroy(&h->lock);
 	pthread_cond_destroy(&h->work);
 	pthread_cond_destroy(&h->done);
@@ -459,47 +398,101 @@ history_set(struct history *h, int64_t age_ms, uint64_t bytes)
 	pthread_mutex_unlock(&h->lock);
 }
 
-static char *
-add_lower(char *p, struct str s)
+/* Copies a text to *p, which moves on. */
+static struct str
+item_text(char **p, struct str s)
 {
-	for (size_t i = 0; i < s.n; i++)
-		*p++ = (char)chr_lower((unsigned char)s.p[i]);
-	return p;
+	struct str copy = { *p, s.n };
+
+	if (s.n > 0)
+		memcpy(*p, s.p, s.n);
+	*p += s.n;
+	return copy;
+}
+
+static struct str
+item_lower(char **p, struct str s)
+{
+	struct str copy = item_text(p, s);
+
+	for (char *c = *p - s.n; c < *p; c++)
+		*c = (char)chr_lower((unsigned char)*c);
+	return copy;
+}
+
+static struct item *
+item_new(const struct history_record *r, size_t *bytes)
+{
+	struct str id = str_sub(r->queue_id, 0, ADDRESS_MAX);
+	struct str client = str_sub(r->client, 0, ADDRESS_MAX);
+	struct str sender = str_sub(r->sender, 0, ADDRESS_MAX);
+	struct str rcpts = str_sub(r->rcpts, 0, RCPTS_MAX);
+	struct str text = str_sub(r->text, 0, HISTORY_RECORD_MAX);
+	struct item *i;
+	char *p;
+
+	*bytes = sizeof(*i) + id.n + client.n + sender.n + rcpts.n + text.n;
+	i = mem_alloc(*bytes);
+	p = i->bytes;
+	i->r.at_ms = r->at_ms;
+	i->r.refused = r->refused;
+	i->r.queue_id = item_text(&p, id);
+	i->r.client = item_text(&p, client);
+	i->r.sender = item_lower(&p, sender);
+	i->r.rcpts = item_lower(&p, rcpts);
+	i->r.text = item_text(&p, text);
+	return i;
+}
+
+/* Locked. */
+static bool
+has_room(const struct history *h, bool refused, size_t bytes)
+{
+	if (h->queued + bytes > HISTORY_QUEUE_MAX)
+		return false;
+	return !refused ||
+	    (h->queued_refused + bytes <= REFUSED_QUEUE_MAX &&
+		!repeats_full(h));
+}
+
+static void
+enqueue(struct history *h, struct item *i, size_t bytes)
+{
+	*h->last = i;
+	h->last = &i->next;
+	h->queued += bytes;
+	if (i->r.refused)
+		h->queued_refused += bytes;
+	h->put++;
+	if (h->queued >= HISTORY_QUEUE_MAX / 2)
+		pthread_cond_signal(&h->work);
 }
 
 void
 history_put(struct history *h, const struct history_record *r)
 {
-	struct str id = str_sub(r->queue_id, 0, ADDRESS_MAX);
-	struct str sender = str_sub(r->sender, 0, ADDRESS_MAX);
-	struct str rcpts = str_sub(r->rcpts, 0, RCPTS_MAX);
-	struct str text = str_sub(r->text, 0, HISTORY_RECORD_MAX);
-	size_t n = sizeof(struct item) + id.n + sender.n + rcpts.n + text.n;
-	struct item *i = mem_alloc(n);
-	char *p = i->bytes;
+	uint64_t hash = r->refused ? str_hash(r->key) : 0;
+	struct repeat *same = NULL;
+	size_t bytes;
+	struct item *i = item_new(r, &bytes);
+	bool room;
 
-	i->at_ms = r->at_ms;
-	i->nqueue_id = id.n;
-	i->nsender = sender.n;
-	i->nrcpts = rcpts.n;
-	i->ntext = text.n;
-	memcpy(p, id.n > 0 ? id.p : "", id.n);
-	p = add_lower(add_lower(p + id.n, sender), rcpts);
-	memcpy(p, text.n > 0 ? text.p : "", text.n);
 	pthread_mutex_lock(&h->lock);
-	if (h->queued + n <= HISTORY_QUEUE_MAX) {
-		*h->last = i;
-		h->last = &i->next;
-		h->queued += n;
-		h->put++;
-		i = NULL;
-		if (h->queued >= HISTORY_QUEUE_MAX / 2)
-			pthread_cond_signal(&h->work);
-	}
+	/* Another thread may have come first. */
+	if (r->refused && (same = repeat_find(h, hash)) != NULL)
+		repeat_count(h, same, r->at_ms);
+	room = same == NULL && has_room(h, r->refused, bytes);
+	if (room && r->refused)
+		i->repeat = repeat_new(h, hash, r->at_ms);
+	if (room)
+		enqueue(h, i, bytes);
 	pthread_mutex_unlock(&h->lock);
-	if (i != NULL)
-		metric_inc(METRIC_HISTORY_LOST);
+	if (room)
+		return;
 	free(i);
+	if (same == NULL)
+		metric_inc(
+		    r->refused ? METRIC_HISTORY_LEFT_OUT : METRIC_HISTORY_LOST);
 }
 
 /* --- finding ----------------------------------------------------------- */
@@ -521,123 +514,25 @@ sync_queue(struct history *h)
 	pthread_mutex_unlock(&h->lock);
 }
 
-struct found {
-	struct history_record *records;
-	size_t n;
-	struct buf text; /* all texts of all records */
-};
-
-static struct str
-column(sqlite3_stmt *st, int at)
-{
-	const void *p = sqlite3_column_blob(st, at);
-
-	return (struct str){ p, (size_t)sqlite3_column_bytes(st, at) };
-}
-
-static void
-add_text(struct found *f, sqlite3_stmt *st, struct history_record *r)
-{
-	struct str packed = column(st, 5);
-	int64_t size = sqlite3_column_int64(st, 4);
-	uLongf n;
-	Bytef *text;
-
-	if (size <= 0 || size > HISTORY_RECORD_MAX)
-		return;
-	n = (uLongf)size;
-	text = mem_alloc(n);
-	if (uncompress(text, &n, (const Bytef *)packed.p, packed.n) == Z_OK) {
-		buf_add(&f->text, text, n);
-		r->text.n = n;
-	}
-	free(text);
-}
-
-static void
-add_found(struct found *f, sqlite3_stmt *st)
-{
-	struct history_record *r = &f->records[f->n++];
-	struct str *texts[] = { &r->queue_id, &r->sender, &r->rcpts };
-
-	r->at_ms = sqlite3_column_int64(st, 0);
-	for (int i = 0; i < 3; i++) {
-		*texts[i] = column(st, i + 1);
-		buf_addstr(&f->text, *texts[i]);
-	}
-	add_text(f, st, r);
-}
-
-/* An index finds a queue id; addresses are looked for row by row, in columns
- * that stand before the record. */
-static bool
-select_rows(struct history *h, const struct history_query *q, struct found *f,
-    struct buf *err)
-{
-	sqlite3_stmt *st = NULL;
-	struct buf from = BUF_INIT(ADDRESS_MAX * 2), to = from;
-	int rc;
-	const char *sql = q->queue_id.n > 0 ?
-	    "SELECT at, queue_id, sender, rcpts, size, record FROM message "
-	    "WHERE queue_id = ?1 AND (?2 = '' OR sender = ?2) "
-	    "AND (?3 = '' OR instr(rcpts, ?3)) ORDER BY id DESC LIMIT ?4" :
-	    "SELECT at, queue_id, sender, rcpts, size, record FROM message "
-	    "WHERE (?2 = '' OR sender = ?2) AND (?3 = '' OR instr(rcpts, ?3)) "
-	    "AND ?1 = '' ORDER BY id DESC LIMIT ?4";
-
-	if (sqlite3_prepare_v2(h->db, sql, -1, &st, NULL) != SQLITE_OK)
-		return file_error(h, err);
-	for (size_t i = 0; i < q->from.n; i++)
-		buf_addc(&from, (char)chr_lower((unsigned char)q->from.p[i]));
-	if (q->to.n > 0) {
-		buf_addc(&to, ' ');
-		for (size_t i = 0; i < q->to.n; i++)
-			buf_addc(&to,
-			    (char)chr_lower((unsigned char)q->to.p[i]));
-		buf_addc(&to, ' ');
-	}
-	bind_text(st, 1, q->queue_id.n > 0 ? q->queue_id.p : "", q->queue_id.n);
-	bind_text(st, 2, from.n > 0 ? from.p : "", from.n);
-	bind_text(st, 3, to.n > 0 ? to.p : "", to.n);
-	sqlite3_bind_int64(st, 4, (sqlite3_int64)q->max);
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW && f->n < q->max)
-		add_found(f, st);
-	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
-		file_error(h, err);
-	sqlite3_finalize(st);
-	buf_free(&from);
-	buf_free(&to);
-	return rc == SQLITE_DONE || rc == SQLITE_ROW;
-}
-
 bool
 history_find(struct history *h, const struct history_query *q,
     bool (*found)(void *, const struct history_record *), void *arg,
     struct buf *err)
 {
-	struct found f = { .text = BUF_INIT(SIZE_MAX / 2) };
-	const char *p;
+	struct history_found f;
 	bool ok, more = true;
 
 	sync_queue(h);
-	f.records = mem_alloc((q->max + 1) * sizeof(*f.records));
 	/* Whoever reads slowly keeps no lock meanwhile. */
-	pthread_mutex_lock(&h->db_lock);
-	ok = select_rows(h, q, &f, err);
-	pthread_mutex_unlock(&h->db_lock);
-	p = f.text.p;
-	for (size_t i = 0; ok && i < f.n && more; i++) {
-		struct history_record *r = &f.records[i];
-		struct str *texts[] = { &r->queue_id, &r->sender, &r->rcpts,
-			&r->text };
-
-		for (int k = 0; k < 4; k++) {
-			texts[k]->p = p;
-			p += texts[k]->n;
-		}
-		more = found(arg, r);
-	}
-	free(f.records);
-	buf_free(&f.text);
+	pthread_mutex_lock(&h->file_lock);
+	ok = history_file_find(h->file, q, &f, err);
+	if (!ok && history_file_renew(h->file, err))
+		buf_printf(err,
+		    "%s was damaged: it is moved aside, and a new one begun\n",
+		    h->path);
+	pthread_mutex_unlock(&h->file_lock);
+	for (size_t i = 0; ok && i < f.n && more; i++)
+		more = found(arg, &f.records[i]);
+	history_found_free(&f);
 	return ok;
 }

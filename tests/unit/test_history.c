@@ -1,3 +1,4 @@
+#include <glob.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -36,13 +38,15 @@ setup(void **state)
 static int
 teardown(void **state)
 {
-	static const char *const ends[] = { "", "-wal", "-shm" };
-	char name[80];
+	char pattern[80];
+	glob_t found;
 
 	(void)state;
-	for (size_t i = 0; i < 3; i++) {
-		snprintf(name, sizeof(name), "%s%s", path, ends[i]);
-		unlink(name);
+	snprintf(pattern, sizeof(pattern), "%s*", path);
+	if (glob(pattern, 0, NULL, &found) == 0) {
+		for (size_t i = 0; i < found.gl_pathc; i++)
+			unlink(found.gl_pathv[i]);
+		globfree(&found);
 	}
 	return 0;
 }
@@ -69,6 +73,19 @@ put(struct history *h, const char *id, const char *sender, const char *rcpts,
 		.text = text };
 
 	history_put(h, &r);
+}
+
+static void
+refuse(struct history *h, const char *client, const char *key, const char *text)
+{
+	struct history_record r = { .at_ms = clock_wall_ms(),
+		.refused = true,
+		.client = str_of(client),
+		.key = str_of(key),
+		.text = str_of(text) };
+
+	if (!history_again(h, r.key, r.at_ms))
+		history_put(h, &r);
 }
 
 static bool
@@ -109,6 +126,16 @@ count(struct history *h, struct history_query q)
 	return n;
 }
 
+static struct addr_net
+net(const char *text)
+{
+	struct addr_net n;
+	const char *why;
+
+	assert_true(addr_net_parse(str_of(text), &n, &why));
+	return n;
+}
+
 #define Q(...) ((struct history_query){ __VA_ARGS__ })
 
 static void
@@ -134,6 +161,7 @@ test_find(void **state)
 	expect(h, Q(.from = STR("<>")), "|<>| b@x |two\n");
 	expect(h, Q(.to = STR("@x")), "");
 	expect(h, Q(.from = STR("a@example.org"), .to = STR("e@x")), "");
+	expect(h, Q(.client = net("192.0.2.1")), "");
 	expect(h, Q(.from = STR("x' OR '1'='1")), "");
 	expect(h, Q(.queue_id = STR("4XqE")), "4XqE|n@x||\n");
 	assert_int_equal(count(h, Q(.from = STR("n@x"))), 2);
@@ -162,28 +190,128 @@ test_file(void **state)
 	buf_free(&err);
 }
 
-/* What is no history of ours is not touched. */
+static void
+overwrite(long at, const char *text, size_t n)
+{
+	FILE *f = fopen(path, "r+");
+
+	assert_non_null(f);
+	assert_int_equal(fseek(f, at, SEEK_SET), 0);
+	while (n-- > 0)
+		fputc(*text, f);
+	fclose(f);
+}
+
+/* Names beside the file that a damaged one was moved to. */
+static size_t
+moved(glob_t *found)
+{
+	char pattern[80];
+
+	snprintf(pattern, sizeof(pattern), "%s.corrupt-*", path);
+	return glob(pattern, 0, NULL, found) == 0 ? found->gl_pathc : 0;
+}
+
+static void
+run_sql(const char *sql)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+		fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+	sqlite3_close(db);
+}
+
+/* A database of somebody else, or one in use, is not touched. */
 static void
 test_foreign(void **state)
 {
 	struct buf err = BUF_INIT(4096);
-	char bytes[64] = "", text[] = "this is no database at all, is it\n";
-	FILE *f = fopen(path, "w");
+	struct history *h;
+	glob_t found;
 
 	(void)state;
-	for (int i = 0; i < 100; i++)
-		fputs(text, f);
-	fclose(f);
+	run_sql("CREATE TABLE t (x); INSERT INTO t VALUES (1)");
 	assert_null(history_open(path, DAY, MB, &err));
-	assert_true(err.n > 0);
-	f = fopen(path, "r");
-	assert_non_null(fgets(bytes, sizeof(bytes), f));
-	fclose(f);
-	assert_string_equal(bytes, text);
+	assert_non_null(strstr(err.p, "not a history"));
+	run_sql("UPDATE t SET x = 2");
 	buf_truncate(&err, 0);
 	assert_null(history_open("/dev/null/x", DAY, MB, &err));
 	assert_non_null(strstr(err.p, "/dev/null/x"));
+	run_sql("DROP TABLE t");
+	h = opened(path, DAY, MB);
+	buf_truncate(&err, 0);
+	assert_null(history_open(path, DAY, MB, &err));
+	assert_non_null(strstr(err.p, "locked"));
+	history_close(&h);
+	assert_int_equal(moved(&found), 0);
 	buf_free(&err);
+}
+
+/* One that is damaged is moved aside, nothing overwritten, the mode kept. */
+static void
+test_damaged(void **state)
+{
+	struct history *h;
+	struct stat st;
+	glob_t found;
+	char bytes[8] = "";
+	FILE *f;
+
+	(void)state;
+	clock_fake(INT64_C(1706695200123));
+	for (size_t i = 1; i <= 3; i++) {
+		char text[] = { (char)('a' + i), '\0' };
+
+		overwrite(0, text, 5000);
+		assert_int_equal(chmod(path, 0640), 0);
+		h = opened(path, DAY, MB);
+		put(h, "4XqA", "a@x", " b@x ", STR("new"));
+		expect(h, Q(.from = STR("a@x")), "4XqA|a@x| b@x |new\n");
+		history_close(&h);
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_mode & 0777, 0640);
+		assert_int_equal(moved(&found), i);
+		globfree(&found);
+	}
+	clock_fake(-1);
+	assert_int_equal(moved(&found), 3);
+	assert_non_null(strstr(found.gl_pathv[0], ".corrupt-20240131-100000"));
+	assert_int_equal(stat(found.gl_pathv[0], &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0640);
+	assert_int_equal(st.st_size, 5000);
+	f = fopen(found.gl_pathv[0], "r");
+	assert_non_null(fgets(bytes, sizeof(bytes), f));
+	fclose(f);
+	assert_memory_equal(bytes, "bbbb", 4);
+	globfree(&found);
+}
+
+/* Through a link: it stays, what it points to is moved. */
+static void
+test_damaged_link(void **state)
+{
+	struct history *h;
+	char link[80];
+	struct stat st;
+	glob_t found;
+
+	(void)state;
+	overwrite(0, "x", 5000);
+	snprintf(link, sizeof(link), "%s-link", path);
+	assert_int_equal(symlink(path, link), 0);
+	h = opened(link, DAY, MB);
+	put(h, "4XqA", "a@x", " b@x ", STR("new"));
+	assert_int_equal(count(h, Q(.from = STR("a@x"))), 1);
+	history_close(&h);
+	assert_int_equal(lstat(link, &st), 0);
+	assert_true(S_ISLNK(st.st_mode));
+	assert_int_equal(moved(&found), 1);
+	globfree(&found);
+	h = opened(path, DAY, MB);
+	assert_int_equal(count(h, Q(.from = STR("a@x"))), 1);
+	history_close(&h);
 }
 
 static void
@@ -266,6 +394,205 @@ test_flood(void **state)
 	history_close(&h);
 }
 
+/* While it runs: what is put then is in the new file. */
+static void
+test_damaged_later(void **state)
+{
+	struct history *h = opened(path, DAY, 64 * MB);
+	struct history_query q = { .from = STR("nobody@x"), .max = 1 };
+	struct buf out = BUF_INIT(MB), err = BUF_INIT(4096);
+	static char noise[20000];
+	struct stat st;
+	glob_t found;
+
+	(void)state;
+	for (int i = 0; i < 400; i++) {
+		fill_noise(noise, sizeof(noise));
+		put(h, "old", "a@x", "", (struct str){ noise, sizeof(noise) });
+	}
+	refuse(h, "192.0.2.1", "k", "old");
+	assert_int_equal(count(h, Q(.from = STR("a@x"))), 400);
+	/* All of it from the log into the file, and out of memory. */
+	history_close(&h);
+	h = opened(path, DAY, 64 * MB);
+	refuse(h, "192.0.2.1", "k", "old");
+	assert_int_equal(stat(path, &st), 0);
+	overwrite(4096, "x", (size_t)st.st_size - 4096);
+	assert_false(history_find(h, &q, add, &out, &err));
+	assert_non_null(strstr(err.p, "moved aside"));
+	assert_int_equal(moved(&found), 1);
+	globfree(&found);
+	put(h, "new", "a@x", "", STR("new"));
+	assert_int_equal(count(h, Q(.from = STR("a@x"))), 1);
+	/* What it was counted with is gone. */
+	refuse(h, "192.0.2.1", "k", "again");
+	history_close(&h);
+	h = opened(path, DAY, MB);
+	expect(h, Q(.from = STR("a@x")), "new|a@x||new\n");
+	expect(h, Q(.client = net("192.0.2.1")), "|||again\n");
+	history_close(&h);
+	buf_free(&out);
+	buf_free(&err);
+}
+
+/* Mail and refusals each within their part of the size. */
+static void
+test_share(void **state)
+{
+	struct history *h = opened(path, DAY, 2 * MB);
+	static char noise[4000];
+	char client[32];
+	size_t left;
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		fill_noise(noise, sizeof(noise));
+		put(h, "mail", "a@x", "", (struct str){ noise, sizeof(noise) });
+	}
+	for (int i = 0; i < 2000; i++) {
+		struct history_record r = { .at_ms = clock_wall_ms(),
+			.refused = true,
+			.client = str_of(client),
+			.key = str_of(client),
+			.text = { noise, 2000 } };
+
+		fill_noise(noise, sizeof(noise));
+		snprintf(client, sizeof(client), "10.0.%d.%d", i / 250,
+		    i % 250);
+		r.client = r.key = str_of(client);
+		history_put(h, &r);
+		if (i % 100 == 99)
+			count(h, Q(.queue_id = STR("none")));
+	}
+	assert_int_equal(count(h, Q(.from = STR("a@x"))), 100);
+	/* Half a megabyte of 2,100 bytes each, and what came last. */
+	left = count(h, Q(.client = net("10.0.0.0/16")));
+	assert_in_range(left, 150, 370);
+	assert_int_equal(count(h, Q(.client = net("10.0.7.249"))), 1);
+	assert_int_equal(count(h, Q(.client = net("10.0.0.0"))), 0);
+	history_close(&h);
+}
+
+static bool
+add_times(void *arg, const struct history_record *r)
+{
+	buf_printf(arg, "%.*s %llu %lld\n", STR_FMT(r->text),
+	    (unsigned long long)r->times,
+	    (long long)(r->until_ms - r->at_ms) / 1000);
+	return true;
+}
+
+static void
+expect_times(struct history *h, const char *client, const char *found)
+{
+	struct history_query q = { .client = net(client), .max = 10 };
+	struct buf out = BUF_INIT(MB), err = BUF_INIT(4096);
+
+	assert_true(history_find(h, &q, add_times, &out, &err));
+	assert_string_equal(out.n > 0 ? out.p : "", found);
+	buf_free(&out);
+}
+
+/* The same within a minute is one row, for an hour at most. */
+static void
+test_again(void **state)
+{
+	struct history_query q = { .client = net("192.0.2.1"), .max = 10 };
+	struct buf out = BUF_INIT(MB), err = BUF_INIT(4096);
+	struct history *h;
+	int n[4];
+
+	(void)state;
+	clock_fake(1000 * DAY);
+	h = opened(path, DAY, MB);
+	refuse(h, "192.0.2.1", "k1", "first");
+	refuse(h, "192.0.2.1", "k2", "other");
+	refuse(h, "2001:db8::1", "k3", "six");
+	expect_times(h, "192.0.2.1", "other 1 0\nfirst 1 0\n");
+	for (int i = 0; i < 3; i++) {
+		clock_fake_advance(50000);
+		refuse(h, "192.0.2.1", "k1", "unseen");
+	}
+	expect_times(h, "192.0.2.1", "first 4 150\nother 1 0\n");
+	expect_times(h, "2001:db8::/32", "six 1 0\n");
+	expect_times(h, "192.0.2.2", "");
+	clock_fake_advance(61000);
+	put(h, "", "a@x", "", STR_NONE);
+	expect_times(h, "192.0.2.1", "first 4 150\nother 1 0\n");
+	refuse(h, "192.0.2.1", "k1", "second");
+	expect_times(h, "192.0.2.1", "second 1 0\nfirst 4 150\nother 1 0\n");
+	for (int i = 0; i < 80; i++) {
+		clock_fake_advance(50000);
+		refuse(h, "192.0.2.1", "k1", "third");
+		expect_times(h, "192.0.2.2", "");
+	}
+	history_close(&h);
+	h = opened(path, DAY, MB);
+	assert_true(history_find(h, &q, add_times, &out, &err));
+	assert_int_equal(sscanf(out.p, "third %d %d second %d %d first 4 150",
+			     &n[0], &n[1], &n[2], &n[3]),
+	    4);
+	assert_int_equal(n[0] + n[2], 81);
+	assert_in_range(n[3], 3600, 3650);
+	buf_free(&out);
+	history_close(&h);
+	clock_fake(-1);
+}
+
+/* So many at once are kept apart, the rest are counted; mail is not hurt. */
+static void
+test_refused_flood(void **state)
+{
+	struct history *h = opened(NULL, DAY, 16 * MB);
+	int64_t left_out = metric_get(METRIC_HISTORY_LEFT_OUT);
+	int64_t lost = metric_get(METRIC_HISTORY_LOST);
+	char client[32];
+
+	(void)state;
+	for (int i = 0; i < 10000; i++) {
+		snprintf(client, sizeof(client), "10.%d.%d.1", i / 250,
+		    i % 250);
+		refuse(h, client, client, "x");
+		if (i % 100 == 0)
+			put(h, "mail", "a@x", "", STR("x"));
+	}
+	left_out = metric_get(METRIC_HISTORY_LEFT_OUT) - left_out;
+	assert_int_equal(count(h, Q(.from = STR("a@x"))), 100);
+	assert_int_equal(count(h, Q(.client = net("10.0.0.0/8"))),
+	    10000 - left_out);
+	assert_in_range(left_out, 10000 - HISTORY_REPEATS, 9999);
+	assert_int_equal(metric_get(METRIC_HISTORY_LOST), lost);
+	history_close(&h);
+}
+
+/* A file of the first version is taken over. */
+static void
+test_upgrade(void **state)
+{
+	struct history *h;
+
+	(void)state;
+	run_sql("CREATE TABLE message (id INTEGER PRIMARY KEY, "
+		"at INTEGER NOT NULL, queue_id TEXT, sender TEXT NOT NULL, "
+		"rcpts TEXT NOT NULL, size INTEGER NOT NULL, "
+		"record BLOB NOT NULL);"
+		"CREATE INDEX message_queue_id ON message (queue_id) "
+		"WHERE queue_id IS NOT NULL;"
+		"INSERT INTO message VALUES (7, "
+		"(strftime('%s') - 60) * 1000, '4XqO', 'o@x', ' r@x ', 0, '');"
+		"PRAGMA application_id = 1886614600; PRAGMA user_version = 1;");
+	h = opened(path, DAY, MB);
+	expect(h, Q(.queue_id = STR("4XqO")), "4XqO|o@x| r@x |\n");
+	put(h, "4XqN", "o@x", "", STR("new"));
+	refuse(h, "192.0.2.1", "k", "refused");
+	expect(h, Q(.from = STR("o@x")), "4XqN|o@x||new\n4XqO|o@x| r@x |\n");
+	history_close(&h);
+	h = opened(path, DAY, MB);
+	expect(h, Q(.client = net("192.0.2.1")), "|||refused\n");
+	assert_int_equal(count(h, Q(.from = STR("o@x"))), 2);
+	history_close(&h);
+}
+
 static void
 disk_full(int log)
 {
@@ -331,6 +658,13 @@ main(void)
 		TEST(test_find),
 		TEST(test_file),
 		TEST(test_foreign),
+		TEST(test_damaged),
+		TEST(test_damaged_link),
+		TEST(test_damaged_later),
+		TEST(test_share),
+		TEST(test_again),
+		TEST(test_refused_flood),
+		TEST(test_upgrade),
 		TEST(test_size),
 		TEST(test_age),
 		TEST(test_flood),

@@ -1,9 +1,13 @@
 """who, show, release, block, limits: what an admin sees and changes."""
 
+import contextlib
+import glob
 import gzip
 import json
 import os
 import pwd
+import re
+import sqlite3
 import subprocess
 
 import pytest
@@ -591,8 +595,9 @@ def test_why_refused(postern, milter):
             refused["queue_id"]) == \
         ("reject", "mail", "550 5.7.1 not you", "")
     later, first = why(daemon, "--from", "ok@example.org")
-    assert (later["verdict"], later["stage"], later["rule"]) == \
-        ("tempfail", "rcpt", "postern.conf:14")
+    assert (later["verdict"], later["stage"], later["rule"],
+            later["reply"]) == \
+        ("tempfail", "rcpt", "postern.conf:14", "451 4.7.1 enough")
     assert first["verdict"] == "accept"
 
 
@@ -613,6 +618,92 @@ def test_why_verdicts(postern, milter):
         assert one["rule"].startswith("postern.conf:")
 
 
+REFUSING = """
+on connect { reject "go away" if client in { 192.0.2.66 2001:db8::/32 } }
+on helo {
+	tempfail "450 4.7.1 not {helo}"	if helo = "localhost"
+}
+on rcpt {
+	reject "550 5.1.1 no such user"	if rcpt = "none@example.net"
+}
+"""
+
+
+def test_why_refused_connection(postern, milter):
+    """A partner that can't reach us is found by its address."""
+    daemon = postern(REFUSING)
+    for _ in range(3):
+        with MilterClient(milter) as m:
+            m.negotiate()
+            assert m.connect("192.0.2.66", "mail.example.org") == "r"
+    with MilterClient(milter) as m:
+        m.negotiate()
+        assert m.connect("192.0.2.67", "mail.example.org") == "c"
+        assert m.helo("localhost") != "c"
+        assert m.reply == "450 4.7.1 not localhost"
+    one, = why(daemon, "--client", "192.0.2.66")
+    assert (one["queue_id"], one["client"], one["client_name"],
+            one["verdict"], one["stage"], one["reply"], one["rule"],
+            one["times"], one["rcpts"]) == \
+        ("", "192.0.2.66", "mail.example.org", "reject", "connect",
+         "550 5.7.1 go away", "postern.conf:7", 3, [])
+    assert "from" not in one and "helo" not in one
+    assert [r["answer"] for r in one["rules"]] == ["yes"]
+    assert one["last"] >= one["at"]
+    # The address may stand in brackets, or be a network.
+    assert why(daemon, "--client", "[192.0.2.66]") == [one]
+    helo, same = why(daemon, "--client", "192.0.2.64/26")
+    assert same == one
+    assert (helo["stage"], helo["helo"], helo["reply"], helo["times"]) == \
+        ("helo", "localhost", "450 4.7.1 not localhost", 1)
+    human = daemon.cli("why", "--client", "192.0.2.66").stdout
+    assert human.startswith("connection refused, 20")
+    assert ", 3 times until 20" in human
+    assert "  rule        postern.conf:7\n" in human
+    for args, said in ((("--client", "192.0.2.1"), "knows nothing"),
+                       (("--from", "x@example.org"), "--client"),
+                       (("--client", "192.0.2.66", "--from", "x@y"),
+                        "knows nothing"),
+                       (("--client", "mail.example.org"), "not an IP"),
+                       (("--client", "192.0.2.66/24"), "behind the prefix")):
+        done = daemon.cli("why", *args)
+        assert done.returncode == 1 and said in done.stderr, args
+
+
+def test_why_by_client(postern, milter):
+    """Messages are found by their client as well."""
+    daemon = postern(REFUSING)
+    assert send(milter, "a@example.org", client="2001:db9::1") in ("a", "c")
+    with MilterClient(milter) as m:
+        m.negotiate()
+        m.connect("2001:db9::1")
+        m.helo()
+        assert m.mail("b@example.org") == "c"
+        assert m.rcpt("none@example.net") != "c"
+    wait_for(lambda: len(rows(daemon.cli(
+        "why", "--json", "--client", "2001:DB9:0::1"))) == 2, 5, "both")
+    refused, passed = why(daemon, "--client", "2001:db9::/64")
+    assert (refused["from"], refused["verdict"], refused["stage"]) == \
+        ("b@example.org", "reject", "rcpt")
+    assert (passed["from"], passed["verdict"], passed["times"]) == \
+        ("a@example.org", "accept", 1)
+
+
+def test_why_flood(postern, milter):
+    """However often it is refused: counted, and mail stays."""
+    daemon = postern(REFUSING, settings="history 1d 1M")
+    assert send(milter, "first@example.org") in ("a", "c")
+    for i in range(400):
+        with MilterClient(milter) as m:
+            m.negotiate()
+            assert m.connect(f"2001:db8::{i % 40:x}") == "r"
+    assert why(daemon, "--from", "first@example.org")
+    found = why(daemon, "--client", "2001:db8::/32")
+    assert len(found) == 20 and {f["times"] for f in found} == {10}
+    assert daemon.metric("history_lost") == 0
+    assert daemon.metric("history_left_out") == 0
+
+
 def test_why_outlives_the_daemon(postern, milter, lab):
     path = f"{lab}/why-{token()}.db"
     daemon = postern(WHY, state=f"sqlite:{path}")
@@ -623,19 +714,55 @@ def test_why_outlives_the_daemon(postern, milter, lab):
     assert why(daemon, "--from", "first@example.org")
     assert os.stat(path + ".history").st_mode & 0o777 == 0o600
     daemon.stop()
-    # A file that is something else is left alone, and mail goes on.
-    with open(path + ".history", "wb") as out:
-        out.write(b"not a database" * 100)
-    daemon.start()
-    assert daemon.log("event=store", "history=memory")
-    assert send(milter, "second@example.org") in ("a", "c")
-    assert why(daemon, "--from", "second@example.org")
-    daemon.stop()
-    with open(path + ".history", "rb") as left:
-        assert left.read().startswith(b"not a database")
     for end in ("", "-wal", "-shm", ".history"):
         if os.path.exists(path + end):
             os.unlink(path + end)
+
+
+def test_why_of_a_damaged_file(postern, milter, lab):
+    """It is moved aside, at the start or later, and mail goes on."""
+    path = f"{lab}/why-{token()}.db"
+    history = path + ".history"
+    with open(history, "wb") as out:
+        out.write(b"not a database" * 100)
+    os.chmod(history, 0o640)
+    daemon = postern(WHY, state=f"sqlite:{path}")
+    assert daemon.log("event=store", "state=corrupt", "not a database")
+    aside, = glob.glob(history + ".corrupt-*")
+    assert re.fullmatch(r"\.corrupt-\d{8}-\d{6}", aside[len(history):])
+    with open(aside, "rb") as left:
+        assert left.read() == b"not a database" * 100
+    assert os.stat(aside).st_mode & 0o777 == 0o640
+    assert send(milter, "first@example.org") in ("a", "c")
+    assert why(daemon, "--from", "first@example.org")
+    assert os.stat(history).st_mode & 0o777 == 0o640
+    daemon.stop()
+    # A daemon that meets another one's damage.
+    os.unlink(aside)
+    daemon.start()
+    pages = os.stat(history).st_size - 4096
+    with open(history, "r+b") as out:
+        out.seek(4096)
+        out.write(b"x" * pages)
+    assert send(milter, "second@example.org") in ("a", "c")
+    wait_for(lambda: glob.glob(history + ".corrupt-*"), 5, "the new file")
+    assert send(milter, "third@example.org") in ("a", "c")
+    assert why(daemon, "--from", "third@example.org")
+    assert why(daemon, "--from", "second@example.org")
+    daemon.stop()
+    # Somebody else's database stays where it is.
+    os.unlink(history)
+    with contextlib.closing(sqlite3.connect(history)) as db:
+        db.execute("create table t (x)")
+    daemon.start()
+    assert daemon.log("event=store", "history=memory")
+    assert send(milter, "fourth@example.org") in ("a", "c")
+    assert why(daemon, "--from", "fourth@example.org")
+    daemon.stop()
+    with contextlib.closing(sqlite3.connect(history)) as db:
+        assert db.execute("select count(*) from t").fetchone() == (0,)
+    for name in glob.glob(path + "*"):
+        os.unlink(name)
 
 
 def test_why_off(postern, milter):
@@ -656,3 +783,22 @@ def test_why_through_postfix(postern, postfix):
     one, = why(daemon, queue_id)
     assert one["from"] == "p@example.org"
     assert [r["action"] for r in one["rcpts"]] == ["reject", "accept"]
+
+
+def test_why_refused_through_the_mta(mta, postern):
+    """An MTA keeps the answer for MAIL, and does not tell us of that."""
+    daemon = postern("""
+on connect { reject		if client = 127.0.0.66 }
+on helo { tempfail "450 4.7.1 no"	if helo = "localhost" }
+""")
+    with mta.connect("127.0.0.66", ehlo=None) as c:
+        assert c.greeting.code == 554
+    with mta.connect("127.0.0.67", ehlo=None) as c:
+        c.ehlo("localhost")
+        assert c.mail("partner@example.org").code == 450
+    one, = why(daemon, "--client", "127.0.0.66")
+    assert (one["stage"], one["verdict"], one["times"]) == \
+        ("connect", "reject", 1)
+    helo, = why(daemon, "--client", "127.0.0.67")
+    assert (helo["stage"], helo["helo"], helo["reply"]) == \
+        ("helo", "localhost", "450 4.7.1 no")
