@@ -274,6 +274,8 @@ reload(struct buf *out)
 	}
 	pthread_mutex_unlock(&server.reload_lock);
 	diag_free(&diag);
+	/* Each thread that loaded rules would keep what they took. */
+	malloc_trim(0);
 	return ok;
 }
 
