@@ -23,6 +23,8 @@
 
 char *mi_rd_cmd(int fd, struct timeval *timeout, char *command, size_t *len,
     char *name);
+int mi_wr_cmd(int fd, struct timeval *timeout, int command, char *data,
+    size_t len);
 
 static int mta, filter;		/* both ends of a connection */
 static struct packets packets;
@@ -211,6 +213,117 @@ test_without(void **state)
 	assert_int_equal(receive(0, ' '), 'E');
 }
 
+/* --- answers ------------------------------------------------------------ */
+
+static int
+answer(int command, size_t n, char fill)
+{
+	struct timeval soon = { .tv_usec = 20000 };
+	char *data = malloc(n + 1);
+	int rc;
+
+	memset(data, fill, n);
+	rc = mi_wr_cmd(filter, &soon, command, n > 0 ? data : NULL, n);
+	free(data);
+	return rc;
+}
+
+/* The MTA's next packet. */
+static void
+assert_answer(char command, size_t n, char fill)
+{
+	unsigned char head[5];
+	char *data = malloc(n + 1);
+	size_t i;
+
+	assert_int_equal(recv(mta, head, 5, MSG_DONTWAIT), 5);
+	assert_int_equal(head[0], 0);
+	assert_int_equal(head[1] << 16 | head[2] << 8 | head[3], n + 1);
+	assert_int_equal(head[4], command);
+	if (n > 0)
+		assert_int_equal(recv(mta, data, n, MSG_WAITALL), n);
+	for (i = 0; i < n; i++)
+		assert_int_equal(data[i], fill);
+	free(data);
+}
+
+static void
+assert_no_answer(void)
+{
+	char c;
+
+	assert_int_equal(recv(mta, &c, 1, MSG_DONTWAIT), -1);
+}
+
+static void
+test_edits_wait(void **state)
+{
+	(void)state;
+	assert_int_equal(answer('c', 0, ' '), MI_SUCCESS);
+	assert_answer('c', 0, ' ');
+	assert_int_equal(answer('h', 30, 'h'), MI_SUCCESS);
+	assert_int_equal(answer('m', 3, 'm'), MI_SUCCESS);
+	assert_no_answer();
+	assert_int_equal(answer('y', 5, 'y'), MI_SUCCESS);
+	assert_answer('h', 30, 'h');
+	assert_answer('m', 3, 'm');
+	assert_answer('y', 5, 'y');
+	assert_no_answer();
+}
+
+/* They keep their order, whoever writes them. */
+static void
+test_edits_that_are_large(void **state)
+{
+	size_t i;
+
+	(void)state;
+	assert_int_equal(answer('h', 100, 'h'), MI_SUCCESS);
+	assert_int_equal(answer('i', PACKET_ANSWER, 'i'), MI_SUCCESS);
+	assert_int_equal(answer('m', 100, 'm'), MI_SUCCESS);
+	assert_int_equal(answer('c', 0, ' '), MI_SUCCESS);
+	assert_answer('h', 100, 'h');
+	assert_answer('i', PACKET_ANSWER, 'i');
+	assert_answer('m', 100, 'm');
+	assert_answer('c', 0, ' ');
+	for (i = 0; i < 20; i++)
+		assert_int_equal(answer('h', 995, 'h'), MI_SUCCESS);
+	assert_int_equal(answer('a', 0, ' '), MI_SUCCESS);
+	for (i = 0; i < 20; i++)
+		assert_answer('h', 995, 'h');
+	assert_answer('a', 0, ' ');
+	assert_no_answer();
+}
+
+/* As much as there is room for, to the byte. */
+static void
+test_answer_full(void **state)
+{
+	(void)state;
+	assert_int_equal(answer('h', PACKET_ANSWER - 10, 'h'), MI_SUCCESS);
+	assert_no_answer();
+	assert_int_equal(answer('c', 0, ' '), MI_SUCCESS);
+	assert_answer('h', PACKET_ANSWER - 10, 'h');
+	assert_answer('c', 0, ' ');
+	assert_int_equal(answer('h', PACKET_ANSWER - 9, 'h'), MI_SUCCESS);
+	assert_int_equal(answer('c', 0, ' '), MI_SUCCESS);
+	assert_answer('h', PACKET_ANSWER - 9, 'h');
+	assert_answer('c', 0, ' ');
+}
+
+static void
+test_nobody_reads(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < 100000 && answer('p', 1000, 'p') == MI_SUCCESS; i++)
+		continue;
+	assert_in_range(i, 1, 99999);
+	shutdown(mta, SHUT_RD);
+	assert_int_equal(answer('c', 0, ' '), MI_FAILURE);
+}
+
 #define TEST(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -225,6 +338,10 @@ main(void)
 		TEST(test_lengths_that_lie),
 		TEST(test_end),
 		TEST(test_without),
+		TEST(test_edits_wait),
+		TEST(test_edits_that_are_large),
+		TEST(test_answer_full),
+		TEST(test_nobody_reads),
 	};
 
 	smfi_setmaxdatasize(100000);
