@@ -15,7 +15,8 @@
 /* One signature that is to be verified, a seal's or a message signature's. */
 struct task {
 	const struct header *field;
-	const struct arc_tags *tags;
+	const struct dkim_tags *tags;
+	unsigned int instance;
 	struct lookup *key;
 	size_t ndigest;
 	unsigned char digest[DKIM_DIGEST_MAX];
@@ -39,7 +40,7 @@ struct arc_state {
 };
 
 static enum form
-form_of(const struct arc_tags *t)
+form_of(const struct dkim_tags *t)
 {
 	return t->relaxed_body ? RELAXED : SIMPLE;
 }
@@ -58,7 +59,7 @@ state_free(void *arg)
  */
 
 static void
-start_body(struct arc_state *state, const struct arc_tags *t)
+start_body(struct arc_state *state, const struct dkim_tags *t)
 {
 	struct body_track *body = &state->bodies[form_of(t)];
 
@@ -73,12 +74,13 @@ start_task(struct txn *txn, struct task *task, const struct header *field,
     const struct arc_tags *tags)
 {
 	struct str name = arena_printf(txn->arena, "%.*s._domainkey.%.*s",
-	    STR_FMT(tags->s), STR_FMT(tags->d));
+	    STR_FMT(tags->dkim.s), STR_FMT(tags->dkim.d));
 
 	if (name.p == NULL)
 		return false;
 	task->field = field;
-	task->tags = tags;
+	task->tags = &tags->dkim;
+	task->instance = tags->i;
 	task->key =
 	    resolver_start(txn->checks->services->resolver, name, DNS_TXT);
 	return check_keep_lookup(txn->arena, task->key);
@@ -94,7 +96,7 @@ start_set(struct txn *txn, struct arc_state *state, unsigned int i)
 		return false;
 	if (set->ams_problem != NULL)
 		return true;
-	start_body(state, &set->ams);
+	start_body(state, &set->ams.dkim);
 	return start_task(txn, &state->signatures[i], set->signature,
 	    &set->ams);
 }
@@ -243,7 +245,7 @@ body_matches(const struct body_track *body, struct str bh)
 }
 
 static const char *
-body_problem(const struct arc_state *state, const struct arc_tags *t)
+body_problem(const struct arc_state *state, const struct dkim_tags *t)
 {
 	const struct body_track *body = &state->bodies[form_of(t)];
 
@@ -256,7 +258,7 @@ body_problem(const struct arc_state *state, const struct arc_tags *t)
 }
 
 static const char *
-time_problem(const struct arc_tags *t)
+time_problem(const struct dkim_tags *t)
 {
 	int64_t now = clock_wall_ms() / 1000;
 
@@ -273,7 +275,7 @@ time_problem(const struct arc_tags *t)
 static void
 hash_message(const struct headers *headers, struct task *task)
 {
-	const struct arc_tags *t = task->tags;
+	const struct dkim_tags *t = task->tags;
 	struct dkim_hash hash;
 
 	dkim_hash_begin(&hash, false);
@@ -328,7 +330,7 @@ hash_seals(struct arc_state *state)
 		hash_field(&running, set->signature);
 		dkim_hash_copy(&copy, &running);
 		dkim_hash_signature(&copy, set->seal->name, set->seal->value,
-		    set->as.b_from, set->as.b_to, true);
+		    set->as.dkim.b_from, set->as.dkim.b_to, true);
 		task->ndigest = dkim_hash_end(&copy, task->digest);
 		hash_field(&running, set->seal);
 	}
@@ -396,7 +398,7 @@ tell_domains(struct txn *txn, struct arc_result *r)
 		return false;
 	r->count = chain->count;
 	for (unsigned int i = 0; i < r->count; i++)
-		r->domains[i] = chain->sets[r->count - 1 - i].as.d;
+		r->domains[i] = chain->sets[r->count - 1 - i].as.dkim.d;
 	return true;
 }
 
@@ -419,7 +421,7 @@ explain(struct txn *txn, const struct finding *f)
 	if (why == NULL || f->task == NULL)
 		return str_of(why);
 	return arena_printf(txn->arena, "%.*s i=%u: %s",
-	    STR_FMT(f->task->field->name), f->task->tags->i, why);
+	    STR_FMT(f->task->field->name), f->task->instance, why);
 }
 
 static void

@@ -1,17 +1,19 @@
 #include "check/arc_set.h"
 
-#include <string.h>
-
 #include "check/authres.h"
-#include "check/dkim_signature.h"
-#include "check/taglist.h"
 
 /*
- * Tags of a seal and of a message signature.
+ * Tags of a seal and of a message signature: DKIM's, and a few of their own.
  */
 
+static struct arc_tags *
+arc_tags_of(struct dkim_tags *t)
+{
+	return (struct arc_tags *)t; /* its first member */
+}
+
 static const char *
-take_algorithm(struct arc_tags *t, struct str v)
+take_algorithm(struct dkim_tags *t, struct str v)
 {
 	t->a = v;
 	if (str_ieq(v, STR("rsa-sha256")) || str_ieq(v, STR("ed25519-sha256")))
@@ -20,62 +22,25 @@ take_algorithm(struct arc_tags *t, struct str v)
 }
 
 static const char *
-take_b(struct arc_tags *t, struct str v)
+take_cv(struct dkim_tags *t, struct str v)
 {
-	t->b = v;
-	return dkim_base64_valid(v) ? NULL : "b= is not base64";
-}
+	enum arc_cv *cv = &arc_tags_of(t)->cv;
 
-static const char *
-take_bh(struct arc_tags *t, struct str v)
-{
-	t->bh = v;
-	return dkim_base64_valid(v) ? NULL : "bh= is not base64";
-}
-
-static bool
-take_form(struct str v, bool *relaxed)
-{
-	*relaxed = str_ieq(v, STR("relaxed"));
-	return *relaxed || str_ieq(v, STR("simple"));
-}
-
-static const char *
-take_canon(struct arc_tags *t, struct str v)
-{
-	struct str body, header = str_cut(v, '/', &body);
-
-	if (take_form(header, &t->relaxed_header) &&
-	    (body.p == NULL || take_form(body, &t->relaxed_body)))
-		return NULL;
-	return "unknown canonicalization";
-}
-
-static const char *
-take_cv(struct arc_tags *t, struct str v)
-{
 	if (str_ieq(v, STR("none")))
-		t->cv = ARC_CV_NONE;
+		*cv = ARC_CV_NONE;
 	else if (str_ieq(v, STR("pass")))
-		t->cv = ARC_CV_PASS;
+		*cv = ARC_CV_PASS;
 	else if (str_ieq(v, STR("fail")))
-		t->cv = ARC_CV_FAIL;
+		*cv = ARC_CV_FAIL;
 	else
 		return "cv= is not none, pass or fail";
 	return NULL;
 }
 
-static const char *
-take_domain(struct arc_tags *t, struct str v)
-{
-	t->d = v;
-	return dkim_name_valid(v, true) ? NULL : "d= is not a domain name";
-}
-
 /* The seal covers ARC fields alone, and no seal is covered by a signature
  * (RFC 8617 sections 4.1.2 and 4.1.3). */
 static const char *
-take_headers(struct arc_tags *t, struct str v)
+take_headers(struct dkim_tags *t, struct str v)
 {
 	struct str name, rest = v;
 	unsigned int n = 0;
@@ -93,164 +58,74 @@ take_headers(struct arc_tags *t, struct str v)
 }
 
 static const char *
-refuse_headers(struct arc_tags *t, struct str v)
+refuse_headers(struct dkim_tags *t, struct str v)
 {
 	(void)t;
 	(void)v;
 	return "a seal has h=";
 }
 
-static bool
-take_number(struct str v, size_t digits, uint64_t *n)
-{
-	return v.n <= digits && str_u64(v, n);
-}
-
-static const char *
-take_instance(struct arc_tags *t, struct str v)
+/* 0: that is none. */
+static unsigned int
+instance_of(struct str v)
 {
 	uint64_t n = 0;
 
-	if (!take_number(v, 2, &n) || n < 1 || n > ARC_MAX_SETS)
-		return "i= is not 1 to 50";
-	t->i = (unsigned int)n;
-	return NULL;
+	return v.n <= 2 && str_u64(v, &n) && n <= ARC_MAX_SETS ?
+	    (unsigned int)n :
+	    0;
 }
 
 static const char *
-take_length(struct arc_tags *t, struct str v)
+take_instance(struct dkim_tags *t, struct str v)
 {
-	t->have_l = true;
-	return take_number(v, 18, &t->l) ? NULL : "l= is not a number";
+	arc_tags_of(t)->i = instance_of(v);
+	return arc_tags_of(t)->i > 0 ? NULL : "i= is not 1 to 50";
 }
-
-static const char *
-take_query(struct arc_tags *t, struct str v)
-{
-	struct str rest = v;
-
-	(void)t;
-	while (rest.p != NULL)
-		if (str_ieq(str_cut(rest, ':', &rest), STR("dns/txt")))
-			return NULL;
-	return "q= has no method we know";
-}
-
-static const char *
-take_selector(struct arc_tags *t, struct str v)
-{
-	t->s = v;
-	return dkim_name_valid(v, false) ? NULL : "s= is not a name";
-}
-
-static const char *
-take_time(struct arc_tags *t, struct str v)
-{
-	return take_number(v, 12, &t->t) ? NULL : "t= is not a number";
-}
-
-static const char *
-take_expiry(struct arc_tags *t, struct str v)
-{
-	t->have_x = true;
-	return take_number(v, 12, &t->x) ? NULL : "x= is not a number";
-}
-
-struct tag_def {
-	const char *name;
-	const char *(*take)(struct arc_tags *, struct str);
-	const char *missing; /* NULL: the tag is optional */
-};
 
 /* i= comes first: what is wrong with it concerns the whole chain. */
-static const struct tag_def seal_defs[] = {
+static const struct dkim_tag_def seal_defs[] = {
 	{ "i", take_instance, "i= is missing" },
 	{ "a", take_algorithm, "a= is missing" },
-	{ "b", take_b, "b= is missing" },
+	{ "b", dkim_take_b, "b= is missing" },
 	{ "cv", take_cv, "cv= is missing" },
-	{ "d", take_domain, "d= is missing" },
-	{ "s", take_selector, "s= is missing" },
+	{ "d", dkim_take_domain, "d= is missing" },
+	{ "s", dkim_take_selector, "s= is missing" },
 	{ "h", refuse_headers, NULL },
-	{ "t", take_time, NULL },
+	{ "t", dkim_take_time, NULL },
 	{ NULL, NULL, NULL },
 };
 
-static const struct tag_def signature_defs[] = {
+static const struct dkim_tag_def signature_defs[] = {
 	{ "i", take_instance, "i= is missing" },
 	{ "a", take_algorithm, "a= is missing" },
-	{ "b", take_b, "b= is missing" },
-	{ "bh", take_bh, "bh= is missing" },
-	{ "d", take_domain, "d= is missing" },
+	{ "b", dkim_take_b, "b= is missing" },
+	{ "bh", dkim_take_bh, "bh= is missing" },
+	{ "d", dkim_take_domain, "d= is missing" },
 	{ "h", take_headers, "h= is missing" },
-	{ "s", take_selector, "s= is missing" },
-	{ "c", take_canon, NULL },
-	{ "l", take_length, NULL },
-	{ "q", take_query, NULL },
-	{ "t", take_time, NULL },
-	{ "x", take_expiry, NULL },
+	{ "s", dkim_take_selector, "s= is missing" },
+	{ "c", dkim_take_canon, NULL },
+	{ "l", dkim_take_length, NULL },
+	{ "q", dkim_take_query, NULL },
+	{ "t", dkim_take_time, NULL },
+	{ "x", dkim_take_expiry, NULL },
 	{ NULL, NULL, NULL },
 };
-
-static const char *
-take_tag(struct arena *a, const struct tag_def *defs, struct arc_tags *t,
-    struct str name, struct str value, unsigned int *seen)
-{
-	size_t i = 0;
-
-	while (defs[i].name != NULL && !str_eq(name, str_of(defs[i].name)))
-		i++;
-	if (defs[i].name == NULL)
-		return NULL;
-	if (*seen & 1u << i)
-		return "a tag is there twice";
-	*seen |= 1u << i;
-	value = taglist_squeeze(a, value);
-	return value.p != NULL ? defs[i].take(t, value) : "out of memory";
-}
-
-/* Read to the end in any case: the report names the domain. */
-static bool
-tags_parse(struct arena *a, const struct tag_def *defs, struct str value,
-    struct arc_tags *t, const char **why)
-{
-	struct taglist l = TAGLIST(value);
-	unsigned int seen = 0;
-	struct str name, v;
-	const char *w;
-
-	*t = (struct arc_tags){ 0 };
-	*why = NULL;
-	if (value.n > ARC_FIELD_MAX || memchr(value.p, '\0', value.n) != NULL) {
-		*why = "the field is too long or has a NUL";
-		return false;
-	}
-	while (taglist_next(&l, &name, &v)) {
-		if (str_eq(name, STR("b")))
-			dkim_value_place(value, v, &t->b_from, &t->b_to);
-		w = take_tag(a, defs, t, name, v, &seen);
-		if (*why == NULL)
-			*why = w;
-	}
-	if (l.broken && *why == NULL)
-		*why = "not a tag list";
-	for (size_t i = 0; defs[i].name != NULL && *why == NULL; i++)
-		if (!(seen & 1u << i))
-			*why = defs[i].missing;
-	return *why == NULL;
-}
 
 bool
 arc_seal_parse(struct arena *a, struct str value, struct arc_tags *t,
     const char **why)
 {
-	return tags_parse(a, seal_defs, value, t, why);
+	*t = (struct arc_tags){ 0 };
+	return dkim_tags_read(a, seal_defs, value, &t->dkim, why);
 }
 
 bool
 arc_signature_parse(struct arena *a, struct str value, struct arc_tags *t,
     const char **why)
 {
-	return tags_parse(a, signature_defs, value, t, why);
+	*t = (struct arc_tags){ 0 };
+	return dkim_tags_read(a, signature_defs, value, &t->dkim, why);
 }
 
 /*
@@ -282,16 +157,17 @@ read_sign(struct str s, size_t *i, char c)
 unsigned int
 arc_results_instance(struct str value, struct str *rest)
 {
-	uint64_t n = 0;
+	unsigned int n;
 	size_t i = 0;
 
 	if (!str_eq(read_word(value, &i), STR("i")) ||
-	    !read_sign(value, &i, '=') ||
-	    !take_number(read_word(value, &i), 2, &n) ||
-	    !read_sign(value, &i, ';') || n > ARC_MAX_SETS)
+	    !read_sign(value, &i, '='))
+		return 0;
+	n = instance_of(read_word(value, &i));
+	if (!read_sign(value, &i, ';'))
 		return 0;
 	*rest = str_sub(value, i, value.n - i);
-	return (unsigned int)n;
+	return n;
 }
 
 static size_t

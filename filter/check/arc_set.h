@@ -12,23 +12,17 @@
 
 #include "base/arena.h"
 #include "check/check.h"
+#include "check/dkim_signature.h"
 #include "mail/header.h"
 
 #define ARC_MAX_SETS	50	/* RFC 8617 section 4.2.1 */
-#define ARC_FIELD_MAX	16384	/* bytes of a seal or a signature */
 
 enum arc_cv { ARC_CV_MISSING, ARC_CV_NONE, ARC_CV_PASS, ARC_CV_FAIL };
 
 struct arc_tags {
-	struct str	 a, b, bh, d, h, s;	/* white space taken out */
+	struct dkim_tags dkim;		/* but for its i */
 	unsigned int	 i;
 	enum arc_cv	 cv;
-	bool		 have_l;
-	bool		 have_x;
-	uint64_t	 l, t, x;		/* t: 0 where not there */
-	bool		 relaxed_header, relaxed_body;
-	unsigned int	 from_signed;		/* how often h= has From */
-	size_t		 b_from, b_to;		/* b= in the field's value */
 };
 
 struct arc_set {

@@ -65,8 +65,8 @@ take_algorithm(struct dkim_tags *t, struct str v)
 	return NULL;
 }
 
-static const char *
-take_b(struct dkim_tags *t, struct str v)
+const char *
+dkim_take_b(struct dkim_tags *t, struct str v)
 {
 	if (!dkim_base64_valid(v))
 		return "b= is not base64";
@@ -74,15 +74,15 @@ take_b(struct dkim_tags *t, struct str v)
 	return NULL;
 }
 
-static const char *
-take_bh(struct dkim_tags *t, struct str v)
+const char *
+dkim_take_bh(struct dkim_tags *t, struct str v)
 {
 	t->bh = v;
 	return dkim_base64_valid(v) ? NULL : "bh= is not base64";
 }
 
-static const char *
-take_canon(struct dkim_tags *t, struct str v)
+const char *
+dkim_take_canon(struct dkim_tags *t, struct str v)
 {
 	struct str body, header = str_cut(v, '/', &body);
 
@@ -96,8 +96,8 @@ take_canon(struct dkim_tags *t, struct str v)
 	return "unknown canonicalization";
 }
 
-static const char *
-take_domain(struct dkim_tags *t, struct str v)
+const char *
+dkim_take_domain(struct dkim_tags *t, struct str v)
 {
 	if (!dkim_name_valid(v, true))
 		return "d= is not a domain name";
@@ -160,15 +160,15 @@ take_identity(struct dkim_tags *t, struct str v)
 	return "i= is not an address";
 }
 
-static const char *
-take_length(struct dkim_tags *t, struct str v)
+const char *
+dkim_take_length(struct dkim_tags *t, struct str v)
 {
 	t->have_l = true;
 	return v.n <= 18 && str_u64(v, &t->l) ? NULL : "l= is not a number";
 }
 
-static const char *
-take_query(struct dkim_tags *t, struct str v)
+const char *
+dkim_take_query(struct dkim_tags *t, struct str v)
 {
 	struct str rest = v;
 
@@ -179,8 +179,8 @@ take_query(struct dkim_tags *t, struct str v)
 	return "q= has no method we know";
 }
 
-static const char *
-take_selector(struct dkim_tags *t, struct str v)
+const char *
+dkim_take_selector(struct dkim_tags *t, struct str v)
 {
 	if (!dkim_name_valid(v, false))
 		return "s= is not a name";
@@ -188,40 +188,35 @@ take_selector(struct dkim_tags *t, struct str v)
 	return NULL;
 }
 
-static const char *
-take_time(struct dkim_tags *t, struct str v)
+const char *
+dkim_take_time(struct dkim_tags *t, struct str v)
 {
 	return v.n <= 12 && str_u64(v, &t->t) ? NULL : "t= is not a number";
 }
 
-static const char *
-take_expiry(struct dkim_tags *t, struct str v)
+const char *
+dkim_take_expiry(struct dkim_tags *t, struct str v)
 {
 	t->have_x = true;
 	return v.n <= 12 && str_u64(v, &t->x) ? NULL : "x= is not a number";
 }
 
-static const struct tag_def {
-	const char *name;
-	const char *(*take)(struct dkim_tags *, struct str);
-	const char *missing; /* NULL: the tag is optional */
-} tag_defs[] = {
+static const struct dkim_tag_def signature_defs[] = {
 	{ "v", take_version, "v= is missing" },
 	{ "a", take_algorithm, "a= is missing" },
-	{ "b", take_b, "b= is missing" },
-	{ "bh", take_bh, "bh= is missing" },
-	{ "d", take_domain, "d= is missing" },
+	{ "b", dkim_take_b, "b= is missing" },
+	{ "bh", dkim_take_bh, "bh= is missing" },
+	{ "d", dkim_take_domain, "d= is missing" },
 	{ "h", take_headers, "h= is missing" },
-	{ "s", take_selector, "s= is missing" },
-	{ "c", take_canon, NULL },
+	{ "s", dkim_take_selector, "s= is missing" },
+	{ "c", dkim_take_canon, NULL },
 	{ "i", take_identity, NULL },
-	{ "l", take_length, NULL },
-	{ "q", take_query, NULL },
-	{ "t", take_time, NULL },
-	{ "x", take_expiry, NULL },
+	{ "l", dkim_take_length, NULL },
+	{ "q", dkim_take_query, NULL },
+	{ "t", dkim_take_time, NULL },
+	{ "x", dkim_take_expiry, NULL },
+	{ NULL, NULL, NULL },
 };
-
-#define NTAGS (sizeof(tag_defs) / sizeof(tag_defs[0]))
 
 static struct str
 identity_domain(const struct dkim_tags *t)
@@ -248,8 +243,8 @@ dkim_identity_strict(const struct dkim_tags *t)
 	return str_ieq(identity_domain(t), t->d);
 }
 
-void
-dkim_value_place(struct str field, struct str value, size_t *from, size_t *to)
+static void
+value_place(struct str field, struct str value, size_t *from, size_t *to)
 {
 	*from = (size_t)(value.p - field.p);
 	*to = *from + value.n;
@@ -278,21 +273,57 @@ chars_valid(struct str name, struct str value)
 }
 
 static const char *
-take_tag(struct arena *a, struct dkim_tags *t, struct str name,
-    struct str value, unsigned int *seen)
+take_tag(struct arena *a, const struct dkim_tag_def *defs, struct dkim_tags *t,
+    struct str name, struct str value, unsigned int *seen)
 {
-	size_t i;
+	const char *wrong;
+	struct str v;
+	size_t i = 0;
 
-	for (i = 0; i < NTAGS; i++)
-		if (str_eq(name, str_of(tag_defs[i].name)))
-			break;
-	if (i == NTAGS)
-		return NULL;
-	if (*seen & 1u << i)
-		return "a tag is there twice";
-	*seen |= 1u << i;
-	value = taglist_squeeze(a, value);
-	return value.p ? tag_defs[i].take(t, value) : "out of memory";
+	while (defs[i].name != NULL && !str_eq(name, str_of(defs[i].name)))
+		i++;
+	if (defs[i].name != NULL) {
+		if (*seen & 1u << i)
+			return "a tag is there twice";
+		*seen |= 1u << i;
+		v = taglist_squeeze(a, value);
+		wrong = v.p ? defs[i].take(t, v) : "out of memory";
+		if (wrong != NULL)
+			return wrong;
+	}
+	return chars_valid(name, value) ?
+	    NULL :
+	    "a tag has bytes that it may not have";
+}
+
+bool
+dkim_tags_read(struct arena *a, const struct dkim_tag_def *defs,
+    struct str value, struct dkim_tags *t, const char **why)
+{
+	struct taglist l = TAGLIST(value);
+	struct str name, v;
+	unsigned int seen = 0;
+	const char *first = NULL, *w;
+
+	*t = (struct dkim_tags){ 0 };
+	if (value.n > DKIM_FIELD_MAX || memchr(value.p, '\0', value.n)) {
+		*why = "the field is too long or has a NUL";
+		return false;
+	}
+	while (taglist_next(&l, &name, &v)) {
+		if (str_eq(name, STR("b")))
+			value_place(value, v, &t->b_from, &t->b_to);
+		w = take_tag(a, defs, t, name, v, &seen);
+		if (first == NULL)
+			first = w;
+	}
+	if (l.broken && first == NULL)
+		first = "not a tag list";
+	for (size_t i = 0; defs[i].name != NULL && first == NULL; i++)
+		if (!(seen & 1u << i))
+			first = defs[i].missing;
+	*why = first;
+	return first == NULL;
 }
 
 /* What tags must be to each other. */
@@ -310,32 +341,7 @@ bool
 dkim_tags_parse(struct arena *a, struct str value, struct dkim_tags *t,
     const char **why)
 {
-	struct taglist l = TAGLIST(value);
-	struct str name, v;
-	unsigned int seen = 0;
-	const char *first = NULL, *w;
-	size_t i;
-
-	*t = (struct dkim_tags){ 0 };
-	if (value.n > DKIM_FIELD_MAX || memchr(value.p, '\0', value.n)) {
-		*why = "the field is too long or has a NUL";
-		return false;
-	}
-	/* Read to the end in any case: the report names domain and selector. */
-	while (taglist_next(&l, &name, &v)) {
-		if (str_eq(name, STR("b")))
-			dkim_value_place(value, v, &t->b_from, &t->b_to);
-		w = take_tag(a, t, name, v, &seen);
-		if (w == NULL && !chars_valid(name, v))
-			w = "a tag has bytes that it may not have";
-		if (w != NULL && !first)
-			first = w;
-	}
-	if (l.broken && !first)
-		first = "not a tag list";
-	for (i = 0; i < NTAGS && !first; i++)
-		if (!(seen & 1u << i))
-			first = tag_defs[i].missing;
-	*why = first ? first : relations(t);
+	if (dkim_tags_read(a, signature_defs, value, t, why))
+		*why = relations(t);
 	return *why == NULL;
 }

@@ -1,5 +1,6 @@
 /*
- * dkim_signature - a DKIM-Signature field read by RFC 6376 section 3.5.
+ * dkim_signature - a DKIM-Signature field read by RFC 6376 section 3.5, and
+ * its like.
  *
  * What is verified has passed here first: tags well-formed and there once
  * each, the required ones present, lists and lengths bounded.  Texts
@@ -21,10 +22,38 @@ struct dkim_tags {
 	bool		 sha1;		/* of a=, else SHA-256 */
 	bool		 relaxed_header, relaxed_body;
 	unsigned int	 from_signed;	/* how often h= names From */
-	size_t		 b_from, b_to;	/* what b= has, in the field's value */
+	/* What b= has, in the field's value, with the white space around it:
+	 * left out when the field itself is hashed (section 3.7). */
+	size_t		 b_from, b_to;
 };
 
-/* false: *why is set (static), or the arena is full. */
+/*
+ * What a field of tags may have, in the order of what is missed first; the
+ * last one has no name.  Tags that are not named there are passed over.
+ */
+struct dkim_tag_def {
+	const char	*name;
+	/* what is wrong with it (static), or NULL */
+	const char	*(*take)(struct dkim_tags *, struct str);
+	const char	*missing;	/* NULL: the tag is optional */
+};
+
+/* Reads to the end in any case, for the report.  false: *why is set (static),
+ * or the arena is full. */
+bool		 dkim_tags_read(struct arena *, const struct dkim_tag_def *,
+		    struct str value, struct dkim_tags *, const char **why);
+/* Those that ARC's fields have as well (RFC 8617 section 4.1). */
+const char	*dkim_take_b(struct dkim_tags *, struct str);
+const char	*dkim_take_bh(struct dkim_tags *, struct str);
+const char	*dkim_take_canon(struct dkim_tags *, struct str);
+const char	*dkim_take_domain(struct dkim_tags *, struct str);
+const char	*dkim_take_length(struct dkim_tags *, struct str);
+const char	*dkim_take_query(struct dkim_tags *, struct str);
+const char	*dkim_take_selector(struct dkim_tags *, struct str);
+const char	*dkim_take_time(struct dkim_tags *, struct str);
+const char	*dkim_take_expiry(struct dkim_tags *, struct str);
+
+/* A DKIM-Signature's. */
 bool		 dkim_tags_parse(struct arena *, struct str value,
 		    struct dkim_tags *, const char **why);
 /* i= is in d= itself, as t=s of a key demands. */
@@ -33,9 +62,5 @@ bool		 dkim_identity_strict(const struct dkim_tags *);
 bool		 dkim_name_valid(struct str, bool dotted);
 /* Base64 that is not empty, without white space. */
 bool		 dkim_base64_valid(struct str);
-/* Where the value of b= stands in its field, white space around it included:
- * what is left out when the field itself is hashed (section 3.7). */
-void		 dkim_value_place(struct str field, struct str value,
-		    size_t *from, size_t *to);
 
 #endif

@@ -281,16 +281,6 @@ block_set(struct services *services, struct str key, int64_t for_ms,
 	return true;
 }
 
-bool
-block_clear(struct services *services, struct str key)
-{
-	if (services->store == NULL ||
-	    store_note_del(services->store, BLOCK_SPACE, key) != STORE_OK)
-		return false;
-	log_event(LOG_EV_BLOCK, "what=released key=%.*s", STR_FMT(key));
-	return true;
-}
-
 enum limit_answer
 block_check(struct services *services, struct str key, int64_t *until_ms)
 {

@@ -118,7 +118,6 @@ void		 limit_count_rejected(struct session *,
 /* Blocks: a note under the key's text. */
 bool		 block_set(struct services *, struct str key, int64_t for_ms,
 		    struct str by);
-bool		 block_clear(struct services *, struct str key);
 enum limit_answer block_check(struct services *, struct str key,
 		    int64_t *until_ms);
 

@@ -7,25 +7,6 @@
 
 /* ---- values ---- */
 
-/* A comment goes to the end of its line. */
-static struct str
-next_word(struct str *rest)
-{
-	size_t n = 0;
-	struct str word;
-
-	*rest = str_trim(*rest);
-	while (n < rest->n && !chr_space((unsigned char)rest->p[n]))
-		n++;
-	word = str_sub(*rest, 0, n);
-	*rest = str_sub(*rest, n, rest->n);
-	if (n > 0 && word.p[0] == '#') {
-		word.n = 0;
-		rest->n = 0;
-	}
-	return word;
-}
-
 static struct str
 joined(struct str first, struct str last)
 {
@@ -65,7 +46,7 @@ window_read(const struct limit *limit, struct str number, struct str *rest,
     uint64_t *max, struct buf *why, struct str *at)
 {
 	const struct limit_window *w;
-	struct str first = next_word(rest), text = first;
+	struct str first = table_word(rest), text = first;
 	uint64_t n;
 
 	*at = number;
@@ -76,7 +57,7 @@ window_read(const struct limit *limit, struct str number, struct str *rest,
 		return false;
 	}
 	if (str_eq(first, STR("rejected")) || str_eq(first, STR("distinct")))
-		text = joined(first, next_word(rest));
+		text = joined(first, table_word(rest));
 	if (text.n > 0)
 		*at = text;
 	w = window_find(limit, text);
@@ -103,7 +84,7 @@ bool
 allowance_parse(const struct limit *limit, struct str value, uint64_t *max,
     struct buf *why, struct str *at)
 {
-	struct str rest = value, word = next_word(&rest);
+	struct str rest = value, word = table_word(&rest);
 	bool all = str_eq(word, STR("unlimited"));
 
 	for (size_t i = 0; i < limit->count; i++)
@@ -116,12 +97,12 @@ allowance_parse(const struct limit *limit, struct str value, uint64_t *max,
 		return false;
 	}
 	if (all) {
-		*at = next_word(&rest);
+		*at = table_word(&rest);
 		if (at->n > 0)
 			buf_adds(why, "nothing may stand behind `unlimited'");
 		return at->n == 0;
 	}
-	for (; word.n > 0; word = next_word(&rest))
+	for (; word.n > 0; word = table_word(&rest))
 		if (!window_read(limit, word, &rest, max, why, at))
 			return false;
 	return true;

@@ -37,23 +37,6 @@ date_end(struct str s, int64_t *ms)
 	return true;
 }
 
-static struct str
-next_word(struct str *rest)
-{
-	size_t n = 0;
-	struct str word;
-
-	*rest = str_trim(*rest);
-	while (n < rest->n && !chr_space((unsigned char)rest->p[n]))
-		n++;
-	word = str_sub(*rest, 0, n);
-	*rest = str_sub(*rest, n, rest->n);
-	/* A comment goes to the end of its line. */
-	if (n > 0 && word.p[0] == '#')
-		word = *rest = STR("");
-	return word;
-}
-
 static bool
 policy_word(struct str word, struct override *o)
 {
@@ -74,18 +57,18 @@ override_parse(struct str value, struct override *o, const char **why)
 	*o = (struct override){ .until_ms = 0 };
 	*why = "expected none, quarantine, reject or pass, and perhaps "
 	       "`until 2026-12-31'";
-	if (value.n > VALUE_MAX_BYTES || !policy_word(next_word(&value), o))
+	if (value.n > VALUE_MAX_BYTES || !policy_word(table_word(&value), o))
 		return false;
-	until = next_word(&value);
+	until = table_word(&value);
 	if (until.n == 0)
 		return true;
 	if (!str_ieq(until, STR("until")))
 		return false;
 	*why = "a day is written 2026-12-31";
-	if (!date_end(next_word(&value), &o->until_ms))
+	if (!date_end(table_word(&value), &o->until_ms))
 		return false;
 	*why = "nothing may stand behind the day";
-	return next_word(&value).n == 0;
+	return table_word(&value).n == 0;
 }
 
 static bool

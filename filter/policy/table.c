@@ -825,3 +825,19 @@ table_value(const struct table *t, struct str key, struct buf *value)
 	set_release(s);
 	return has;
 }
+
+struct str
+table_word(struct str *value)
+{
+	size_t n = 0;
+	struct str word;
+
+	*value = str_trim(*value);
+	while (n < value->n && !chr_space((unsigned char)value->p[n]))
+		n++;
+	word = str_sub(*value, 0, n);
+	*value = str_sub(*value, n, value->n);
+	if (n > 0 && word.p[0] == '#')
+		word.n = value->n = 0; /* where it stands, all the same */
+	return word;
+}

@@ -59,5 +59,7 @@ bool		 table_lookup(const struct table *, struct str key,
 /* The same, added to a buffer. */
 bool		 table_value(const struct table *, struct str key,
 		    struct buf *value);
+/* The next word of such a value; "": no more, or a comment. */
+struct str	 table_word(struct str *value);
 
 #endif

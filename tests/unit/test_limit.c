@@ -548,10 +548,6 @@ test_blocks(void **state)
 	clock_fake_advance(HOUR);
 	assert_int_equal(block_check(&services, STR("user=a"), &until),
 	    LIMIT_FREE);
-	assert_true(block_set(&services, STR("user=a"), HOUR, STR("me")));
-	assert_true(block_clear(&services, STR("user=a")));
-	assert_int_equal(block_check(&services, STR("user=a"), &until),
-	    LIMIT_FREE);
 }
 
 static void
