@@ -32,6 +32,11 @@ struct eval_freemail;
 struct eval_images;
 struct eval_mime;
 
+struct eval_addresses {
+	struct str	*list;		/* NULL: not made yet */
+	size_t		 n;
+};
+
 /* A message as the functions see it.  The first seven are the caller's, the
  * rest is zero at first. */
 struct eval {
@@ -46,6 +51,7 @@ struct eval {
 	struct eval_freemail *freemail;
 	struct eval_images *images;
 	struct eval_mime *mime;
+	struct eval_addresses from, to;
 	int64_t		 spent_us;	/* by this rule's regex */
 	bool		 too_slow;	/* it has no more answers */
 	double		 upper, vertical, difference;
@@ -90,10 +96,8 @@ struct str	 eval_squeeze(struct arena *, struct str);
 
 /* Every address that the message may be from, or to; lower case. */
 #define EVAL_ADDRESSES_MAX	100
-size_t		 eval_from_addresses(struct eval *,
-		    struct str list[EVAL_ADDRESSES_MAX]);
-size_t		 eval_to_addresses(struct eval *,
-		    struct str list[EVAL_ADDRESSES_MAX]);
+const struct str *eval_from_addresses(struct eval *, size_t *n);
+const struct str *eval_to_addresses(struct eval *, size_t *n);
 
 /* The tables of the files, ended by a NULL name. */
 extern const struct eval_def eval_body_defs[];

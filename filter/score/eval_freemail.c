@@ -185,8 +185,8 @@ freemail_header(struct eval *e, const struct score_rule *r)
 static bool
 freemail_from(struct eval *e, const struct score_rule *r)
 {
-	struct str list[EVAL_ADDRESSES_MAX];
-	size_t i, n = eval_from_addresses(e, list);
+	size_t i, n;
+	const struct str *list = eval_from_addresses(e, &n);
 
 	for (i = 0; i < n; i++)
 		if (is_freemail(e, list[i]) && wanted(e, r, list[i]))

@@ -13,13 +13,13 @@
 
 struct glob {
 	struct glob	*next;
-	struct str	 pattern;
+	struct str	 pattern;	/* lower case */
+	struct str	 beside;	/* the line's second word */
 };
 
 struct list {
 	struct map	*exact;		/* entry: any value but NULL */
-	struct glob	*globs;
-	struct eval_pair *pairs;
+	struct map	*globs;		/* ending(pattern): struct glob */
 };
 
 struct eval_lists {
@@ -101,38 +101,68 @@ find_or_add(struct eval_lists *all, struct str name)
 		return list;
 	list = mem_alloc(sizeof(*list));
 	list->exact = map_new(true);
+	list->globs = map_new(false);
 	map_put(all->by_name, name, list);
 	return list;
+}
+
+/*
+ * The last two words, each behind a dot or an @, of what a glob ends in: who
+ * matches it ends in the same.  A glob that has no two is asked of everybody.
+ */
+static struct str
+ending(struct str s)
+{
+	size_t i, words = 0;
+
+	for (i = s.n; i > 0 && s.p[i - 1] != '*' && s.p[i - 1] != '?'; i--)
+		if ((s.p[i - 1] == '.' || s.p[i - 1] == '@') && ++words == 2)
+			return str_sub(s, i, s.n);
+	return STR("");
+}
+
+static void
+glob_add(struct eval_lists *all, struct list *list, struct str pattern,
+    struct str beside)
+{
+	struct glob *g = arena_alloc(all->arena, sizeof(*g));
+	struct str end;
+
+	if (g == NULL)
+		return;
+	g->pattern = eval_lower(all->arena, pattern);
+	g->beside = eval_lower(all->arena, beside);
+	end = ending(g->pattern);
+	g->next = map_get(list->globs, end);
+	map_put(list->globs, end, g);
 }
 
 static void
 list_add(struct eval_lists *all, struct list *list, struct str entry)
 {
-	struct glob *g;
-
-	if (str_chr(entry, '*') < 0 && str_chr(entry, '?') < 0) {
+	if (str_chr(entry, '*') < 0 && str_chr(entry, '?') < 0)
 		map_put(list->exact, entry, list);
-		return;
-	}
-	g = arena_alloc(all->arena, sizeof(*g));
-	if (g == NULL)
-		return;
-	g->pattern = eval_lower(all->arena, entry);
-	g->next = list->globs;
-	list->globs = g;
+	else
+		glob_add(all, list, entry, STR(""));
 }
 
 static void
-list_remove(struct list *list, struct str entry)
+list_remove(struct eval_lists *all, struct list *list, struct str entry)
 {
-	struct glob **at;
+	struct str pattern = eval_lower(all->arena, entry);
+	struct glob *first, **at;
 
 	map_del(list->exact, entry);
-	for (at = &list->globs; *at != NULL;)
-		if (str_ieq((*at)->pattern, entry))
+	first = map_get(list->globs, ending(pattern));
+	for (at = &first; *at != NULL;)
+		if (str_eq((*at)->pattern, pattern))
 			*at = (*at)->next;
 		else
 			at = &(*at)->next;
+	if (first != NULL)
+		map_put(list->globs, ending(pattern), first);
+	else
+		map_del(list->globs, ending(pattern));
 }
 
 static void
@@ -142,7 +172,7 @@ change(struct eval_lists *all, struct list *list, struct str words, bool away)
 
 	while ((word = rule_word(&words)).n > 0)
 		if (away)
-			list_remove(list, word);
+			list_remove(all, list, word);
 		else
 			list_add(all, list, word);
 }
@@ -172,9 +202,8 @@ static void
 read_pairs(struct eval_lists *all, const struct ruleset *set)
 {
 	const struct rule_option *o;
-	struct eval_pair *pair;
 	struct list *list;
-	struct str rest;
+	struct str rest, addr;
 	size_t i;
 
 	for (i = 0; i < sizeof(pair_sources) / sizeof(pair_sources[0]); i++) {
@@ -182,13 +211,8 @@ read_pairs(struct eval_lists *all, const struct ruleset *set)
 		o = option(set, pair_sources[i].line);
 		for (; o != NULL; o = o->next) {
 			rest = o->value;
-			pair = arena_alloc(all->arena, sizeof(*pair));
-			if (pair == NULL)
-				return;
-			pair->glob = eval_lower(all->arena, rule_word(&rest));
-			pair->relay = eval_lower(all->arena, rule_word(&rest));
-			pair->next = list->pairs;
-			list->pairs = pair;
+			addr = rule_word(&rest);
+			glob_add(all, list, addr, rule_word(&rest));
 		}
 	}
 }
@@ -259,6 +283,7 @@ list_free(void *arg)
 	struct list *list = arg;
 
 	map_free(&list->exact, NULL);
+	map_free(&list->globs, NULL);
 	free(list);
 }
 
@@ -282,20 +307,26 @@ eval_list_has_address(const struct eval_lists *all, struct str name,
 	return eval_list_has(all, key, value);
 }
 
+/* The first in a row that matches. */
+static const struct glob *
+glob_match(const struct glob *g, struct str value)
+{
+	while (g != NULL && !rule_glob(g->pattern, value))
+		g = g->next;
+	return g;
+}
+
 bool
 eval_list_has(const struct eval_lists *all, const char *name, struct str value)
 {
 	const struct list *list = map_get(all->by_name, str_of(name));
-	const struct glob *g;
+	struct str end = ending(value);
 
 	if (list == NULL || value.n == 0)
 		return false;
-	if (map_get(list->exact, value) != NULL)
-		return true;
-	for (g = list->globs; g != NULL; g = g->next)
-		if (rule_glob(g->pattern, value))
-			return true;
-	return false;
+	return map_get(list->exact, value) != NULL ||
+	    glob_match(map_get(list->globs, STR("")), value) != NULL ||
+	    (end.n > 0 && glob_match(map_get(list->globs, end), value) != NULL);
 }
 
 bool
@@ -304,15 +335,32 @@ eval_list_empty(const struct eval_lists *all, const char *name)
 	const struct list *list = map_get(all->by_name, str_of(name));
 
 	return list == NULL ||
-	    (map_count(list->exact) == 0 && list->globs == NULL);
+	    (map_count(list->exact) == 0 && map_count(list->globs) == 0);
 }
 
-const struct eval_pair *
-eval_list_pairs(const struct eval_lists *all, const char *name)
+static bool
+any_fits(const struct glob *g, struct str addr,
+    bool (*fits)(void *, struct str), void *arg)
+{
+	while ((g = glob_match(g, addr)) != NULL) {
+		if (fits(arg, g->beside))
+			return true;
+		g = g->next;
+	}
+	return false;
+}
+
+bool
+eval_list_pairs(const struct eval_lists *all, const char *name, struct str addr,
+    bool (*fits)(void *, struct str), void *arg)
 {
 	const struct list *list = map_get(all->by_name, str_of(name));
+	struct str end = ending(addr);
 
-	return list != NULL ? list->pairs : NULL;
+	if (list == NULL)
+		return false;
+	return any_fits(map_get(list->globs, STR("")), addr, fits, arg) ||
+	    (end.n > 0 && any_fits(map_get(list->globs, end), addr, fits, arg));
 }
 
 bool

@@ -20,23 +20,20 @@
 struct eval_lists;
 struct ruleset;
 
-/* A "welcomelist_from_rcvd" line: an address and its relay; or of
- * "welcomelist_from_dkim", an address and who signs for it, "" for itself. */
-struct eval_pair {
-	struct eval_pair *next;
-	struct str	 glob;		/* lower case */
-	struct str	 relay;		/* a domain, or "[192.0.2.0/24]" */
-};
-
 /* Never NULL; everything lives in the arena given but some maps. */
 struct eval_lists *eval_lists_new(struct arena *, const struct ruleset *);
 void		 eval_lists_free(struct eval_lists **);
-/* list: its newest name; value: lower case. */
+/* list: its newest name; value: lower case.  One with many entries is not
+ * slower than one with few. */
 bool		 eval_list_has(const struct eval_lists *, const char *list,
 		    struct str value);
 bool		 eval_list_empty(const struct eval_lists *, const char *list);
-const struct eval_pair *eval_list_pairs(const struct eval_lists *,
-		    const char *list);
+/* Of lines that have an address and beside it whom its mail must be from (a
+ * domain, "[192.0.2.0/24]", or "" for the address' own): is there one for
+ * this address, all lower case, whose second word fits? */
+bool		 eval_list_pairs(const struct eval_lists *, const char *list,
+		    struct str addr,
+		    bool (*fits)(void *arg, struct str word), void *arg);
 /* Of "enlist_addrlist (NAME)". */
 bool		 eval_list_has_address(const struct eval_lists *,
 		    struct str name, struct str value);

@@ -51,21 +51,29 @@ signed_by(struct eval *e, struct str domain)
 	return false;
 }
 
+struct signer {
+	struct eval	*eval;
+	struct str	 author;	/* the address' domain */
+};
+
+static bool
+signs(void *arg, struct str domain)
+{
+	const struct signer *s = arg;
+
+	return signed_by(s->eval, domain.n > 0 ? domain : s->author);
+}
+
 static bool
 dkim_welcome_address(struct eval *e, const char *own, const char *auth,
     struct str addr)
 {
-	const struct eval_pair *pair = eval_list_pairs(e->set->lists, own);
 	ptrdiff_t at = str_rchr(addr, '@');
-	struct str author = str_sub(addr, (size_t)(at + 1), addr.n);
+	struct signer signer = { e, str_sub(addr, (size_t)(at + 1), addr.n) };
 
-	if (eval_list_has(e->set->lists, auth, addr) && signed_by(e, author))
-		return true;
-	for (; pair != NULL; pair = pair->next)
-		if (rule_glob(pair->glob, addr) &&
-		    signed_by(e, pair->relay.n > 0 ? pair->relay : author))
-			return true;
-	return false;
+	return (eval_list_has(e->set->lists, auth, addr) &&
+		   signs(&signer, signer.author)) ||
+	    eval_list_pairs(e->set->lists, own, addr, signs, &signer);
 }
 
 static bool

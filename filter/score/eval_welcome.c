@@ -34,8 +34,8 @@ add_field(struct eval *e, struct str *list, size_t n, const char *name,
 	return n;
 }
 
-size_t
-eval_from_addresses(struct eval *e, struct str list[EVAL_ADDRESSES_MAX])
+static size_t
+from_addresses(struct eval *e, struct str list[EVAL_ADDRESSES_MAX])
 {
 	static const char *const names[] = { "From", "Envelope-Sender",
 		"Resent-Sender", "X-Envelope-From", "EnvelopeFrom" };
@@ -49,8 +49,8 @@ eval_from_addresses(struct eval *e, struct str list[EVAL_ADDRESSES_MAX])
 	return n;
 }
 
-size_t
-eval_to_addresses(struct eval *e, struct str list[EVAL_ADDRESSES_MAX])
+static size_t
+to_addresses(struct eval *e, struct str list[EVAL_ADDRESSES_MAX])
 {
 	static const char *const names[] = { "To", "Apparently-To",
 		"Delivered-To", "Envelope-Recipients", "Apparently-Resent-To",
@@ -72,39 +72,70 @@ eval_to_addresses(struct eval *e, struct str list[EVAL_ADDRESSES_MAX])
 	return n;
 }
 
-static bool
-from_in(struct eval *e, const char *name)
+/* A list is made once a message. */
+static const struct str *
+addresses(struct eval *e, struct eval_addresses *kept, size_t *n,
+    size_t (*make)(struct eval *, struct str *))
 {
 	struct str list[EVAL_ADDRESSES_MAX];
+
+	if (kept->list == NULL) {
+		kept->n = make(e, list);
+		kept->list =
+		    arena_alloc(e->arena, (kept->n + 1) * sizeof(*list));
+		if (kept->list == NULL)
+			kept->n = 0;
+		else
+			memcpy(kept->list, list, kept->n * sizeof(*list));
+	}
+	*n = kept->n;
+	return kept->list;
+}
+
+const struct str *
+eval_from_addresses(struct eval *e, size_t *n)
+{
+	return addresses(e, &e->from, n, from_addresses);
+}
+
+const struct str *
+eval_to_addresses(struct eval *e, size_t *n)
+{
+	return addresses(e, &e->to, n, to_addresses);
+}
+
+static bool
+any_in(struct eval *e, const char *name,
+    const struct str *(*get)(struct eval *, size_t *))
+{
+	const struct str *list;
 	size_t i, n;
 
 	if (eval_list_empty(e->set->lists, name))
 		return false;
-	n = eval_from_addresses(e, list);
+	list = get(e, &n);
 	for (i = 0; i < n; i++)
 		if (eval_list_has(e->set->lists, name, list[i]))
 			return true;
 	return false;
+}
+
+static bool
+from_in(struct eval *e, const char *name)
+{
+	return any_in(e, name, eval_from_addresses);
 }
 
 static bool
 to_in(struct eval *e, const char *name)
 {
-	struct str list[EVAL_ADDRESSES_MAX];
-	size_t i, n;
-
-	if (eval_list_empty(e->set->lists, name))
-		return false;
-	n = eval_to_addresses(e, list);
-	for (i = 0; i < n; i++)
-		if (eval_list_has(e->set->lists, name, list[i]))
-			return true;
-	return false;
+	return any_in(e, name, eval_to_addresses);
 }
 
 static bool
-relay_is(const struct relay *r, struct str want)
+relay_is(void *arg, struct str want)
 {
+	const struct relay *r = arg;
 	const char *why;
 	struct addr_net net;
 	struct addr ip;
@@ -127,21 +158,18 @@ static bool
 from_relay(struct eval *e, const char *name)
 {
 	const struct relays *relays = field_relays(e->fields);
-	struct str list[EVAL_ADDRESSES_MAX];
-	const struct eval_pair *pair = eval_list_pairs(e->set->lists, name);
-	const struct relay *r = relays != NULL ? relays->first : NULL;
+	struct relay *r = relays != NULL ? relays->first : NULL;
+	const struct str *list;
 	size_t i, n;
 
-	if (pair == NULL || r == NULL)
+	if (r == NULL || eval_list_empty(e->set->lists, name))
 		return false;
 	while (r->trusted && r->next != NULL)
 		r = r->next;
-	n = eval_from_addresses(e, list);
-	for (; pair != NULL; pair = pair->next)
-		for (i = 0; i < n; i++)
-			if (rule_glob(pair->glob, list[i]) &&
-			    relay_is(r, pair->relay))
-				return true;
+	list = eval_from_addresses(e, &n);
+	for (i = 0; i < n; i++)
+		if (eval_list_pairs(e->set->lists, name, list[i], relay_is, r))
+			return true;
 	return false;
 }
 
@@ -199,7 +227,8 @@ to_all_spam(struct eval *e, const struct score_rule *r)
 static bool
 from_in_list(struct eval *e, const struct score_rule *r)
 {
-	struct str name = eval_arg(r, 0), list[EVAL_ADDRESSES_MAX];
+	struct str name = eval_arg(r, 0);
+	const struct str *list;
 	size_t i, n;
 
 	if (str_eq(name, STR("welcomelist_from")) ||
@@ -208,7 +237,7 @@ from_in_list(struct eval *e, const struct score_rule *r)
 	if (str_eq(name, STR("blocklist_from")) ||
 	    str_eq(name, STR("blacklist_from")))
 		return from_in(e, "blocklist_from");
-	n = eval_from_addresses(e, list);
+	list = eval_from_addresses(e, &n);
 	for (i = 0; i < n; i++)
 		if (eval_list_has_address(e->set->lists, name, list[i]))
 			return true;
