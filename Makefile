@@ -40,7 +40,7 @@ POLICY := diag lex parse parse_define parse_rule parse_condition \
 	parse_signing setting table override allowance \
 	resolve fact_table fact \
 	fact_content fact_auth fact_geo text trace cond act act_call eval policy \
-	journal record road
+	summary journal record road
 MILTER := packet threads glue apply
 DAEMON := socket control admin_key admin_rows admin why server message \
 	report scan maillog_time maillog limits_report limits_try limits_main \

@@ -1,16 +1,12 @@
 #include "policy/record.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/addr.h"
 #include "base/clock.h"
-#include "check/arc.h"
-#include "check/dkim.h"
-#include "check/dmarc.h"
-#include "check/spf.h"
 #include "policy/road.h"
+#include "policy/summary.h"
 #include "policy/trace.h"
 #include "score/score.h"
 #include "service/history.h"
@@ -54,59 +50,19 @@ fact(struct buf *out, const char *key, struct str value)
 }
 
 static void
-fact_number(struct buf *out, const char *key, long long n)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%lld", n);
-	fact(out, key, str_of(text));
-}
-
-/* The client's address, in room. */
-static struct str
-client_word(const struct session *s, char room[ADDR_TEXT_MAX])
-{
-	if (s->client.family == ADDR_NONE)
-		return STR_NONE;
-	addr_format(&s->client, room);
-	return str_of(room);
-}
-
-static struct str
-sender_word(const struct txn *txn)
-{
-	return txn->sender.null ? STR("<>") : txn->sender.raw;
-}
-
-static void
 add_session(struct buf *out, const struct session *s)
 {
 	const struct txn *txn = s->txn;
 	char addr[ADDR_TEXT_MAX];
 
-	fact(out, "client", client_word(s, addr));
+	fact(out, "client", summary_client(s, addr));
 	fact(out, "client_name", s->client_name);
 	fact(out, "helo", s->helo);
 	if (txn != NULL) {
 		fact(out, "user", txn->user);
-		fact(out, "from", sender_word(txn));
+		fact(out, "from", summary_sender(txn));
 	}
-	fact_number(out, "id", (long long)s->id);
-}
-
-static void
-add_reply(struct buf *out, const struct reply *r)
-{
-	char codes[32];
-	struct buf text = BUF_INIT(2048);
-
-	if (r->code == 0)
-		return;
-	snprintf(codes, sizeof(codes), "%d %s ", r->code, r->enhanced);
-	buf_adds(&text, codes);
-	buf_addstr(&text, str_sub(r->text, 0, VALUE_MAX));
-	fact(out, "reply", buf_str(&text));
-	buf_free(&text);
+	summary_number(out, fact, "id", (long long)s->id);
 }
 
 static void
@@ -114,10 +70,10 @@ add_outcome(struct buf *out, const struct session *s, const struct outcome *o)
 {
 	fact(out, "verdict", str_of(action_word(o->action)));
 	fact(out, "stage", str_of(stage_word(o->stage)));
-	add_reply(out, &o->reply);
+	summary_reply(out, fact, &o->reply);
 	fact(out, "rule", o->rule);
 	fact(out, "reason", o->quarantine);
-	fact_number(out, "size", (long long)txn_size(s->txn));
+	summary_number(out, fact, "size", (long long)txn_size(s->txn));
 }
 
 /* What a rule answered last, as the trace has it. */
@@ -165,16 +121,9 @@ add_given_up(struct buf *out, const struct txn *txn)
 	if (r != NULL)
 		fact(out, "reply", reply_of(txn, r->rule));
 	else
-		add_reply(out, &v->reply);
+		summary_reply(out, fact, &v->reply);
 	fact(out, "rule", r != NULL ? r->rule : v->rule);
 	return r != NULL ? r->rule : v->rule;
-}
-
-static void
-add_result(struct buf *out, const char *key, enum auth_result result)
-{
-	if (result != AUTH_UNKNOWN)
-		fact(out, key, str_of(auth_result_word(result)));
 }
 
 static void
@@ -194,30 +143,12 @@ add_hits(struct buf *out, const struct score_result *score)
 static void
 add_checks(struct buf *out, const struct txn *txn)
 {
-	const struct checks *c = txn->checks;
-	double score = txn->verdict.score;
-	char text[32];
-
-	if (c == NULL)
+	if (txn->checks == NULL)
 		return;
-	if (c->spf != NULL)
-		add_result(out, "spf", c->spf->result);
-	if (c->dkim != NULL)
-		add_result(out, "dkim", c->dkim->result);
-	if (c->dmarc != NULL)
-		add_result(out, "dmarc", c->dmarc->result);
-	if (c->arc != NULL)
-		add_result(out, "arc", c->arc->result);
-	if (c->score != NULL)
-		score += c->score->score;
-	if (c->score != NULL || score != 0) {
-		snprintf(text, sizeof(text), "%.10g",
-		    round(score * 1000) / 1000);
-		fact(out, "score", str_of(text));
-	}
-	fact_number(out, "ms", (long long)txn->waited_ms);
-	if (c->score != NULL)
-		add_hits(out, c->score);
+	summary_checks(out, fact, txn, true);
+	summary_number(out, fact, "ms", (long long)txn->waited_ms);
+	if (txn->checks->score != NULL)
+		add_hits(out, txn->checks->score);
 }
 
 /* They leave half of `max' to the rules. */
@@ -333,8 +264,8 @@ record_message(const struct session *s, const struct outcome *o)
 	add_trace(&text, s->txn->trace, HISTORY_RECORD_MAX);
 	add_rcpt_words(&rcpts, s->txn);
 	r.queue_id = s->txn->queue_id;
-	r.client = client_word(s, client);
-	r.sender = sender_word(s->txn);
+	r.client = summary_client(s, client);
+	r.sender = summary_sender(s->txn);
 	r.rcpts = buf_str(&rcpts);
 	r.text = buf_str(&text);
 	history_put(h, &r);
@@ -358,8 +289,8 @@ record_given_up(const struct session *s)
 	add_session(&text, s);
 	rule = add_given_up(&text, s->txn);
 	add_rcpt_words(&rcpts, s->txn);
-	r.client = client_word(s, client);
-	r.sender = sender_word(s->txn);
+	r.client = summary_client(s, client);
+	r.sender = summary_sender(s->txn);
 	r.rcpts = buf_str(&rcpts);
 	add_key(&key, &r, rule);
 	r.key = buf_str(&key);
@@ -398,14 +329,14 @@ record_connection(const struct session *s, const struct decision *d)
 
 	if (h == NULL)
 		return;
-	r.client = client_word(s, client);
+	r.client = summary_client(s, client);
 	add_key(&key, &r, rule);
 	r.key = buf_str(&key);
 	if (!history_again(h, r.key, r.at_ms)) {
 		add_session(&text, s);
 		fact(&text, "verdict", str_of(action_word(d->action)));
 		fact(&text, "stage", str_of(stage_word(stage_of(s, d))));
-		add_reply(&text, &d->reply);
+		summary_reply(&text, fact, &d->reply);
 		fact(&text, "rule", rule);
 		add_trace(&text, s->trace, REFUSED_MAX);
 		r.text = buf_str(&text);
