@@ -162,8 +162,9 @@ arena_place(struct arena *a, size_t want, size_t step)
 
 #endif
 
-void *
-arena_alloc(struct arena *a, size_t n)
+/* The bytes are not zeroed. */
+static void *
+arena_take(struct arena *a, size_t n)
 {
 	size_t step;
 	void *p = NULL;
@@ -179,7 +180,15 @@ arena_alloc(struct arena *a, size_t n)
 		return NULL;
 	}
 	a->used += step;
-	return memset(p, 0, n);
+	return p;
+}
+
+void *
+arena_alloc(struct arena *a, size_t n)
+{
+	void *p = arena_take(a, n);
+
+	return p != NULL ? memset(p, 0, n) : NULL;
 }
 
 struct str
@@ -187,10 +196,11 @@ arena_str(struct arena *a, struct str s)
 {
 	char *p;
 
-	if (s.n == SIZE_MAX || (p = arena_alloc(a, s.n + 1)) == NULL)
+	if (s.n == SIZE_MAX || (p = arena_take(a, s.n + 1)) == NULL)
 		return STR_NONE;
 	if (s.n > 0)
 		memcpy(p, s.p, s.n);
+	p[s.n] = '\0';
 	return (struct str){ p, s.n };
 }
 
@@ -211,7 +221,7 @@ arena_printf(struct arena *a, const char *fmt, ...)
 	va_start(ap, fmt);
 	va_copy(again, ap);
 	n = vsnprintf(NULL, 0, fmt, ap);
-	if (n >= 0 && (p = arena_alloc(a, (size_t)n + 1)) != NULL)
+	if (n >= 0 && (p = arena_take(a, (size_t)n + 1)) != NULL)
 		vsnprintf(p, (size_t)n + 1, fmt, again);
 	va_end(again);
 	va_end(ap);

@@ -1,5 +1,6 @@
 #include "base/str.h"
 
+#include <endian.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,6 +112,22 @@ str_u64(struct str s, uint64_t *out)
 	return true;
 }
 
+size_t
+str_ascii(struct str s)
+{
+	size_t i = 0;
+	uint64_t w;
+
+	for (; s.n - i >= sizeof(w); i += sizeof(w)) {
+		memcpy(&w, s.p + i, sizeof(w));
+		if ((w & 0x8080808080808080) != 0)
+			break;
+	}
+	while (i < s.n && (unsigned char)s.p[i] < 0x80)
+		i++;
+	return i;
+}
+
 /* Hashing: SipHash-1-3 (Aumasson, Bernstein), the key drawn once. */
 
 static uint64_t hash_key[2];
@@ -126,13 +143,13 @@ hash_seed(void)
 	hash_key[1] = (uint64_t)getpid() * 0xbf58476d1ce4e5b9;
 }
 
-static uint64_t
+static inline uint64_t
 rotl(uint64_t x, int by)
 {
 	return x << by | x >> (64 - by);
 }
 
-static void
+static inline void
 sip_round(uint64_t v[4])
 {
 	v[0] += v[1];
@@ -147,21 +164,31 @@ sip_round(uint64_t v[4])
 	v[2] = rotl(v[2], 32);
 }
 
+/* Eight bytes at once: the letters A to Z become small. */
+static inline uint64_t
+fold_word(uint64_t w)
+{
+	const uint64_t each = 0x0101010101010101;
+	uint64_t low = w & each * 0x7f;
+	uint64_t from_a = low + each * (0x80 - 'A');
+	uint64_t above_z = low + each * (0x7f - 'Z');
+
+	return w | ((from_a ^ above_z) & ~w & each * 0x80) >> 2;
+}
+
 /* Up to eight bytes, the first the lowest. */
-static uint64_t
+static inline uint64_t
 sip_word(const char *p, size_t n, bool fold)
 {
 	uint64_t w = 0;
-	unsigned char c;
 
-	for (size_t i = 0; i < n; i++) {
-		c = (unsigned char)p[i];
-		w |= (uint64_t)(fold ? chr_lower(c) : c) << (8 * i);
-	}
-	return w;
+	if (n > 0)
+		memcpy(&w, p, n);
+	w = le64toh(w);
+	return fold ? fold_word(w) : w;
 }
 
-static uint64_t
+static inline uint64_t
 sip_hash(struct str s, bool fold, const uint64_t key[2])
 {
 	uint64_t v[4] = { key[0] ^ 0x736f6d6570736575,
@@ -207,9 +234,50 @@ str_ihash(struct str s)
 }
 
 /*
- * Finding without case, in linear time whatever both hold: a rolling hash
- * modulo a prime, to a base that nobody outside can know.
+ * Finding without case, in linear time whatever both hold.  What is short is
+ * found in a window of small letters that goes over the text; for the rest
+ * there is a rolling hash modulo a prime, to a base that nobody outside can
+ * know.
  */
+
+#define IFIND_SHORT	32
+#define IFIND_WINDOW	512
+
+static void
+lower_bytes(char *out, const char *p, size_t n)
+{
+	uint64_t w;
+
+	for (; n >= sizeof(w); n -= sizeof(w)) {
+		memcpy(&w, p, sizeof(w));
+		w = fold_word(w);
+		memcpy(out, &w, sizeof(w));
+		p += sizeof(w);
+		out += sizeof(w);
+	}
+	while (n-- > 0)
+		*out++ = (char)chr_lower((unsigned char)*p++);
+}
+
+static ptrdiff_t
+ifind_short(struct str hay, struct str needle)
+{
+	char small[IFIND_SHORT], window[IFIND_WINDOW];
+	const char *at;
+	size_t n;
+
+	lower_bytes(small, needle.p, needle.n);
+	for (size_t from = 0; hay.n - from >= needle.n;
+	     from += n - needle.n + 1) {
+		n = hay.n - from < sizeof(window) ? hay.n - from :
+						    sizeof(window);
+		lower_bytes(window, hay.p + from, n);
+		at = memmem(window, n, small, needle.n);
+		if (at != NULL)
+			return (ptrdiff_t)(from + (size_t)(at - window));
+	}
+	return -1;
+}
 
 #define ROLL_PRIME	0x7fffffffu
 
@@ -238,16 +306,12 @@ roll_weight(uint64_t base, size_t n)
 	return w;
 }
 
-ptrdiff_t
-str_ifind(struct str hay, struct str needle)
+static ptrdiff_t
+ifind_long(struct str hay, struct str needle)
 {
 	uint64_t base, weight, gone, want = 0, have = 0;
 	size_t n = needle.n;
 
-	if (n == 0)
-		return 0;
-	if (hay.n < n)
-		return -1;
 	pthread_once(&hash_once, hash_seed);
 	base = 256 + hash_key[0] % (ROLL_PRIME - 512);
 	weight = roll_weight(base, n);
@@ -264,6 +328,17 @@ str_ifind(struct str hay, struct str needle)
 		have = roll_in(have, base, hay.p[i]);
 		have = roll_mod(have + ROLL_PRIME - roll_mod(gone * weight));
 	}
+}
+
+ptrdiff_t
+str_ifind(struct str hay, struct str needle)
+{
+	if (needle.n == 0)
+		return 0;
+	if (hay.n < needle.n)
+		return -1;
+	return needle.n <= IFIND_SHORT ? ifind_short(hay, needle) :
+					 ifind_long(hay, needle);
 }
 
 /* Buffers. */

@@ -313,15 +313,6 @@ is_bare_address(struct str s)
 	    (at == 0 || is_dot_atom(str_sub(s, 0, (size_t)at)));
 }
 
-static bool
-is_ascii(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] >= 0x80)
-			return false;
-	return true;
-}
-
 /* Without control characters; of UTF-8 a "?" is left where the message is
  * not an internationalized one (RFC 6532). */
 static void
@@ -401,7 +392,7 @@ put_domain(struct out *o, const char *name, struct str value)
 	struct str domain = str_sub(value, (size_t)(at + 1), value.n);
 	struct arena *scratch = NULL;
 
-	if (!is_ascii(domain)) {
+	if (str_ascii(domain) < domain.n) {
 		scratch = arena_new(16 * 1024);
 		domain = envelope_domain(scratch, domain);
 		if (domain.p != NULL)
@@ -540,9 +531,9 @@ authres_make(struct txn *t, struct str authserv_id)
 	struct out o = { .b = BUF_INIT(MAKE_MAX_BYTES) };
 	struct str value;
 
-	o.utf8 = !is_ascii(t->sender.text);
+	o.utf8 = str_ascii(t->sender.text) < t->sender.text.n;
 	for (const struct rcpt *r = t->rcpts; r != NULL; r = r->next)
-		o.utf8 |= !is_ascii(r->addr.text);
+		o.utf8 |= str_ascii(r->addr.text) < r->addr.text.n;
 	buf_addstr(&o.b, authserv_id);
 	o.column = FIRST_COLUMN + authserv_id.n;
 	put_auth(&o, t);

@@ -14,15 +14,6 @@
 static const struct str empty = { "", 0 };
 
 static bool
-is_ascii(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] >= 0x80)
-			return false;
-	return true;
-}
-
-static bool
 has_control(struct str s)
 {
 	for (size_t i = 0; i < s.n; i++)
@@ -125,7 +116,7 @@ envelope_domain(struct arena *a, struct str s)
 		return STR_NONE;
 	if (s.p[s.n - 1] == '.')
 		s.n--;
-	if (!is_ascii(s))
+	if (str_ascii(s) < s.n)
 		return to_alabels(a, s);
 	return is_name(s) ? lower(a, s) : STR_NONE;
 }

@@ -50,6 +50,12 @@ field_open(struct arena *a, struct txn *txn, const struct relay_trust *trust,
 	f->txn = txn;
 	f->trust = trust;
 	f->tlds = tlds;
+	f->ndecoded = txn->headers.count < HEADER_MAX_COUNT ?
+	    txn->headers.count :
+	    HEADER_MAX_COUNT;
+	f->decoded = arena_alloc(a, f->ndecoded * sizeof(*f->decoded));
+	if (f->decoded == NULL)
+		return NULL;
 	f->relays = relay_find(a, txn, trust);
 	return f->relays != NULL ? f : NULL;
 }
@@ -127,12 +133,17 @@ field_unfolded(struct fields *f, const struct header *h)
 struct str
 field_decoded(struct fields *f, const struct header *h)
 {
-	struct str s = field_decode(f->arena, h->name,
-	    str_sub(h->value, 0, FIELD_MAX_VALUE));
+	struct str *kept = h->at < f->ndecoded ? &f->decoded[h->at] : NULL, s;
 
+	if (kept != NULL && kept->p != NULL)
+		return *kept;
+	s = field_decode(f->arena, h->name,
+	    str_sub(h->value, 0, FIELD_MAX_VALUE));
 	/* The arena has put a NUL there. */
 	if (s.p != NULL)
 		((char *)(uintptr_t)s.p)[s.n++] = '\n';
+	if (kept != NULL)
+		*kept = s;
 	return s;
 }
 
@@ -369,8 +380,8 @@ is_all(struct str name)
 	return str_eq(name, STR("ALL")) || str_starts(name, STR("ALL-"));
 }
 
-struct field_values
-field_list(struct fields *f, struct str name, unsigned int flags)
+static struct field_values
+make_list(struct fields *f, struct str name, unsigned int flags)
 {
 	struct field_values v = { 0 };
 
@@ -392,46 +403,104 @@ field_list(struct fields *f, struct str name, unsigned int flags)
 	return v;
 }
 
-struct str
-field_get(struct fields *f, struct str name, unsigned int flags)
+static size_t
+slot_of(struct str name, unsigned int flags)
 {
-	struct field_values v = field_list(f, name, flags);
+	size_t h = flags;
+
+	for (size_t i = 0; i < name.n; i++)
+		h = h * 31 + (unsigned char)name.p[i];
+	return h % FIELD_SLOTS;
+}
+
+/* NULL: the arena is full. */
+static struct field_answer *
+answer_for(struct fields *f, struct str name, unsigned int flags)
+{
+	struct field_answer **slot = &f->answers[slot_of(name, flags)], *a;
+
+	for (a = *slot; a != NULL; a = a->next)
+		if (a->flags == flags && str_eq(a->name, name))
+			return a;
+	a = arena_alloc(f->arena, sizeof(*a));
+	if (a == NULL || (a->name = arena_str(f->arena, name)).p == NULL)
+		return NULL;
+	a->flags = flags;
+	a->values = make_list(f, name, flags);
+	a->next = *slot;
+	return *slot = a;
+}
+
+struct field_values
+field_list(struct fields *f, struct str name, unsigned int flags)
+{
+	const struct field_answer *a = answer_for(f, name, flags);
+
+	return a != NULL ? a->values : (struct field_values){ 0 };
+}
+
+static struct str
+join(struct arena *a, const struct field_values *v)
+{
 	size_t n = 0;
 	bool lf;
 	char *p;
 
-	if (v.n <= 1)
-		return v.n == 1 ? v.v[0] : STR_NONE;
-	lf = v.v[0].n == 0 || v.v[0].p[v.v[0].n - 1] != '\n';
-	for (size_t i = 0; i < v.n; i++)
-		n += v.v[i].n + lf;
-	p = arena_alloc(f->arena, n + 1);
+	if (v->n <= 1)
+		return v->n == 1 ? v->v[0] : STR_NONE;
+	lf = v->v[0].n == 0 || v->v[0].p[v->v[0].n - 1] != '\n';
+	for (size_t i = 0; i < v->n; i++)
+		n += v->v[i].n + lf;
+	p = arena_alloc(a, n + 1);
 	if (p == NULL)
 		return STR_NONE;
 	n = 0;
-	for (size_t i = 0; i < v.n; i++) {
+	for (size_t i = 0; i < v->n; i++) {
 		if (lf && i > 0)
 			p[n++] = '\n';
-		memcpy(p + n, v.v[i].p, v.v[i].n);
-		n += v.v[i].n;
+		memcpy(p + n, v->v[i].p, v->v[i].n);
+		n += v->v[i].n;
 	}
 	return (struct str){ p, n };
 }
 
 struct str
-field_of_part(struct arena *a, const struct view_part *part, struct str name,
-    unsigned int flags)
+field_get(struct fields *f, struct str name, unsigned int flags)
+{
+	struct field_answer *a = answer_for(f, name, flags);
+
+	if (a == NULL)
+		return STR_NONE;
+	if (!a->is_joined) {
+		a->joined = join(f->arena, &a->values);
+		a->is_joined = true;
+	}
+	return a->joined;
+}
+
+static struct str
+all_of_part(struct arena *a, const struct view_part *part, unsigned int flags)
 {
 	struct session session = { 0 };
 	struct txn txn = { .session = &session, .headers = part->headers };
 	struct fields f = { .arena = a,
 		.txn = &txn,
 		.relays = &(struct relays){ .last_trusted = -1 } };
-	struct field_values v = { 0 };
+
+	return field_get(&f, STR("ALL"), flags);
+}
+
+struct str
+field_of_part(struct arena *a, const struct view_part *part, struct str name,
+    unsigned int flags)
+{
+	struct fields f = { .arena = a };
+	const struct header *h;
 
 	if (str_eq(name, STR("ALL")))
-		return field_get(&f, name, flags);
-	field_add_named(&f, &v, name,
-	    flags & FIELD_RAW ? field_raw : field_decoded);
-	return v.n > 0 ? v.v[v.n - 1] : STR_NONE;
+		return all_of_part(a, part, flags);
+	h = header_last(&part->headers, name);
+	if (h == NULL)
+		return STR_NONE;
+	return flags & FIELD_RAW ? field_raw(&f, h) : field_decoded(&f, h);
 }

@@ -10,8 +10,9 @@
  * EnvelopeFrom is the envelope's where the message came over a connection,
  * else (a file) what its fields tell of it.
  *
- * Values live in the arena given; where it is full, a field seems absent
- * and arena_overflowed() tells.  Any thread, one message each.
+ * Each value is made once, when it is asked for first.  Values live in the
+ * arena given; where it is full, a field seems absent and arena_overflowed()
+ * tells.  Any thread, one message each.
  */
 #ifndef MAIL_FIELD_H
 #define MAIL_FIELD_H

@@ -11,12 +11,28 @@
 #define FIELD_MAX_NAME	65536	/* nor of all fields of one name */
 #define FIELD_MAX_ALL	65536	/* nor of all fields in ALL */
 
+#define FIELD_SLOTS	64
+
+/* What was asked for once is not made again. */
+struct field_answer {
+	struct field_answer *next;	/* of the same slot */
+	struct str	 name;
+	unsigned int	 flags;
+	struct field_values values;
+	struct str	 joined;	/* all of these */
+	bool		 is_joined;
+};
+
 struct fields {
 	struct arena	*arena;
 	struct txn	*txn;
 	const struct relay_trust *trust;
 	const struct tld_set *tlds;
 	const struct relays *relays;
+	struct field_answer *answers[FIELD_SLOTS];
+	struct str	*decoded;	/* by `at' of a header; p NULL: not
+					 * yet */
+	size_t		 ndecoded;
 	struct field_values lines;	/* of ALL, decoded */
 	bool		 have_lines;
 	bool		 have_envelope;

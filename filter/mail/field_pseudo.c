@@ -24,21 +24,18 @@ is_forged(struct str name)
 static struct str
 all_line(struct fields *f, const struct header *h, bool raw)
 {
-	struct buf b = BUF_INIT(h->name.n + 4 * h->value.n + 16);
-	struct str line;
+	struct str mark = raw ? STR(":") : STR(": ");
+	struct str value = raw ? h->value : field_decoded(f, h);
+	char *p = arena_alloc(f->arena, h->name.n + mark.n + value.n + 2), *at;
 
-	buf_addstr(&b, h->name);
-	if (raw) {
-		buf_addc(&b, ':');
-		buf_addstr(&b, h->value);
-		buf_addc(&b, '\n');
-	} else {
-		buf_adds(&b, ": ");
-		buf_addstr(&b, field_decoded(f, h));
-	}
-	line = arena_str(f->arena, buf_str(&b));
-	buf_free(&b);
-	return line;
+	if (p == NULL || value.p == NULL)
+		return STR_NONE;
+	at = mempcpy(p, h->name.p, h->name.n);
+	at = mempcpy(at, mark.p, mark.n);
+	at = mempcpy(at, value.p, value.n);
+	if (raw)
+		*at++ = '\n';
+	return (struct str){ p, (size_t)(at - p) };
 }
 
 /* Where the fields are too much, the names that came first have all of

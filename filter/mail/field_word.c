@@ -148,15 +148,6 @@ add_base64(struct buf *b, struct str s)
 	}
 }
 
-static bool
-is_ascii(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] >= 0x80)
-			return false;
-	return true;
-}
-
 static void
 add_replacement(struct buf *b)
 {
@@ -235,7 +226,7 @@ add_utf16(struct buf *b, struct str s)
 		}
 	little += even > 4 * odd;
 	big += 4 * odd > even;
-	if (is_ascii(s) || (little != big && s.n % 2 == 0))
+	if (str_ascii(s) == s.n || (little != big && s.n % 2 == 0))
 		buf_addstr(b, s);
 	else
 		add_western(b, s);
@@ -269,7 +260,7 @@ add_charset(struct buf *b, struct str charset, struct str s)
 		return;
 	}
 	if (!charset_known(charset) || !charset_add(b, charset, s)) {
-		if (is_ascii(s))
+		if (str_ascii(s) == s.n)
 			buf_addstr(b, s);
 		else
 			add_western(b, s);
@@ -372,27 +363,28 @@ trim(struct str s)
 	return s;
 }
 
-/* Folds become one space, other line breaks go. */
-static void
-unfold(struct buf *b, struct str s)
+/* Folds become one space, other line breaks go; out has room for all of s. */
+static size_t
+unfold(char *out, struct str s)
 {
-	size_t i = 0;
+	size_t n = 0, len;
+	ptrdiff_t lf;
 
-	while (i < s.n) {
-		if (s.p[i] == '\r' && i + 1 < s.n && s.p[i + 1] == '\n') {
-			i++;
-			continue;
-		}
-		if (s.p[i] != '\n') {
-			buf_addc(b, s.p[i++]);
-			continue;
-		}
-		i++;
-		if (i < s.n && (s.p[i] == ' ' || s.p[i] == '\t'))
-			buf_addc(b, ' ');
-		while (i < s.n && (s.p[i] == ' ' || s.p[i] == '\t'))
-			i++;
+	while ((lf = str_chr(s, '\n')) >= 0) {
+		len = (size_t)lf;
+		if (len > 0 && s.p[len - 1] == '\r')
+			len--;
+		memcpy(out + n, s.p, len);
+		n += len;
+		s = str_sub(s, (size_t)lf + 1, s.n);
+		if (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
+			out[n++] = ' ';
+		while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t'))
+			s = str_sub(s, 1, s.n);
 	}
+	if (s.n > 0)
+		memcpy(out + n, s.p, s.n);
+	return n + s.n;
 }
 
 struct str
@@ -401,28 +393,42 @@ field_decode(struct arena *a, struct str name, struct str value)
 	return field_decode_phrase(a, name, trim(value));
 }
 
-struct str
-field_decode_phrase(struct arena *a, struct str name, struct str value)
+/* What is more than ASCII without words; it had n bytes with its folds. */
+static struct str
+decode(struct arena *a, struct str s, size_t n, bool words)
 {
-	struct decoder d = { .out = BUF_INIT(4 * value.n + 64),
-		.run = BUF_INIT(value.n + 1) };
-	struct buf flat = BUF_INIT(value.n + 1), text = BUF_INIT(3 * value.n);
-	struct str s, out;
+	struct decoder d = { .out = BUF_INIT(4 * n + 64),
+		.run = BUF_INIT(n + 1) };
+	struct buf text = BUF_INIT(3 * n);
 
-	unfold(&flat, value);
-	s = buf_str(&flat);
-	if (!is_ascii(s)) {
+	if (str_ascii(s) < s.n) {
 		add_raw(&text, s);
 		s = buf_str(&text);
 	}
-	if (str_find(s, STR("=?")) >= 0 && !is_plain_field(name)) {
+	if (words) {
 		decode_words(&d, s);
 		s = buf_str(&d.out);
 	}
-	out = arena_str(a, s);
-	buf_free(&flat);
+	s = arena_str(a, s);
 	buf_free(&text);
 	buf_free(&d.out);
 	buf_free(&d.run);
-	return out;
+	return s;
+}
+
+struct str
+field_decode_phrase(struct arena *a, struct str name, struct str value)
+{
+	char *p = arena_alloc(a, value.n + 1);
+	struct str s = { p, 0 };
+	bool words;
+
+	if (p == NULL)
+		return STR_NONE;
+	s.n = unfold(p, value);
+	p[s.n] = '\0';
+	words = str_find(s, STR("=?")) >= 0 && !is_plain_field(name);
+	if (!words && str_ascii(s) == s.n)
+		return s;
+	return decode(a, s, value.n, words);
 }

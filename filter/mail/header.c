@@ -62,6 +62,7 @@ header_add(struct arena *a, struct headers *hs, struct str name,
 		return false;
 	h->name = arena_str(a, name.p == NULL ? STR("") : name);
 	h->value = arena_str(a, value.p == NULL ? STR("") : value);
+	h->at = (unsigned int)hs->count - 1;
 	if (h->name.p == NULL || h->value.p == NULL)
 		return false;
 	link_field(hs, h);
@@ -89,6 +90,12 @@ last_named(const struct headers *hs, uint64_t hash, struct str name)
 	return h;
 }
 
+const struct header *
+header_last(const struct headers *hs, struct str name)
+{
+	return last_named(hs, str_ihash(name), name);
+}
+
 bool
 header_has(const struct headers *hs, uint64_t hash, struct str name)
 {
@@ -98,7 +105,7 @@ header_has(const struct headers *hs, uint64_t hash, struct str name)
 unsigned int
 header_count(const struct headers *hs, struct str name)
 {
-	const struct header *h = last_named(hs, str_ihash(name), name);
+	const struct header *h = header_last(hs, name);
 
 	return h != NULL ? h->nth : 0;
 }

@@ -30,6 +30,7 @@ struct header {
 	struct str	 name;
 	struct str	 value;		/* as given: leading space, LF folds */
 	unsigned int	 nth;		/* 1-based among fields of that name */
+	unsigned int	 at;		/* 0-based among all */
 };
 
 struct headers {
@@ -49,6 +50,7 @@ const struct header *header_get(const struct headers *, struct str name,
 	    unsigned int nth);
 /* Is there one?  hash is str_ihash(name). */
 bool	header_has(const struct headers *, uint64_t hash, struct str name);
+const struct header *header_last(const struct headers *, struct str name);
 unsigned int header_count(const struct headers *, struct str name);
 /* Unfolded and trimmed, bytes otherwise as they came. */
 struct str header_unfold(struct arena *, struct str value);

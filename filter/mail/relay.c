@@ -140,8 +140,7 @@ take_origins(struct walk *w, const struct headers *hs)
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		struct str name = str_of(names[i]), s, line;
-		const struct header *h =
-		    header_get(hs, name, header_count(hs, name));
+		const struct header *h = header_last(hs, name);
 		size_t at, n = 0;
 
 		if (h == NULL)

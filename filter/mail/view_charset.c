@@ -239,23 +239,6 @@ is_nonchar(const unsigned char *p, int n)
 	return n == 4 && (p[1] & 0xf) == 0xf && p[2] == 0xbf && p[3] >= 0xbe;
 }
 
-/* How much of s is ASCII, in words where it can. */
-static size_t
-ascii_span(struct str s)
-{
-	size_t i = 0;
-	uint64_t word;
-
-	for (; i + 8 <= s.n; i += 8) {
-		memcpy(&word, s.p + i, 8);
-		if (word & 0x8080808080808080u)
-			break;
-	}
-	while (i < s.n && !(s.p[i] & 0x80))
-		i++;
-	return i;
-}
-
 /* How much of s is UTF-8; *bad: how many bytes behind that are one mistake. */
 static size_t
 utf8_span(struct str s, size_t *bad)
@@ -267,7 +250,7 @@ utf8_span(struct str s, size_t *bad)
 	for (;;) {
 		int n;
 
-		i += ascii_span(str_sub(s, i, s.n));
+		i += str_ascii(str_sub(s, i, s.n));
 		if (i >= s.n)
 			return i;
 		n = chr_utf8_len(p + i, s.n - i);
@@ -313,7 +296,7 @@ static void
 add_bytes(struct buf *b, struct str s, bool western)
 {
 	while (s.n > 0) {
-		size_t n = ascii_span(s);
+		size_t n = str_ascii(s);
 		unsigned int c;
 
 		buf_add(b, s.p, n);
@@ -467,7 +450,7 @@ static struct str
 seven_bits(const struct codec *c, struct str s)
 {
 	if (strncmp(c->name, "ISO-2022-JP", 11) == 0)
-		s.n = ascii_span(s);
+		s.n = str_ascii(s);
 	return s;
 }
 
@@ -512,7 +495,7 @@ add_strict(struct buf *b, const struct codec *c, struct str s)
 	case KIND_ASCII:
 	case KIND_UTF8:
 		if (!is_utf8(s) ||
-		    (c->kind == KIND_ASCII && ascii_span(s) < s.n))
+		    (c->kind == KIND_ASCII && str_ascii(s) < s.n))
 			return false;
 		buf_addstr(b, s);
 		return true;
@@ -625,7 +608,7 @@ is_ascii_superset(struct str s)
 bool
 view_charset_add(struct buf *b, struct str declared, struct str bytes)
 {
-	bool ascii = ascii_span(bytes) == bytes.n;
+	bool ascii = str_ascii(bytes) == bytes.n;
 	struct codec c;
 
 	if (declared.p == NULL)

@@ -42,8 +42,7 @@ struct walk {
 struct str
 view_part_field(struct arena *a, const struct headers *hs, struct str name)
 {
-	unsigned int n = header_count(hs, name);
-	const struct header *h = n > 0 ? header_get(hs, name, n) : NULL;
+	const struct header *h = header_last(hs, name);
 
 	if (h == NULL)
 		return STR_NONE;

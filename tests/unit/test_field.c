@@ -239,7 +239,7 @@ test_full(void **state)
 	fixture_fields(session->txn, "From: a b c <a@b.example>\n");
 	fields = field_open(a, session->txn, NULL, NULL);
 	while (fields != NULL && !arena_overflowed(a))
-		get("From:name");
+		arena_alloc(a, 16);
 	if (fields != NULL)
 		assert_null(get("From").p);
 	close_fields();

@@ -104,6 +104,54 @@ test_ifind_agrees(void **state)
 	}
 }
 
+/* Needles of both kinds, in texts of more than one window. */
+static void
+test_ifind_windows(void **state)
+{
+	char hay[3 * IFIND_WINDOW], needle[2 * IFIND_SHORT];
+
+	(void)state;
+	for (size_t at = 0; at + sizeof(needle) <= sizeof(hay); at += 7) {
+		size_t n = 1 + at % sizeof(needle);
+
+		memset(hay, '@', sizeof(hay));
+		memset(hay + at, 'Z', n);
+		memset(needle, 'z', n);
+		assert_int_equal(str_ifind((struct str){ hay, sizeof(hay) },
+				     (struct str){ needle, n }),
+		    at);
+		assert_int_equal(str_ifind((struct str){ hay, at + n },
+				     (struct str){ needle, n }),
+		    at);
+		assert_int_equal(str_ifind((struct str){ hay, at + n - 1 },
+				     (struct str){ needle, n }),
+		    -1);
+		hay[at + n / 2] = '[';
+		assert_int_equal(str_ifind((struct str){ hay, sizeof(hay) },
+				     (struct str){ needle, n }),
+		    -1);
+	}
+}
+
+/* Every byte beside every other: small letters are the same, nothing else. */
+static void
+test_fold(void **state)
+{
+	char a[8], b[8];
+
+	(void)state;
+	for (int x = 0; x < 256; x++)
+		for (int y = 0; y < 256; y++) {
+			memset(a, 'q', sizeof(a));
+			memset(b, 'Q', sizeof(b));
+			a[x % 8] = (char)x;
+			b[x % 8] = (char)y;
+			assert_int_equal(str_ihash((struct str){ a, 8 }) ==
+				str_ihash((struct str){ b, 8 }),
+			    chr_lower(x) == chr_lower(y));
+		}
+}
+
 /* A search that looked at every place anew would take minutes. */
 static void
 test_ifind_linear(void **state)
@@ -358,6 +406,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_slices),
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_ifind_agrees),
+		cmocka_unit_test(test_ifind_windows),
+		cmocka_unit_test(test_fold),
 		cmocka_unit_test(test_ifind_linear),
 		cmocka_unit_test(test_u64),
 		cmocka_unit_test(test_siphash),
