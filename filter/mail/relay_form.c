@@ -4,7 +4,18 @@
 
 #include "mail/relay.h"
 
-static const char slot_letters[] = "hribdfnxs";
+/* The slot of each letter, plus one. */
+static const unsigned char slots[256] = {
+	['h'] = SLOT_HELO + 1,
+	['r'] = SLOT_RDNS + 1,
+	['i'] = SLOT_IP + 1,
+	['b'] = SLOT_BY + 1,
+	['d'] = SLOT_IDENT + 1,
+	['f'] = SLOT_ENVFROM + 1,
+	['n'] = SLOT_ID + 1,
+	['x'] = SLOT_AUTH + 1,
+	['s'] = SLOT_SUB + 1,
+};
 
 static bool
 is_hex(int c)
@@ -134,26 +145,38 @@ relay_ip_at(struct str s, size_t i)
 /* Forms. */
 
 static bool
-of_kind(char kind, int c)
+of_kind(char kind, unsigned char c)
 {
-	switch (kind) {
-	case '(':
+	if (kind == '(')
 		return !chr_white(c) && c != '(' && c != ')';
-	case 'p':
-	case ')':
-	case '4':
-		return c != ')';
-	case 'n':
-		return c != '.';
-	case 'z':
+	if (kind == 'z')
 		return (c >= 'A' && c <= 'Z') || chr_digit(c) || c == '.' ||
 		    c == '_' || c == '~' || c == '-';
+	return !chr_white(c);
+}
+
+/* How much of s is of that kind. */
+static size_t
+kind_span(char kind, struct str s)
+{
+	ptrdiff_t at;
+	size_t n = 0;
+
+	switch (kind) {
 	case ',':
 	case '.':
 	case '~':
-		return true;
+		return s.n;
+	case 'p':
+	case ')':
+	case '4':
+	case 'n':
+		at = str_chr(s, kind == 'n' ? '.' : ')');
+		return at < 0 ? s.n : (size_t)at;
 	}
-	return !chr_white(c);
+	while (n < s.n && of_kind(kind, (unsigned char)s.p[n]))
+		n++;
+	return n;
 }
 
 static bool match(struct relay_line *l, const char *f, size_t i);
@@ -162,22 +185,75 @@ static bool match(struct relay_line *l, const char *f, size_t i);
 static bool
 try_run(struct relay_line *l, const char *f, size_t i, size_t n)
 {
-	const char *slot = strchr(slot_letters, f[1]);
+	unsigned int slot = slots[(unsigned char)f[1]];
 	struct str old;
 
-	/* What can't follow need not be tried. */
-	if (f[3] != '%' && f[3] != '\0' && byte_at(l->s, i + n) != f[3])
-		return false;
 	if (f[2] == 'o' &&
 	    (n < 3 || str_chr(str_sub(l->s, i + 1, n - 2), '.') < 0))
 		return false;
-	if (slot == NULL)
+	if (slot == 0)
 		return match(l, f + 3, i + n);
-	old = l->slot[slot - slot_letters];
-	l->slot[slot - slot_letters] = str_sub(l->s, i, n);
+	old = l->slot[slot - 1];
+	l->slot[slot - 1] = str_sub(l->s, i, n);
 	if (match(l, f + 3, i + n))
 		return true;
-	l->slot[slot - slot_letters] = old;
+	l->slot[slot - 1] = old;
+	return false;
+}
+
+/* What must follow a run, or -1: that is not one character. */
+static int
+follower(const char *f)
+{
+	return f[3] != '%' && f[3] != '\0' ? (unsigned char)f[3] : -1;
+}
+
+/* Both try the lengths from least to most behind which the follower is; those
+ * passed over count as steps, too. */
+
+static bool
+try_shortest(struct relay_line *l, const char *f, size_t i, size_t least,
+    size_t most)
+{
+	int next = follower(f);
+	ptrdiff_t at = 0;
+
+	for (size_t n = least; n <= most; n++) {
+		if (next >= 0)
+			at = str_chr(str_sub(l->s, i + n, most - n + 1),
+			    (char)next);
+		if (at < 0) {
+			l->steps += (unsigned int)(most - n + 1);
+			return false;
+		}
+		l->steps += (unsigned int)at;
+		n += (size_t)at;
+		if (l->steps++ >= RELAY_MAX_STEPS || try_run(l, f, i, n))
+			return l->steps < RELAY_MAX_STEPS;
+	}
+	return false;
+}
+
+static bool
+try_longest(struct relay_line *l, const char *f, size_t i, size_t least,
+    size_t most)
+{
+	int next = follower(f);
+	size_t length;
+	ptrdiff_t at;
+
+	for (size_t n = most + 1; n-- > least;) {
+		length = n - least;
+		at = next < 0 ? (ptrdiff_t)length :
+				str_rchr(str_sub(l->s, i + least, length + 1),
+				    (char)next);
+		l->steps += (unsigned int)(length - (size_t)at);
+		if (at < 0)
+			return false;
+		n = least + (size_t)at;
+		if (l->steps++ >= RELAY_MAX_STEPS || try_run(l, f, i, n))
+			return l->steps < RELAY_MAX_STEPS;
+	}
 	return false;
 }
 
@@ -185,25 +261,13 @@ static bool
 match_run(struct relay_line *l, const char *f, size_t i)
 {
 	char kind = f[2];
-	size_t least = strchr("+)onl", kind) != NULL ? 1 : 0, most = 0;
+	size_t least = kind == '~' ? 10 : strchr("+)onl", kind) != NULL;
 	size_t bound = kind == '4' ? 40 : kind == '~' ? 80 : l->s.n;
+	size_t most = kind_span(kind, str_sub(l->s, i, bound));
 
-	if (kind == '~')
-		least = 10;
-	while (i + most < l->s.n && most < bound &&
-	    of_kind(kind, (unsigned char)l->s.p[i + most]))
-		most++;
-	if (kind == '.' || kind == 'l') {
-		for (size_t n = least; n <= most; n++)
-			if (l->steps++ >= RELAY_MAX_STEPS ||
-			    try_run(l, f, i, n))
-				return l->steps < RELAY_MAX_STEPS;
-		return false;
-	}
-	for (size_t n = most + 1; n-- > least;)
-		if (l->steps++ >= RELAY_MAX_STEPS || try_run(l, f, i, n))
-			return l->steps < RELAY_MAX_STEPS;
-	return false;
+	if (kind == '.' || kind == 'l')
+		return try_shortest(l, f, i, least, most);
+	return try_longest(l, f, i, least, most);
 }
 
 static const char *
@@ -329,7 +393,7 @@ match(struct relay_line *l, const char *f, size_t i)
 				return true;
 			f += 3;
 		} else if (f[1] == '_' ||
-		    (f[1] != 'i' && strchr(slot_letters, f[1]) != NULL)) {
+		    (f[1] != 'i' && slots[(unsigned char)f[1]] > 0)) {
 			return match_run(l, f, i);
 		} else {
 			i = match_fixed(l, f[1], i);
