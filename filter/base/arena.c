@@ -204,6 +204,21 @@ arena_str(struct arena *a, struct str s)
 	return (struct str){ p, s.n };
 }
 
+struct str
+arena_join(struct arena *a, struct str x, struct str y, struct str z)
+{
+	size_t n = x.n + y.n + z.n;
+	char *p = arena_take(a, n + 1), *at;
+
+	if (p == NULL)
+		return STR_NONE;
+	at = x.n > 0 ? mempcpy(p, x.p, x.n) : p;
+	at = y.n > 0 ? mempcpy(at, y.p, y.n) : at;
+	at = z.n > 0 ? mempcpy(at, z.p, z.n) : at;
+	*at = '\0';
+	return (struct str){ p, n };
+}
+
 char *
 arena_strdup(struct arena *a, const char *s)
 {

@@ -32,6 +32,8 @@ size_t		 arena_used(const struct arena *);
 void		*arena_alloc(struct arena *, size_t n);
 /* A copy with a NUL behind it; {NULL, 0} when the cap is reached. */
 struct str	 arena_str(struct arena *, struct str);
+/* The same of three texts, one behind the other. */
+struct str	 arena_join(struct arena *, struct str, struct str, struct str);
 /* The same as a C string; NULL when the cap is reached. */
 char		*arena_strdup(struct arena *, const char *);
 struct str	 arena_printf(struct arena *, const char *fmt, ...)

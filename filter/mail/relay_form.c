@@ -244,9 +244,9 @@ try_longest(struct relay_line *l, const char *f, size_t i, size_t least,
 
 	for (size_t n = most + 1; n-- > least;) {
 		length = n - least;
-		at = next < 0 ? (ptrdiff_t)length :
-				str_rchr(str_sub(l->s, i + least, length + 1),
-				    (char)next);
+		at = next < 0 ?
+		    (ptrdiff_t)length :
+		    str_rchr(str_sub(l->s, i + least, length + 1), (char)next);
 		l->steps += (unsigned int)(length - (size_t)at);
 		if (at < 0)
 			return false;

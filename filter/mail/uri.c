@@ -260,8 +260,7 @@ take_found(struct finder *f, enum uri_kind kind, struct str found,
 			return;
 	}
 	p.schemeless = !known;
-	p.written =
-	    arena_printf(f->arena, "%.*s%.*s", STR_FMT(scheme), STR_FMT(s));
+	p.written = arena_join(f->arena, scheme, s, STR(""));
 	if (p.written.p != NULL && str_istarts(p.written, STR("mailto:"))) {
 		if (has_percent(p.written))
 			p.written = uri_encode(f->arena, p.written);
@@ -289,8 +288,7 @@ static void
 take_link(struct finder *f, struct str uri, struct str tag)
 {
 	struct uri_place p = { .written = uri, .tag = tag, .from_html = true };
-	struct str key =
-	    arena_printf(f->arena, "%.*s\n%.*s", STR_FMT(uri), STR_FMT(tag));
+	struct str key = arena_join(f->arena, uri, STR("\n"), tag);
 
 	f->full |= key.p == NULL;
 	if (f->full || map_get(f->seen, key) != NULL)

@@ -103,6 +103,7 @@ struct uri_text {
 	size_t		 at;
 	const struct tld_set *tlds;
 	struct uri_ahead ahead[4];
+	size_t		 marked;	/* up to there something may begin */
 };
 
 bool		 uri_text_next(struct uri_text *, enum uri_kind *,

@@ -47,13 +47,7 @@ add_form(struct canon *c, struct str s)
 static void
 add_joined(struct canon *c, struct str a, struct str b, struct str rest)
 {
-	struct buf buf = BUF_INIT(a.n + b.n + rest.n);
-
-	buf_addstr(&buf, a);
-	buf_addstr(&buf, b);
-	buf_addstr(&buf, rest);
-	add_form(c, arena_str(c->arena, buf_str(&buf)));
-	buf_free(&buf);
+	add_form(c, arena_join(c->arena, a, b, rest));
 }
 
 static void
@@ -466,14 +460,9 @@ inner_link(struct str rest)
 static void
 redirect(struct canon *c, const struct link *l)
 {
-	struct buf b = BUF_INIT(l->proto.n + l->host.n + l->rest.n);
 	struct str target = STR_NONE, whole;
 
-	buf_addstr(&b, l->proto);
-	buf_addstr(&b, l->host);
-	buf_addstr(&b, l->rest);
-	whole = arena_str(c->arena, buf_str(&b));
-	buf_free(&b);
+	whole = arena_join(c->arena, l->proto, l->host, l->rest);
 	if (whole.p == NULL) {
 		c->full = true;
 		return;
@@ -610,7 +599,7 @@ name_form(struct canon *c, const struct link *l)
 		name = str_sub(name, 4, name.n);
 	if (str_chr(name, '.') >= 0)
 		return;
-	www = arena_printf(c->arena, "www.%.*s.com", STR_FMT(name));
+	www = arena_join(c->arena, STR("www."), name, STR(".com"));
 	if (www.p == NULL)
 		c->full = true;
 	else
@@ -659,9 +648,15 @@ host_forms(struct canon *c, const struct link *l)
 static bool
 has_percent(struct str s)
 {
-	for (size_t i = 0; i < s.n; i++)
-		if (percent_at(s, i) >= 0)
+	const char *at = s.p, *end = s.p + s.n;
+
+	for (; at < end; at++) {
+		at = memchr(at, '%', (size_t)(end - at));
+		if (at == NULL)
+			return false;
+		if (percent_at(s, (size_t)(at - s.p)) >= 0)
 			return true;
+	}
 	return false;
 }
 

@@ -16,62 +16,70 @@
 /* A path has the delimiters of a link. */
 enum ahead { AHEAD_LINK, AHEAD_MAIL, AHEAD_LOCAL, AHEAD_PATH };
 
-static bool
-is_in(unsigned char c, const char *set)
-{
-	return c != '\0' && strchr(set, c) != NULL;
-}
+/* What a character does.  The ends of the first three kinds are those of enum
+ * ahead. */
+enum {
+	END_LINK = 1 << AHEAD_LINK,
+	END_MAIL = 1 << AHEAD_MAIL,
+	END_LOCAL = 1 << AHEAD_LOCAL,
+	END_ANY = END_LINK | END_MAIL | END_LOCAL,
+	OPENS_LINK = 1 << 4, /* one may begin behind it */
+	OPENS_BARE = 1 << 5, /* so may a name */
+	OPENS_ANY = OPENS_LINK | OPENS_BARE,
+	HOST = 1 << 6,
+	MARK = 1 << 7 /* no link is without one of these, and more behind it */
+};
+
+static const unsigned char kinds[256] = {
+	['\t' ... '\r'] = END_ANY | OPENS_ANY,
+	[' '] = END_ANY | OPENS_ANY,
+	['"'] = END_ANY | OPENS_ANY,
+	['`'] = END_ANY | OPENS_ANY,
+	['<'] = END_ANY | OPENS_ANY,
+	['>'] = END_ANY | OPENS_ANY,
+	['['] = END_ANY | OPENS_ANY,
+	['{'] = END_ANY | OPENS_ANY,
+	['|'] = END_ANY | OPENS_ANY,
+	['\x1b'] = END_ANY | OPENS_ANY,
+	[0xa0] = END_ANY | OPENS_ANY,
+	[']'] = END_ANY | OPENS_BARE,
+	['}'] = END_ANY | OPENS_BARE,
+	[','] = END_MAIL | END_LOCAL | OPENS_ANY,
+	['('] = END_MAIL | END_LOCAL | OPENS_ANY,
+	['\''] = END_MAIL | END_LOCAL | OPENS_ANY,
+	['@'] = END_LOCAL | OPENS_BARE | MARK,
+	[':'] = OPENS_BARE | MARK,
+	['.'] = HOST | MARK,
+	['!'] = OPENS_BARE,
+	['#' ... '$'] = OPENS_BARE,
+	['&'] = OPENS_BARE,
+	[')' ... '+'] = OPENS_BARE,
+	['/'] = OPENS_BARE,
+	[';'] = OPENS_BARE,
+	['='] = OPENS_BARE,
+	['?'] = OPENS_BARE,
+	['\\'] = OPENS_BARE,
+	['^'] = OPENS_BARE,
+	['~'] = OPENS_BARE,
+	['-'] = HOST,
+	['0' ... '9'] = HOST,
+	['A' ... 'Z'] = HOST,
+	['_'] = HOST,
+	['a' ... 'z'] = HOST,
+	[0x80 ... 0x9f] = END_MAIL | END_LOCAL,
+	[0xa1 ... 0xff] = END_MAIL | END_LOCAL,
+};
 
 static bool
-begins_link(unsigned char c)
+is_of(char c, unsigned int kind)
 {
-	return chr_white(c) || is_in(c, "><\"'`,{[(|\x1b\xa0");
-}
-
-static bool
-begins_bare(unsigned char c)
-{
-	return chr_white(c) ||
-	    is_in(c, "!\"#$&'()*+,/:;<=>?@[\\]^`{|}~\x1b\xa0");
-}
-
-static bool
-is_end(unsigned char c, int kind)
-{
-	switch (c) {
-	case '\t':
-	case '\n':
-	case '\v':
-	case '\f':
-	case '\r':
-	case ' ':
-	case '>':
-	case '<':
-	case '"':
-	case '`':
-	case '}':
-	case ']':
-	case '{':
-	case '[':
-	case '|':
-	case 0x1b:
-	case 0xa0:
-		return true;
-	case ',':
-	case '(':
-	case '\'':
-		return kind != AHEAD_LINK;
-	case '@':
-		return kind == AHEAD_LOCAL;
-	default:
-		return c >= 0x80 && kind != AHEAD_LINK;
-	}
+	return (kinds[(unsigned char)c] & kind) != 0;
 }
 
 static size_t
-scan_end(struct str s, size_t from, size_t to, int kind)
+scan_end(struct str s, size_t from, size_t to, unsigned int end)
 {
-	while (from < to && !is_end((unsigned char)s.p[from], kind))
+	while (from < to && !is_of(s.p[from], end))
 		from++;
 	return from;
 }
@@ -81,7 +89,7 @@ static size_t
 next_end(struct uri_text *t, size_t i, enum ahead what)
 {
 	struct uri_ahead *a = &t->ahead[what];
-	int kind = what == AHEAD_PATH ? AHEAD_LINK : (int)what;
+	unsigned int kind = what == AHEAD_PATH ? END_LINK : 1U << what;
 
 	if (i < a->from) {
 		size_t end = scan_end(t->s, i, a->from, kind);
@@ -147,12 +155,6 @@ mail_end(struct uri_text *t, size_t i)
 	return end > from + 1 && end - from - 1 <= LOCAL_MAX ? end : 0;
 }
 
-static bool
-is_host_char(unsigned char c)
-{
-	return chr_alnum(c) || c == '.' || c == '_' || c == '-';
-}
-
 static size_t
 port_end(struct str s, size_t i)
 {
@@ -172,12 +174,11 @@ bare_end(struct uri_text *t, size_t i, struct str *host)
 	struct str s = t->s;
 	size_t n = 0, end, path;
 
-	if (i > 0 && !begins_bare((unsigned char)s.p[i - 1]))
+	if (i > 0 && !is_of(s.p[i - 1], OPENS_BARE))
 		return 0;
 	if (!chr_alnum((unsigned char)s.p[i]))
 		return 0;
-	while (i + n < s.n && n <= HOST_MAX + 64 &&
-	    is_host_char((unsigned char)s.p[i + n]))
+	while (i + n < s.n && n <= HOST_MAX + 64 && is_of(s.p[i + n], HOST))
 		n++;
 	end = i + n;
 	if (s.p[end - 1] == '.')
@@ -192,8 +193,7 @@ bare_end(struct uri_text *t, size_t i, struct str *host)
 		if (path > end + 1 && path - end - 1 <= 2048)
 			end = path;
 	}
-	return end == s.n || is_end((unsigned char)s.p[end], AHEAD_LINK) ? end :
-									   0;
+	return end == s.n || is_of(s.p[end], END_LINK) ? end : 0;
 }
 
 /* May a URI begin at i?  (ESC ( x is a change of character set.) */
@@ -204,10 +204,32 @@ may_begin(struct str s, size_t i)
 
 	if (before != chr_word((unsigned char)s.p[i]))
 		return true;
-	if (i > 0 && begins_link((unsigned char)s.p[i - 1]))
+	if (i > 0 && is_of(s.p[i - 1], OPENS_LINK))
 		return true;
 	return i >= 3 && s.p[i - 3] == '\x1b' && s.p[i - 2] == '(' &&
 	    s.p[i - 1] != '\n';
+}
+
+/* To the word with the next mark, as there is no link before it.  false: no
+ * mark is left. */
+static bool
+skip_words(struct uri_text *t)
+{
+	struct str s = t->s;
+	size_t mark = t->at, begin;
+
+	while (mark + 1 < s.n &&
+	    !(is_of(s.p[mark], MARK) &&
+		!chr_white((unsigned char)s.p[mark + 1])))
+		mark++;
+	if (mark + 1 >= s.n)
+		return false;
+	for (begin = mark; begin > t->at; begin--)
+		if (chr_white((unsigned char)s.p[begin - 1]))
+			break;
+	t->at = begin;
+	t->marked = mark + 1;
+	return true;
 }
 
 bool
@@ -218,6 +240,10 @@ uri_text_next(struct uri_text *t, enum uri_kind *kind, struct str *found,
 
 	*host = STR_NONE;
 	for (; t->at < t->s.n; t->at++) {
+		if (t->at >= t->marked && !skip_words(t)) {
+			t->at = t->s.n;
+			break;
+		}
 		if (!may_begin(t->s, t->at))
 			continue;
 		*kind = URI_SCHEME;
