@@ -128,6 +128,22 @@ str_ascii(struct str s)
 	return i;
 }
 
+size_t
+str_chars(struct str s)
+{
+	const uint64_t each = 0x0101010101010101;
+	size_t i = 0, n = 0;
+	uint64_t w;
+
+	for (; s.n - i >= sizeof(w); i += sizeof(w)) {
+		memcpy(&w, s.p + i, sizeof(w));
+		n += ((~w >> 7 | w >> 6) & each) * each >> 56;
+	}
+	for (; i < s.n; i++)
+		n += (s.p[i] & 0xc0) != 0x80;
+	return n;
+}
+
 /* Hashing: SipHash-1-3 (Aumasson, Bernstein), the key drawn once. */
 
 static uint64_t hash_key[2];
@@ -176,16 +192,27 @@ fold_word(uint64_t w)
 	return w | ((from_a ^ above_z) & ~w & each * 0x80) >> 2;
 }
 
-/* Up to eight bytes, the first the lowest. */
 static inline uint64_t
-sip_word(const char *p, size_t n, bool fold)
+load_byte(const char *p, size_t i)
 {
-	uint64_t w = 0;
+	return (uint64_t)(unsigned char)p[i] << 8 * i;
+}
 
-	if (n > 0)
-		memcpy(&w, p, n);
-	w = le64toh(w);
-	return fold ? fold_word(w) : w;
+/* Fewer than eight bytes, the first the lowest; what is read twice is the
+ * same. */
+static inline uint64_t
+load_tail(const char *p, size_t n)
+{
+	uint32_t first, last;
+
+	if (n == 0)
+		return 0;
+	if (n < 4)
+		return load_byte(p, 0) | load_byte(p, n / 2) |
+		    load_byte(p, n - 1);
+	memcpy(&first, p, 4);
+	memcpy(&last, p + n - 4, 4);
+	return le32toh(first) | (uint64_t)le32toh(last) << 8 * (n - 4);
 }
 
 static inline uint64_t
@@ -198,12 +225,14 @@ sip_hash(struct str s, bool fold, const uint64_t key[2])
 	size_t i;
 
 	for (i = 0; s.n - i >= 8; i += 8) {
-		w = sip_word(s.p + i, 8, fold);
+		memcpy(&w, s.p + i, 8);
+		w = fold ? fold_word(le64toh(w)) : le64toh(w);
 		v[3] ^= w;
 		sip_round(v);
 		v[0] ^= w;
 	}
-	w = sip_word(s.p + i, s.n - i, fold) | (uint64_t)s.n << 56;
+	w = load_tail(s.p + i, s.n - i);
+	w = (fold ? fold_word(w) : w) | (uint64_t)s.n << 56;
 	v[3] ^= w;
 	sip_round(v);
 	v[0] ^= w;
@@ -240,8 +269,8 @@ str_ihash(struct str s)
  * know.
  */
 
-#define IFIND_SHORT	32
-#define IFIND_WINDOW	512
+#define IFIND_SHORT	128
+#define IFIND_WINDOW	1024
 
 static void
 lower_bytes(char *out, const char *p, size_t n)

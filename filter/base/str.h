@@ -98,6 +98,8 @@ ptrdiff_t	str_ifind(struct str hay, struct str needle);
 bool		str_u64(struct str, uint64_t *);	/* decimal, all of it */
 /* How many bytes of ASCII it begins with. */
 size_t		str_ascii(struct str);
+/* The characters of UTF-8: bytes that continue none. */
+size_t		str_chars(struct str);
 uint64_t	str_hash(struct str);			/* seeded per process */
 uint64_t	str_ihash(struct str);			/* equal for str_ieq */
 /* The same in every process that has the key. */

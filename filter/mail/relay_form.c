@@ -20,8 +20,7 @@ static const unsigned char slots[256] = {
 static bool
 is_hex(int c)
 {
-	c = chr_lower(c);
-	return chr_digit(c) || (c >= 'a' && c <= 'f');
+	return chr_digit(c) || (chr_lower(c) >= 'a' && chr_lower(c) <= 'f');
 }
 
 static int
@@ -126,8 +125,11 @@ size_t
 relay_ip_at(struct str s, size_t i)
 {
 	int before = i > 0 ? (unsigned char)s.p[i - 1] : ' ';
+	int first = byte_at(s, i);
 	size_t end;
 
+	if (!is_hex(first) && first != ':' && chr_lower(first) != 'i')
+		return 0;
 	if (chr_digit(byte_at(s, i)) && !chr_word(before) && before != ':') {
 		end = quad_end(s, i);
 		if (end > 0 && !chr_word(byte_at(s, end)))

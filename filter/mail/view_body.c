@@ -149,9 +149,12 @@ static void
 cut_text(struct buf *b, size_t from)
 {
 	struct str s = str_sub(buf_str(b), from, b->n), slack;
-	size_t n = char_bytes(s, VIEW_BODY_SCAN), keep = n;
+	size_t n, keep;
 	ptrdiff_t at;
 
+	if (s.n <= VIEW_BODY_SCAN)
+		return;
+	n = keep = char_bytes(s, VIEW_BODY_SCAN);
 	if (n == s.n)
 		return;
 	slack = str_sub(s, n, s.n);
@@ -215,7 +218,8 @@ even_space(char *out, struct str s, bool wide)
 		const char *first, *last;
 		size_t end = i, step;
 
-		if (s.p[i] > ' ') {
+		if (s.p[i] > ' ' ||
+		    (s.p[i] == ' ' && i + 1 < s.n && s.p[i + 1] > ' ')) {
 			out[n++] = s.p[i++];
 			continue;
 		}
@@ -247,9 +251,9 @@ even_space(char *out, struct str s, bool wide)
 static size_t
 narrow(char *p, size_t n)
 {
-	size_t k = 0;
+	size_t k = str_ascii((struct str){ p, n });
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = k; i < n; i++) {
 		unsigned int c = (unsigned char)p[i];
 
 		if (c >= 0x80 && i + 1 < n)

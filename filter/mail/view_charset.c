@@ -653,18 +653,13 @@ view_charset_add_word(struct buf *b, struct str declared, struct str bytes)
 }
 
 size_t
-view_charset_space(struct str s, bool wide)
+view_charset_wide_space(struct str s)
 {
 	static const char *const spaces[] = { "\xc2\x85", "\xc2\xa0",
 		"\xe1\x9a\x80", "\xe2\x80\xa8", "\xe2\x80\xa9", "\xe2\x80\xaf",
 		"\xe2\x81\x9f", "\xe3\x80\x80" };
-	unsigned char c;
+	unsigned char c = (unsigned char)s.p[0];
 
-	if (s.n == 0)
-		return 0;
-	c = (unsigned char)s.p[0];
-	if (c < 0x80 || !wide)
-		return c == ' ' || (c >= '\t' && c <= '\r');
 	if (c != 0xc2 && (c < 0xe1 || c > 0xe3))
 		return 0;
 	for (size_t i = 0; i < sizeof(spaces) / sizeof(spaces[0]); i++)

@@ -24,8 +24,19 @@ bool	view_charset_add(struct buf *, struct str declared, struct str bytes);
  * without meaning become U+FFFD. */
 void	view_charset_add_word(struct buf *, struct str declared,
 	    struct str bytes);
+/* What of Unicode's is not ASCII's. */
+size_t	view_charset_wide_space(struct str s);
+
 /* The white space that s begins with in bytes, Unicode's where wide; 0: it
  * begins with none. */
-size_t	view_charset_space(struct str s, bool wide);
+static inline size_t
+view_charset_space(struct str s, bool wide)
+{
+	if (s.n == 0)
+		return 0;
+	if (!wide || !(s.p[0] & 0x80))
+		return chr_white((unsigned char)s.p[0]);
+	return view_charset_wide_space(s);
+}
 
 #endif

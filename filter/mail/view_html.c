@@ -5,8 +5,15 @@
 #include "mail/view_charset.h"
 #include "mail/view_render.h"
 
+static bool
+is_element(struct str name, const struct tag_def *def)
+{
+	return view_tag_is_namespace(name) ||
+	    (def != NULL && def->flags == VIEW_TAG_KNOWN);
+}
+
 /* The tag of that name; NULL: it is new, and there is no room. */
-static struct html_tag *
+static struct entry *
 find_tag(struct render *r, struct str name, bool *is_new)
 {
 	struct entry **slot = &r->slots[str_hash(name) % RENDER_SLOTS], *e;
@@ -16,7 +23,7 @@ find_tag(struct render *r, struct str name, bool *is_new)
 			break;
 	*is_new = e == NULL;
 	if (e != NULL)
-		return &e->tag;
+		return e;
 	if (r->tag_count >= VIEW_HTML_TAGS) {
 		r->facts->truncated = true;
 		return NULL;
@@ -28,11 +35,13 @@ find_tag(struct render *r, struct str name, bool *is_new)
 		return NULL;
 	}
 	e->tag.name = view_text_keep(r, name, true);
+	e->def = view_tag_find(name);
+	e->element = is_element(name, e->def);
 	e->older = *slot;
 	*slot = e;
 	*r->tags_tail = &e->tag;
 	r->tags_tail = &e->tag.next;
-	return &e->tag;
+	return e;
 }
 
 static void
@@ -96,21 +105,20 @@ on_tag(struct render *r, const struct html_token *t)
 	char lower[256];
 	struct str name = t->name;
 	const struct tag_def *def;
-	struct html_tag *tag;
-	bool is_new, namespace;
+	struct entry *e;
+	bool is_new, element;
 
 	/* Longer ones differ in what is left of them, or do not. */
 	name.n = name.n < sizeof(lower) ? name.n : sizeof(lower);
 	for (size_t i = 0; i < name.n; i++)
 		lower[i] = (char)chr_lower((unsigned char)name.p[i]);
 	name.p = lower;
-	def = view_tag_find(name);
-	namespace = view_tag_is_namespace(name);
-	tag = find_tag(r, name, &is_new);
-	if (tag != NULL && is_new)
-		note_tag(r, tag);
-	count_tag(r, tag,
-	    namespace || (def != NULL && def->flags == VIEW_TAG_KNOWN), is_new,
+	e = find_tag(r, name, &is_new);
+	if (e != NULL && is_new)
+		note_tag(r, &e->tag);
+	def = e != NULL ? e->def : view_tag_find(name);
+	element = e != NULL ? e->element : is_element(name, def);
+	count_tag(r, e != NULL ? &e->tag : NULL, element, is_new,
 	    t->kind == HTML_START ? 1 : -1);
 	if (def != NULL)
 		on_known_tag(r, def, t->kind == HTML_START, t->text);
@@ -119,36 +127,29 @@ on_tag(struct render *r, const struct html_token *t)
 static void
 on_declaration(struct render *r, const struct html_token *t)
 {
-	struct html_tag *tag;
+	struct entry *e;
 	bool is_new;
 
 	if (!str_istarts(t->text, STR("<!doctype")))
 		return;
 	r->facts->elements++;
 	r->facts->tags++;
-	tag = find_tag(r, STR("!doctype"), &is_new);
-	if (tag != NULL)
-		tag->inside = 0;
+	e = find_tag(r, STR("!doctype"), &is_new);
+	if (e != NULL)
+		e->tag.inside = 0;
 }
 
 /*
  * The whole.
  */
 
+/* A letter, a digit, or what is beyond ASCII and no space. */
 static bool
-is_word(int c)
+is_word(struct str s, size_t i, bool wide)
 {
-	return chr_alnum(c) || c == '_' || c >= 0x80;
-}
-
-static size_t
-count_chars(struct str s)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < s.n; i++)
-		n += (s.p[i] & 0xc0) != 0x80;
-	return n;
+	if (!(s.p[i] & 0x80))
+		return chr_word((unsigned char)s.p[i]);
+	return wide && view_charset_space(str_sub(s, i, s.n), wide) == 0;
 }
 
 static size_t
@@ -163,9 +164,7 @@ empty_tag(struct str s, bool wide, size_t *name)
 {
 	size_t i = 1, n;
 
-	while (i < s.n && (is_word((unsigned char)s.p[i])) &&
-	    (wide || !(s.p[i] & 0x80)) &&
-	    view_charset_space(str_sub(s, i, s.n), wide) == 0)
+	while (i < s.n && is_word(s, i, wide))
 		i++;
 	*name = i;
 	if (i == 1)
@@ -183,9 +182,11 @@ prepare(struct buf *out, struct str s, bool wide)
 	size_t i = 0, from = 0, n, name;
 
 	for (; i < s.n; i++) {
-		struct str rest = str_sub(s, i, s.n);
-		struct str instead;
+		struct str rest, instead;
 
+		if (s.p[i] != '&' && s.p[i] != '<' && s.p[i] != '\xe2')
+			continue;
+		rest = str_sub(s, i, s.n);
 		switch (s.p[i]) {
 		case '&':
 			n = entity_blank(rest);
@@ -195,15 +196,13 @@ prepare(struct buf *out, struct str s, bool wide)
 			n = empty_tag(rest, wide, &name);
 			instead = str_sub(rest, 0, name);
 			break;
-		case '\xe2':
+		default:
 			n = str_starts(rest, STR("\xe2\x80\x9c")) ||
 				str_starts(rest, STR("\xe2\x80\x9d")) ?
 			    3 :
 			    0;
 			instead = STR("\"");
 			break;
-		default:
-			continue;
 		}
 		if (n == 0)
 			continue;
@@ -235,11 +234,10 @@ finish(struct render *r, size_t source_bytes)
 	f->min_size = r->style.min_size;
 	f->max_size = r->style.max_size;
 	f->truncated |= r->style.truncated;
-	f->html_length = count_chars(text);
-	while (text.n > 0) {
-		n = view_charset_space(text, r->wide);
+	f->html_length = str_chars(text);
+	for (size_t i = 0; i<text.n; i += n> 0 ? n : 1) {
+		n = view_charset_space(str_sub(text, i, text.n), r->wide);
 		spaces += n > 0;
-		text = str_sub(text, n > 0 ? n : 1, text.n);
 	}
 	f->non_space_len = f->html_length - spaces;
 	f->ratio = source_bytes > 0 ?
@@ -292,7 +290,7 @@ view_html_render(struct arena *a, struct str html, size_t source_bytes,
 	if (r.facts == NULL)
 		return NULL;
 	render_init(&r);
-	r.facts->length = count_chars(html);
+	r.facts->length = str_chars(html);
 	prepare(&source, html, *wide);
 	html_lexer_init(&lexer, buf_str(&source));
 	while (!r.full && html_next(&lexer, &t)) {

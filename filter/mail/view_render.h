@@ -42,6 +42,8 @@ enum render_last { LAST_NONE, LAST_TEXT, LAST_SPACE, LAST_HIDDEN };
 /* A tag name seen, in a chain of those of one slot. */
 struct entry {
 	struct html_tag	 tag;
+	const struct tag_def *def;	/* NULL: of no known tag */
+	bool		 element;
 	struct entry	*older;
 };
 
