@@ -8,7 +8,7 @@
 #include "base/mem.h"
 
 #define NUMBER_LEN 8
-#define RESULT_LEN (1 + 3 * NUMBER_LEN) /* '0', '1' or '2', and numbers */
+#define NUMBERS	   (REDIS_OUT_MAX - 1) /* of a result, besides its code */
 
 /* --- numbers ----------------------------------------------------------- */
 
@@ -155,12 +155,9 @@ redis_batch_write(struct buf *out, const struct redis_ops *batch,
 	struct buf blob = BUF_INIT(SIZE_MAX);
 	size_t nkeys = 1;
 	char number[24];
-	bool plain = true;
 
-	for (struct redis_op *op = batch->head; op; op = op->next) {
-		plain = plain && op->plain;
+	for (struct redis_op *op = batch->head; op; op = op->next)
 		nkeys += op->nkeys;
-	}
 	redis_wire_head(out, 6 + nkeys);
 	redis_wire_word(out, STR("EVALSHA"));
 	redis_wire_word(out, head->sha);
@@ -170,7 +167,6 @@ redis_batch_write(struct buf *out, const struct redis_ops *batch,
 	redis_put_number(&blob, head->now_ms);
 	redis_put_number(&blob, head->lease_ms);
 	buf_addc(&blob, head->expire);
-	buf_addc(&blob, plain);
 	redis_put_short(&blob, batch->n);
 	for (struct redis_op *op = batch->head; op; op = op->next) {
 		buf_addstr(out, buf_str(&op->keys));
@@ -182,33 +178,41 @@ redis_batch_write(struct buf *out, const struct redis_ops *batch,
 	buf_free(&blob);
 }
 
+/* What the script says of an operation: '0', '1' or '2', and of those that ask
+ * how much is used, three numbers. */
+static size_t
+result_len(const struct redis_op *op)
+{
+	return strchr("RPU", op->letter) ? 1 + NUMBERS * NUMBER_LEN : 1;
+}
+
 /* A list of a string with all results, and one of each note that was found. */
 static bool
 answer_fits(const struct redis_ops *batch, const redisReply *r)
 {
-	size_t texts = 1, i = 0;
-	const char *p;
+	size_t texts = 1, at = 0;
+	const redisReply *all;
 
-	if (r->type != REDIS_REPLY_ARRAY || r->elements == 0 ||
-	    r->element[0]->type != REDIS_REPLY_STRING ||
-	    r->element[0]->len != batch->n * RESULT_LEN)
+	if (r->type != REDIS_REPLY_ARRAY || r->elements == 0)
 		return false;
-	p = r->element[0]->str;
-	for (struct redis_op *op = batch->head; op; op = op->next, i++) {
-		if (p[i * RESULT_LEN] < '0' || p[i * RESULT_LEN] > '2')
-			return false;
-		texts += op->letter == 'V' && p[i * RESULT_LEN] == '0';
-	}
-	for (i = 1; i < r->elements; i++)
+	for (size_t i = 0; i < r->elements; i++)
 		if (r->element[i]->type != REDIS_REPLY_STRING)
 			return false;
-	return r->elements == texts;
+	all = r->element[0];
+	for (struct redis_op *op = batch->head; op; op = op->next) {
+		if (all->len < at + result_len(op) || all->str[at] < '0' ||
+		    all->str[at] > '2')
+			return false;
+		texts += op->letter == 'V' && all->str[at] == '0';
+		at += result_len(op);
+	}
+	return all->len == at && r->elements == texts;
 }
 
 bool
 redis_batch_read(struct redis_ops *batch, const redisReply *r)
 {
-	const redisReply *text = NULL;
+	const redisReply *text;
 	const char *p;
 	size_t texts = 1;
 
@@ -217,14 +221,14 @@ redis_batch_read(struct redis_ops *batch, const redisReply *r)
 	p = r->element[0]->str;
 	for (struct redis_op *op = batch->head; op; op = op->next) {
 		op->out[0] = *p - '0';
-		for (size_t i = 1; i < REDIS_OUT_MAX; i++)
-			op->out[i] = get_number(p + 1 + (i - 1) * NUMBER_LEN);
+		for (size_t i = 0; 1 + i * NUMBER_LEN < result_len(op); i++)
+			op->out[1 + i] = get_number(p + 1 + i * NUMBER_LEN);
 		if (op->letter == 'V' && op->out[0] == 0) {
 			text = r->element[texts++];
 			op->text = mem_strndup(text->str, text->len);
 			op->ntext = text->len;
 		}
-		p += RESULT_LEN;
+		p += result_len(op);
 	}
 	return true;
 }

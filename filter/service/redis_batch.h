@@ -24,7 +24,6 @@ struct redis_op {
 	unsigned int	 nkeys;
 	struct buf	 keys, args;	/* as they go over the wire */
 	bool		 sure;	/* must be done in the end */
-	bool		 plain;	/* R, C, N or G, of units alone */
 	void		*about;	/* the caller's own */
 	char		 letter;	/* which of the script's operations */
 	/* the link's, and the result */

@@ -29,17 +29,18 @@ __asm__(".section .rodata\n"
 	".previous\n");
 extern const char redis_link_script[], redis_link_script_end[];
 
-/* Takes the lease over: what it said, which stays but for its first line, and
- * the secret all posterns share. */
-#define BEGIN                                                           \
-	"local had = redis.call('GET', KEYS[1]) or '' "                 \
-	"local now = ARGV[2] if now == '' then "                        \
-	"local t = redis.call('TIME') "                                 \
-	"now = string.format('%.0f', t[1] * 1000 + "                    \
-	"math.floor(t[2] / 1000)) end "                                 \
-	"redis.call('SET', KEYS[1], ARGV[1] .. ':0:' .. now .. "        \
-	"(string.match(had, '\\n.*') or ''), 'PX', 86400000) "        \
-	"redis.call('SET', KEYS[2], ARGV[3], 'NX') "                    \
+/* Takes the lease over: what it said, which stays, and the secret all
+ * posterns share. */
+#define BEGIN                                                          \
+	"local had = redis.call('GET', KEYS[1]) or '' "                \
+	"local now = ARGV[2] if now == '' then "                       \
+	"local t = redis.call('TIME') "                                \
+	"now = string.format('%.0f', t[1] * 1000 + "                   \
+	"math.floor(t[2] / 1000)) end "                                \
+	"local results = string.gsub(had, '^%x*:0:[^\\n]*\\n?', '') "  \
+	"redis.call('SET', KEYS[1], ARGV[1] .. ':0:' .. now .. ':\\n' " \
+	".. results, 'PX', 86400000) "                                 \
+	"redis.call('SET', KEYS[2], ARGV[3], 'NX') "                   \
 	"return { had, redis.call('GET', KEYS[2]) }"
 
 /* A caller who waits, for all of his operations or to have something to do. */
@@ -283,7 +284,6 @@ lease_tells(struct str lease, const char *epoch, const struct flight *f,
 
 	snprintf(head, sizeof(head), "%s:%llu:", epoch,
 	    (unsigned long long)f->seq);
-	str_cut(lease, '\n', &lease);
 	while (lease.p) {
 		line = str_cut(lease, '\n', &lease);
 		if (!str_starts(line, str_of(head)))

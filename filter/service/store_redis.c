@@ -36,7 +36,6 @@ enum wish { WAIT, KEEP, GIVE_BACK };
 struct windows {
 	size_t n;
 	unsigned int nkeys;
-	bool plain; /* units alone, and some of each */
 	struct buf keys, args;
 };
 
@@ -98,7 +97,6 @@ windows_add(struct windows *ws, const struct store_window *w,
 	buf_addc(&ws->args, (char)member.n);
 	buf_addstr(&ws->args, member);
 	if (w->member.p || w->cost == 0) {
-		ws->plain = false;
 		windows_key(ws, 'd', w);
 		windows_key(ws, 'e', w);
 	}
@@ -109,8 +107,7 @@ windows_add(struct windows *ws, const struct store_window *w,
 static void
 windows_init(struct windows *ws)
 {
-	*ws = (struct windows){ .plain = true,
-		.keys = BUF_INIT(SIZE_MAX),
+	*ws = (struct windows){ .keys = BUF_INIT(SIZE_MAX),
 		.args = BUF_INIT(SIZE_MAX) };
 }
 
@@ -130,7 +127,6 @@ op_on(char letter, int64_t first, const struct windows *ws)
 	buf_addstr(&op->args, buf_str(&ws->args));
 	buf_addstr(&op->keys, buf_str(&ws->keys));
 	op->nkeys += ws->nkeys;
-	op->plain = ws->plain && letter != 'P';
 	return op;
 }
 
