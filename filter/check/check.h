@@ -63,6 +63,8 @@ struct dmarc_override;
 struct dnsbl_result;
 struct uribl_state;
 struct score_result;
+struct links;
+struct link_domain;
 struct limit_book;
 
 struct checks {
@@ -81,6 +83,12 @@ struct checks {
 	struct uribl_state	*uribls;	/* the same, about links */
 	/* Two letters, or STR_NONE: where the client is said to be. */
 	struct str		 (*country)(const struct session *);
+	const struct links	*links;		/* score/links.h */
+	/* What links lead to, *first, each once; false: the arena is full. */
+	bool			 (*link_domains)(struct txn *,
+				    const struct link_domain **first);
+	const struct link_domain *domains;	/* its answer */
+	bool			 domains_done;
 	struct score_result	*score;
 	struct limit_book	*limits;	/* reservations and answers */
 	struct str		 ptr_name;	/* verified PTR name */

@@ -58,17 +58,16 @@ static struct uribl_state *
 state_start(struct txn *txn, const struct dnsbl *list)
 {
 	struct uribl_state *s = state_find(txn, list);
-	const struct content *c;
+	const struct link_domain *domains;
 
 	if (s != NULL)
 		return s;
-	c = body_content(&txn->body, txn->arena, &txn->headers);
 	s = arena_alloc(txn->arena, sizeof(*s));
-	if (c == NULL || s == NULL)
+	if (s == NULL || !txn->checks->link_domains(txn, &domains))
 		return NULL;
 	s->result.list = list;
 	s->result.zone = arena_str(txn->arena, list->zone);
-	for (const struct link_domain *d = c->domains;
+	for (const struct link_domain *d = domains;
 	     d != NULL && s->n < URIBL_MAX; d = d->next) {
 		struct question *q = &s->questions[s->n];
 
@@ -87,7 +86,8 @@ state_start(struct txn *txn, const struct dnsbl *list)
 void
 uribl_start(struct txn *txn, const struct dnsbl *list)
 {
-	assert(txn->checks != NULL && list->domains);
+	assert(txn->checks != NULL && list->domains &&
+	    txn->checks->link_domains != NULL);
 	state_start(txn, list);
 }
 
@@ -116,7 +116,8 @@ uribl_check(struct txn *txn, const struct dnsbl *list)
 {
 	struct uribl_state *s;
 
-	assert(txn->checks != NULL && list->domains);
+	assert(txn->checks != NULL && list->domains &&
+	    txn->checks->link_domains != NULL);
 	s = state_start(txn, list);
 	if (s == NULL)
 		return NULL;

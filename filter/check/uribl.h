@@ -3,9 +3,10 @@
  * of a message.
  *
  * Asked are the registered domains that links lead to, and addresses where
- * these stand in place of a name, each once, the first URIBL_MAX of them; all
- * at the same time, as soon as the content has been read.  A definition and
- * what an answer means are as for lists of clients (check/dnsbl.h).
+ * these stand in place of a name (struct checks' link_domains), each once,
+ * the first URIBL_MAX of them; all at the same time, as soon as the content
+ * has been read.  A definition and what an answer means are as for lists of
+ * clients (check/dnsbl.h).
  *
  * The message is listed if one of its domains is; unknown if none is and the
  * answer about any did not come.  Results live in the txn's arena.

@@ -39,7 +39,6 @@ struct note {
 };
 
 struct archive_member;		/* mail/archive.h */
-struct link_domain;		/* mail/link.h */
 
 struct text_part {
 	struct text_part *next;
@@ -61,7 +60,6 @@ struct content {
 	struct note	*macros;	/* words of mail/ole.h, each once */
 	struct note	*mismatches;	/* attachments under a false name */
 	struct url	*urls;
-	struct link_domain *domains;	/* that they lead to */
 	unsigned int	 parts, depth;
 	unsigned int	 odd;		/* ODD() of mail/oddity.h */
 	bool		 truncated;	/* a cap was met */

@@ -41,6 +41,8 @@ void	link_add(struct link_set *, struct str);
 /* Adds every link that stands in a text. */
 void	link_find(struct link_set *, struct str text);
 
+struct uri_list;
+
 /* A registered domain that links lead to, or an address in its place. */
 struct link_domain {
 	struct link_domain *next;
@@ -51,8 +53,11 @@ struct link_domain {
 /* Its host, in lower case A-labels; "" where there is none, or where it is
  * an address, in whatever form browsers take, which is in *addr. */
 struct str	 link_host(struct arena *, struct str link, struct addr *);
-/* Each once, in their order (base/psl.h); false: the arena is full. */
+/* Each once (base/psl.h), of the links first, in their order, and then of
+ * the URIs that rules see and browsers don't (mail/uri.h; may be NULL): names
+ * without a scheme, what stands in another's query, redirectors' targets.
+ * false: the arena is full. */
 bool		 link_domains(struct arena *, const struct url *,
-		    struct link_domain **first);
+		    const struct uri_list *, struct link_domain **first);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/psl.h"
 #include "mail/envelope.h"
 #include "mail/link.h"
+#include "mail/uri.h"
 
 #define HOST_MAX 1024
 
@@ -139,45 +140,71 @@ link_host(struct arena *a, struct str link, struct addr *addr)
 	return host.p != NULL && !ends_in_number(host) ? host : STR("");
 }
 
-static struct link_domain *
-domain_new(struct arena *a, struct str text, const struct addr *addr)
-{
-	struct link_domain *d = arena_alloc(a, sizeof(*d));
+struct domains {
+	struct arena *arena;
+	struct map *seen;
+	struct link_domain **tail;
+};
 
-	if (d == NULL)
-		return NULL;
-	d->text = arena_str(a, text);
+/* A host, or an address in its place; false: the arena is full. */
+static bool
+domain_add(struct domains *all, struct str host, const struct addr *addr)
+{
+	struct str domain = psl_domain(host);
+	char text[ADDR_TEXT_MAX];
+	struct link_domain *d;
+
+	if (addr->family != ADDR_NONE) {
+		addr_format(addr, text);
+		domain = str_of(text);
+	}
+	if (domain.n == 0 || map_get(all->seen, domain) != NULL)
+		return true;
+	d = arena_alloc(all->arena, sizeof(*d));
+	if (d == NULL || (d->text = arena_str(all->arena, domain)).p == NULL)
+		return false;
 	d->addr = *addr;
-	return d->text.p != NULL ? d : NULL;
+	map_put(all->seen, domain, d);
+	*all->tail = d;
+	all->tail = &d->next;
+	return true;
+}
+
+/* What rules know of a host; addresses of mail are no links. */
+static bool
+uri_add(struct domains *all, const struct uri *u)
+{
+	struct addr addr = { .family = ADDR_NONE };
+	struct str host = STR("");
+
+	if (u->host.n == 0 || str_istarts(u->text, STR("mailto:")))
+		return true;
+	if (!addr_parse(u->host, &addr))
+		host = envelope_domain(all->arena, u->host);
+	if (host.p != NULL && ends_in_number(host))
+		host = STR("");
+	return domain_add(all, host, &addr);
 }
 
 bool
-link_domains(struct arena *a, const struct url *u, struct link_domain **first)
+link_domains(struct arena *a, const struct url *links,
+    const struct uri_list *uris, struct link_domain **first)
 {
-	struct link_domain **tail = first, *d;
-	struct map *seen = map_new(false);
-	char text[ADDR_TEXT_MAX];
+	struct domains all = { .arena = a,
+		.seen = map_new(false),
+		.tail = first };
 	struct addr addr;
 	bool ok = true;
 
 	*first = NULL;
-	for (; u != NULL && ok; u = u->next) {
-		struct str domain = psl_domain(link_host(a, u->text, &addr));
+	for (; links != NULL && ok; links = links->next) {
+		struct str host = link_host(a, links->text, &addr);
 
-		if (addr.family != ADDR_NONE) {
-			addr_format(&addr, text);
-			domain = str_of(text);
-		}
-		if (domain.n == 0 || map_get(seen, domain) != NULL)
-			continue;
-		d = domain_new(a, domain, &addr);
-		ok = d != NULL;
-		if (!ok)
-			break;
-		map_put(seen, domain, d);
-		*tail = d;
-		tail = &d->next;
+		ok = domain_add(&all, host, &addr);
 	}
-	map_free(&seen, NULL);
-	return ok;
+	for (const struct uri *u = uris != NULL ? uris->first : NULL;
+	     u != NULL && ok; u = u->next)
+		ok = uri_add(&all, u);
+	map_free(&all.seen, NULL);
+	return ok && !arena_overflowed(a);
 }

@@ -17,7 +17,7 @@
 
 /* Items of a list that may meet a regex's match limit before the rest is
  * not looked at: each costs milliseconds, and a stranger sends thousands. */
-#define LIMITED_MAX	8
+#define LIMITED_MAX 8
 
 static enum truth
 truth_of(bool yes)
@@ -363,6 +363,20 @@ cond_rule(struct eval *e, const struct expr *x)
 	return record_asked(e, "rule", x->name, t, start);
 }
 
+/* Where rules want the domains of links, those left out there count too. */
+static bool
+is_odd(struct txn *txn, enum oddity odd, bool *full)
+{
+	const struct link_domain *first;
+
+	if (odd == ODDITY_LINKS_MANY && (txn->needs & NEED_LINKS) != 0 &&
+	    !fact_link_domains(txn, &first)) {
+		*full = true;
+		return false;
+	}
+	return oddity_has(txn, odd, full);
+}
+
 static enum truth
 cond_tag(struct eval *e, const struct expr *x)
 {
@@ -374,7 +388,7 @@ cond_tag(struct eval *e, const struct expr *x)
 	if (!oddity_find(x->name, &odd))
 		has = verdict_has_tag(e->verdict, x->name);
 	else if (txn != NULL)
-		has = oddity_has(txn, odd, &full);
+		has = is_odd(txn, odd, &full);
 	return record_asked(e, "tag", x->name,
 	    full ? TRUTH_UNKNOWN : truth_of(has), start);
 }

@@ -34,7 +34,8 @@ enum need {
 	NEED_STORE	= 1 << 10,
 	NEED_ARC	= 1 << 11,
 	NEED_SIGN	= 1 << 12,	/* the body is hashed to be signed */
-	NEED_SPF_HELO	= 1 << 13
+	NEED_SPF_HELO	= 1 << 13,
+	NEED_LINKS	= 1 << 14	/* the domains that links lead to */
 };
 
 enum value_kind {
@@ -142,8 +143,9 @@ enum value_kind {
 	    NEED_HEADERS | NEED_CONTENT, \
 	    "links in text and HTML parts")				\
 	X(URLS_DOMAIN,	"urls.domain",	MESSAGE, LIST,	0, \
-	    NEED_HEADERS | NEED_CONTENT, \
-	    "registered domains they lead to, or addresses")		\
+	    NEED_HEADERS | NEED_CONTENT | NEED_LINKS, \
+	    "registered domains that they and bare names lead to, or " \
+	    "addresses")						\
 	X(DKIM,		"dkim",		MESSAGE, WORD,	0, \
 	    NEED_HEADERS | NEED_DKIM, \
 	    "best result of all DKIM signatures")			\
@@ -249,5 +251,8 @@ struct str fact_brief(const struct value *, char out[FACT_BRIEF]);
 struct str fact_duration(struct arena *, int64_t ms);
 /* The client's country; STR_NONE: unknown, or it has none. */
 struct str fact_country(const struct session *);
+/* struct checks' `link_domains'. */
+struct link_domain;
+bool fact_link_domains(struct txn *, const struct link_domain **first);
 
 #endif

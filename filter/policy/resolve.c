@@ -303,7 +303,7 @@ bind_listed(struct resolve *r, struct expr *e)
 	if (!e->list->domains)
 		return;
 	need_stage(r, e->name_place, STAGE_MESSAGE, "list ", e->name);
-	r->needs |= NEED_HEADERS | NEED_CONTENT;
+	r->needs |= NEED_HEADERS | NEED_CONTENT | NEED_LINKS;
 }
 
 static void

@@ -244,13 +244,14 @@ road_mail(struct session *s, struct policy *policy,
 	if (refused_before(s, d))
 		return;
 	take_policy(s, policy);
-	needs = road_needs(s->policy);	/* of all rules: once a message */
+	needs = road_needs(s->policy); /* of all rules: once a message */
 	txn = txn_begin(s,
 	    needs & NEED_CONTENT ? s->policy->settings.body_max : 0);
 	txn->needs = needs;
 	txn->checks = check_attach_txn(txn, s->checks->services);
 	if (txn->checks != NULL) {
 		txn->checks->country = fact_country;
+		txn->checks->link_domains = fact_link_domains;
 		if (s->policy->dmarc_override != NULL)
 			txn->checks->dmarc_override = override_find;
 	}

@@ -5,6 +5,7 @@
 #include "base/metric.h"
 #include "score/auth_rule.h"
 #include "score/eval.h"
+#include "score/links.h"
 
 #define LOOK_EVERY     16 /* matches between two looks at the clock */
 #define SLOW_US	       4000 /* that many were slow: time each of them */
@@ -395,30 +396,6 @@ count_parts(struct match *m, const struct score_rule *r)
 
 /* --- URIs --------------------------------------------------------------- */
 
-/* What the first redirector_pattern that fits captures. */
-static struct str
-redirect(void *arg, struct str uri)
-{
-	struct match *m = arg;
-	size_t i, from[2], to[2];
-	struct str found = STR_NONE;
-	enum regex_answer a;
-	int64_t began = clock_thread_us();
-
-	if (m->redirect_us > MATCH_RULE_MS * 1000) {
-		m->limited = true;
-		return STR_NONE;
-	}
-	for (i = 0; i < m->set->nredirectors && found.p == NULL; i++) {
-		a = regex_search(m->set->redirectors[i], uri, 0, from, to, 2);
-		m->limited |= a == REGEX_LIMIT;
-		if (a == REGEX_YES && to[1] > from[1])
-			found = str_sub(uri, from[1], to[1] - from[1]);
-	}
-	m->redirect_us += clock_thread_us() - began;
-	return found;
-}
-
 /* Does one of the texts answer as the rule asks? */
 static bool
 answers(struct match *m, const struct score_rule *r,
@@ -483,9 +460,7 @@ count_detail(struct match *m, const struct score_rule *r)
 static bool
 match_begin(struct match *m)
 {
-	struct uri_config uris = { .tlds = m->set->plan->tlds,
-		.redirect = redirect,
-		.arg = m };
+	const struct links *links;
 	size_t n = m->set->plan->count + 1;
 
 	m->arena = m->txn->arena;
@@ -496,16 +471,17 @@ match_begin(struct match *m)
 	    (m->set->plan->nfields + 1) * sizeof(*m->values));
 	m->fields = field_open(m->arena, m->txn, &m->set->trust.nets,
 	    m->set->plan->tlds);
-	m->view =
-	    view_make(m->arena, &m->txn->headers, buf_str(&m->txn->body.raw));
+	links = links_find(m->txn, m->set);
 	if (m->count == NULL || m->out == NULL || m->values == NULL ||
-	    m->fields == NULL || m->view == NULL)
+	    m->fields == NULL || links == NULL)
 		return false;
-	m->uris = uri_find(m->arena, m->view, &uris);
+	m->view = links->view;
+	m->uris = links->uris;
+	m->limited |= links->limited;
 	m->captures.arena = m->arena;
 	m->captures.fields = m->fields;
 	rules_pause(m);
-	return m->uris != NULL && uri_lines(m) && demand_begin(m) &&
+	return uri_lines(m) && demand_begin(m) &&
 	    (m->set->plan->prefilter == NULL ||
 		prefilter_begin(m->set->plan->prefilter, m->arena,
 		    &m->scratch));

@@ -56,7 +56,6 @@ struct match {
 	struct prefilter_scratch scratch;
 	struct demand	 demand;
 	int64_t		 stop_ms, last_us;
-	int64_t		 redirect_us;	/* spent in redirector_patterns */
 	unsigned int	 looks;		/* matches since the start */
 	bool		 careful;	/* each match is timed */
 	bool		 stopped;	/* no time is left */

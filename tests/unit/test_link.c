@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/psl.h"
+#include "mail/uri.h"
 
 static void
 assert_host(const char *link, const char *want)
@@ -85,19 +86,51 @@ test_domains(void **state)
 	link_set_init(&set, a);
 	for (size_t i = 0; i < sizeof(links) / sizeof(*links); i++)
 		link_add(&set, str_of(links[i]));
-	assert_true(link_domains(a, set.first, &d));
+	assert_true(link_domains(a, set.first, NULL, &d));
 	for (size_t i = 0; i < 4; i++, d = d->next) {
 		assert_non_null(d);
 		assert_true(str_eq(d->text, str_of(want[i])));
 		assert_int_equal(d->addr.family, i == 1 ? ADDR_V4 : ADDR_NONE);
 	}
 	assert_null(d);
-	assert_true(link_domains(a, NULL, &d));
+	assert_true(link_domains(a, NULL, NULL, &d));
 	assert_null(d);
 	link_set_free(&set);
 	small = arena_new(64);
-	assert_false(link_domains(small, set.first, &d));
+	assert_false(link_domains(small, set.first, NULL, &d));
 	arena_free(&small);
+	arena_free(&a);
+}
+
+/* What rules see behind what browsers see: names, not addresses of mail. */
+static void
+test_uris(void **state)
+{
+	static const struct str lines[] = {
+		{ "shop.Example.org and www.example.com", 37 },
+		{ "me@mail.example.net, http://192.0.2.1/", 38 },
+		{ "http://example.org/?http://x.example.info", 41 },
+	};
+	static const char *const want[] = { "example.com", "example.org",
+		"192.0.2.1", "example.info" };
+	struct arena *a = arena_new(1 << 20);
+	const struct uri_list *uris = uri_find_text(a, lines, 3, NULL);
+	struct link_domain *d;
+	struct link_set set;
+
+	(void)state;
+	assert_non_null(uris);
+	link_set_init(&set, a);
+	link_add(&set, STR("http://www.example.com/"));
+	assert_true(link_domains(a, set.first, uris, &d));
+	for (size_t i = 0; i < sizeof(want) / sizeof(*want); i++, d = d->next) {
+		assert_non_null(d);
+		if (!str_eq(d->text, str_of(want[i])))
+			fail_msg("%.*s, not %s", STR_FMT(d->text), want[i]);
+		assert_int_equal(d->addr.family, i == 2 ? ADDR_V4 : ADDR_NONE);
+	}
+	assert_null(d);
+	link_set_free(&set);
 	arena_free(&a);
 }
 
@@ -123,6 +156,7 @@ main(void)
 		cmocka_unit_test(test_host),
 		cmocka_unit_test(test_address),
 		cmocka_unit_test(test_domains),
+		cmocka_unit_test(test_uris),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);
