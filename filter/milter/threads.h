@@ -7,7 +7,8 @@
  * through exported functions; milter/threads.c defines the same names in the
  * program, which the dynamic linker prefers.  A connection's thread runs the
  * library's own engine until the connection ends, and sleeps while the MTA is
- * silent.  A connection that is silent for THREADS_IDLE_S is closed; one that
+ * silent; after that it waits a while for the next one, as some others do.
+ * A connection that is silent for THREADS_IDLE_S is closed; one that
  * would take the last quarter of the descriptors, or that there is no thread
  * for, is hung up on at once.
  *

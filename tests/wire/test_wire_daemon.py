@@ -107,6 +107,35 @@ def test_slow_dns_does_not_queue(postern, milter, lab, backend):
             server.stop()
 
 
+def thread_ids(daemon):
+    return set(os.listdir(f"/proc/{daemon.pid}/task"))
+
+
+def test_threads_serve_again(postern, milter):
+    """A connection takes the thread of one that has ended; of those that a
+    crowd has left few stay."""
+    daemon = postern(PLAIN)
+    threads = thread_ids(daemon)
+    seen = set()
+    for _ in range(30):
+        m = open_session(milter)
+        assert m.rcpt("nobody@example.net") == "y"
+        seen |= thread_ids(daemon)
+        m.quit()
+    assert len(seen - threads) < 15, seen
+    crowd = [open_session(milter) for _ in range(40)]
+    assert len(thread_ids(daemon)) >= 40
+    for m in crowd:
+        assert m.rcpt("nobody@example.net") == "y"
+        m.quit()
+    wait_for(lambda: len(thread_ids(daemon)) <= len(threads) + 9)
+    crowd = [open_session(milter) for _ in range(40)]
+    for m in crowd:
+        assert m.rcpt() == "c"
+        assert finish(m) in ("a", "c")
+        m.quit()
+
+
 def test_lookups_start_early(postfix, postern, lab):
     """While the client still talks.  Postfix keeps to itself what the filter
     does not want to answer, so that has to be asked for with care."""
