@@ -21,18 +21,27 @@ struct node {
 	uint16_t	 next, other;	/* NONE: there is none */
 };
 
-/* What the states of a text are made of; a thread's own for a call. */
-struct cache {
-	struct cache	*next;		/* that nobody uses */
-	uint32_t	*moves;		/* from a state's row, by class, to the
-					 * next state's row */
+/*
+ * Where each class of bytes leads from each state: to the row of the next
+ * one.  Read while it is written: a state is complete before a move leads to
+ * it.
+ */
+struct table {
+	struct table	*older;		/* someone may still read it */
+	size_t		 room;		/* states */
+	size_t		 bytes;
+	_Atomic uint32_t *moves;
+};
+
+/* What states are made of; the lock's. */
+struct workshop {
 	uint32_t	*first;		/* a state's nodes in `targets' */
 	uint16_t	*count;
 	uint16_t	*targets;
 	uint16_t	*hash;		/* states; 0: none */
 	uint32_t	*mark;		/* of each node, the round it was met */
 	uint16_t	*stack, *met;
-	size_t		 nstates, room, ntargets, targets_room, nmet;
+	size_t		 nstates, ntargets, targets_room, nmet;
 	uint32_t	 round;
 	size_t		 bytes;
 };
@@ -51,7 +60,9 @@ struct automaton {
 	uint8_t		 byte_of[256];	/* one of each class */
 	size_t		 classes;
 	pthread_mutex_t	 lock;
-	struct cache	*spare;
+	struct workshop	 shop;
+	_Atomic(struct table *) table;
+	atomic_uint	 age;		/* odd while states are forgotten */
 };
 
 static atomic_size_t all_bytes;
@@ -240,89 +251,66 @@ classes_make(struct automaton *a)
 
 /* --- states ------------------------------------------------------------- */
 
-static void
-cache_free(struct cache *c)
-{
-	atomic_fetch_sub(&all_bytes, c->bytes);
-	free(c->moves);
-	free(c->first);
-	free(c->count);
-	free(c->targets);
-	free(c->hash);
-	free(c->mark);
-	free(c->stack);
-	free(c->met);
-	free(c);
-}
-
-/* May the cache have so much more? */
+/* May there be so much more? */
 static bool
-cache_claim(struct cache *c, size_t bytes)
+claim(size_t *mine, size_t bytes)
 {
 	if (atomic_fetch_add(&all_bytes, bytes) + bytes > AUTOMATON_BYTES) {
 		atomic_fetch_sub(&all_bytes, bytes);
 		return false;
 	}
-	c->bytes += bytes;
+	*mine += bytes;
 	return true;
 }
 
-static struct cache *
-cache_new(const struct automaton *a)
+static struct table *
+table_of(struct automaton *a)
 {
-	struct cache *c = mem_alloc(sizeof(*c));
-	size_t n = a->nnodes;
+	return atomic_load_explicit(&a->table, memory_order_acquire);
+}
 
-	if (!cache_claim(c, HASH_SIZE * sizeof(*c->hash) + n * 12)) {
-		free(c);
-		return NULL;
-	}
-	c->hash = mem_alloc(HASH_SIZE * sizeof(*c->hash));
-	c->mark = mem_alloc(n * sizeof(*c->mark));
-	c->stack = mem_alloc((3 * n + 2) * sizeof(*c->stack));
-	c->met = mem_alloc(n * sizeof(*c->met));
-	c->nstates = STATE_FIRST;
-	return c;
+/* Twice as many states as there were. */
+static bool
+table_grow(struct automaton *a)
+{
+	struct table *old = table_of(a), *t;
+	size_t room = old != NULL ? 2 * old->room : 64, row = a->classes, i;
+	size_t bytes = 0;
+
+	if (room > AUTOMATON_STATES || !claim(&bytes, room * (row * 4 + 6)))
+		return false;
+	t = mem_alloc(sizeof(*t));
+	t->older = old;
+	t->room = room;
+	t->bytes = bytes;
+	t->moves = mem_alloc(room * row * sizeof(*t->moves));
+	for (i = 0; old != NULL && i < old->room * row; i++)
+		atomic_init(&t->moves[i], atomic_load(&old->moves[i]));
+	a->shop.first =
+	    mem_resize(a->shop.first, room * sizeof(*a->shop.first));
+	a->shop.count =
+	    mem_resize(a->shop.count, room * sizeof(*a->shop.count));
+	atomic_store_explicit(&a->table, t, memory_order_release);
+	return true;
 }
 
 /* Room for one state more. */
 static bool
-cache_room(const struct automaton *a, struct cache *c)
+state_room(struct automaton *a)
 {
-	size_t old = c->room, room = old > 0 ? 2 * old : 64, row = a->classes;
+	struct workshop *w = &a->shop;
+	size_t room = 2 * (w->ntargets + w->nmet) + 1;
 
-	if (c->nstates >= old) {
-		if (old >= AUTOMATON_STATES ||
-		    !cache_claim(c, (room - old) * (row * 4 + 6)))
-			return false;
-		c->moves = mem_resize(c->moves, room * row * sizeof(*c->moves));
-		memset(c->moves + old * row, 0,
-		    (room - old) * row * sizeof(*c->moves));
-		c->first = mem_resize(c->first, room * sizeof(*c->first));
-		c->count = mem_resize(c->count, room * sizeof(*c->count));
-		c->room = room;
-	}
+	if (w->nstates >= table_of(a)->room && !table_grow(a))
+		return false;
 	/* One more than is needed: a state may lead nowhere. */
-	if (c->ntargets + c->nmet >= c->targets_room) {
-		room = 2 * (c->ntargets + c->nmet) + 1;
-		if (!cache_claim(c, (room - c->targets_room) * 2))
+	if (w->ntargets + w->nmet >= w->targets_room) {
+		if (!claim(&w->bytes, (room - w->targets_room) * 2))
 			return false;
-		c->targets = mem_resize(c->targets, room * sizeof(*c->targets));
-		c->targets_room = room;
+		w->targets = mem_resize(w->targets, room * sizeof(*w->targets));
+		w->targets_room = room;
 	}
 	return true;
-}
-
-/* All but the memory. */
-static void
-cache_flush(const struct automaton *a, struct cache *c)
-{
-	if (c->moves == NULL)
-		return;
-	memset(c->moves, 0, c->nstates * a->classes * sizeof(*c->moves));
-	memset(c->hash, 0, HASH_SIZE * sizeof(*c->hash));
-	c->nstates = STATE_FIRST;
-	c->ntargets = 0;
 }
 
 static int
@@ -333,173 +321,373 @@ by_number(const void *a, const void *b)
 
 /* In order, each once. */
 static void
-met_sort(struct cache *c)
+met_sort(struct workshop *w)
 {
 	size_t i, n = 0;
 
-	qsort(c->met, c->nmet, sizeof(*c->met), by_number);
-	for (i = 0; i < c->nmet; i++)
-		if (n == 0 || c->met[n - 1] != c->met[i])
-			c->met[n++] = c->met[i];
-	c->nmet = n;
-}
-
-/* The state of the nodes in `met'; MOVE_UNKNOWN: no room. */
-static uint16_t
-state_of(const struct automaton *a, struct cache *c)
-{
-	uint32_t h = 2166136261U;
-	uint16_t s;
-	size_t i;
-
-	met_sort(c);
-	for (i = 0; i < c->nmet; i++)
-		h = (h ^ c->met[i]) * 16777619U;
-	for (h ^= h >> 15;; h++) {
-		s = c->hash[h & (HASH_SIZE - 1)];
-		if (s == 0)
-			break;
-		if (c->count[s] == c->nmet &&
-		    memcmp(c->targets + c->first[s], c->met,
-			c->nmet * sizeof(*c->met)) == 0)
-			return s;
-	}
-	if (!cache_room(a, c))
-		return MOVE_UNKNOWN;
-	s = (uint16_t)c->nstates++;
-	c->hash[h & (HASH_SIZE - 1)] = s;
-	c->first[s] = (uint32_t)c->ntargets;
-	c->count[s] = (uint16_t)c->nmet;
-	memcpy(c->targets + c->ntargets, c->met, c->nmet * sizeof(*c->met));
-	c->ntargets += c->nmet;
-	return s;
-}
-
-/* Where the byte leads from a node, into `met'. */
-static void
-walk(const struct automaton *a, struct cache *c, uint16_t from, int byte)
-{
-	const struct node *node;
-	size_t depth = 0;
-	uint16_t n;
-
-	c->stack[depth++] = from;
-	while (depth > 0) {
-		n = c->stack[--depth];
-		if (n == NONE || c->mark[n] == c->round)
-			continue;
-		c->mark[n] = c->round;
-		node = &a->nodes[n];
-		if (node->set != NONE) {
-			if (byte_set_has(&a->sets[node->set], byte))
-				c->met[c->nmet++] = node->next;
-			continue;
-		}
-		c->stack[depth++] = node->other;
-		c->stack[depth++] = node->next;
-	}
+	qsort(w->met, w->nmet, sizeof(*w->met), by_number);
+	for (i = 0; i < w->nmet; i++)
+		if (n == 0 || w->met[n - 1] != w->met[i])
+			w->met[n++] = w->met[i];
+	w->nmet = n;
 }
 
 /* Does one of the nodes lead to the end without a byte? */
 static bool
-at_end(const struct automaton *a, struct cache *c)
+met_end(const struct automaton *a, struct workshop *w)
 {
 	const struct node *node;
 	size_t depth = 0, i;
 	uint16_t n;
 
-	c->round++;
-	for (i = 0; i < c->nmet; i++)
-		c->stack[depth++] = c->met[i];
+	w->round++;
+	for (i = 0; i < w->nmet; i++)
+		w->stack[depth++] = w->met[i];
 	while (depth > 0) {
-		n = c->stack[--depth];
-		if (n == NONE || c->mark[n] == c->round)
+		n = w->stack[--depth];
+		if (n == NONE || w->mark[n] == w->round)
 			continue;
 		if (n == a->end)
 			return true;
-		c->mark[n] = c->round;
+		w->mark[n] = w->round;
 		node = &a->nodes[n];
 		if (node->set == NONE) {
-			c->stack[depth++] = node->other;
-			c->stack[depth++] = node->next;
+			w->stack[depth++] = node->other;
+			w->stack[depth++] = node->next;
 		}
 	}
 	return false;
 }
 
+/* The state of the nodes in `met'; MOVE_UNKNOWN: no room. */
+static uint16_t
+state_of(struct automaton *a)
+{
+	struct workshop *w = &a->shop;
+	uint32_t h = 2166136261U;
+	uint16_t s;
+	size_t i;
+
+	met_sort(w);
+	for (i = 0; i < w->nmet; i++)
+		h = (h ^ w->met[i]) * 16777619U;
+	for (h ^= h >> 15;; h++) {
+		s = w->hash[h & (HASH_SIZE - 1)];
+		if (s == 0)
+			break;
+		if (w->count[s] == w->nmet &&
+		    memcmp(w->targets + w->first[s], w->met,
+			w->nmet * sizeof(*w->met)) == 0)
+			return s;
+	}
+	if (!state_room(a))
+		return MOVE_UNKNOWN;
+	s = (uint16_t)w->nstates++;
+	w->hash[h & (HASH_SIZE - 1)] = s;
+	w->first[s] = (uint32_t)w->ntargets;
+	w->count[s] = (uint16_t)w->nmet;
+	memcpy(w->targets + w->ntargets, w->met, w->nmet * sizeof(*w->met));
+	w->ntargets += w->nmet;
+	return s;
+}
+
+/* Where the byte leads from a node, into `met'. */
+static void
+walk(const struct automaton *a, struct workshop *w, uint16_t from, int byte)
+{
+	const struct node *node;
+	size_t depth = 0;
+	uint16_t n;
+
+	w->stack[depth++] = from;
+	while (depth > 0) {
+		n = w->stack[--depth];
+		if (n == NONE || w->mark[n] == w->round)
+			continue;
+		w->mark[n] = w->round;
+		node = &a->nodes[n];
+		if (node->set != NONE) {
+			if (byte_set_has(&a->sets[node->set], byte))
+				w->met[w->nmet++] = node->next;
+			continue;
+		}
+		w->stack[depth++] = node->other;
+		w->stack[depth++] = node->next;
+	}
+}
+
 /* Where the class leads from a state, as rows; MOVE_UNKNOWN: no room. */
 static uint32_t
-move(const struct automaton *a, struct cache *c, uint32_t row, uint8_t class)
+move_make(struct automaton *a, uint32_t row, uint8_t class)
 {
+	struct workshop *w = &a->shop;
 	size_t state = row / a->classes, i;
 	int byte = a->byte_of[class];
 	uint32_t to;
 
-	c->round++;
-	c->nmet = 0;
-	walk(a, c, 0, byte);	/* a match may begin here */
-	for (i = 0; i < c->count[state]; i++)
-		walk(a, c, c->targets[c->first[state] + i], byte);
-	to = at_end(a, c) ? MOVE_MATCH : state_of(a, c) * (uint32_t)a->classes;
+	w->round++;
+	w->nmet = 0;
+	walk(a, w, 0, byte);	/* a match may begin here */
+	for (i = 0; i < w->count[state]; i++)
+		walk(a, w, w->targets[w->first[state] + i], byte);
+	to = met_end(a, w) ? MOVE_MATCH : state_of(a) * (uint32_t)a->classes;
 	if (to != MOVE_UNKNOWN)
-		c->moves[row + class] = to;
+		atomic_store_explicit(&table_of(a)->moves[row + class], to,
+		    memory_order_release);
 	return to;
 }
 
-static uint32_t
-row_first(const struct automaton *a, struct cache *c)
+/* The state in which texts begin is the first there is. */
+static void
+states_begin(struct automaton *a)
 {
-	c->nmet = 0;
-	return state_of(a, c) * (uint32_t)a->classes;
+	a->shop.nstates = STATE_FIRST;
+	a->shop.ntargets = 0;
+	a->shop.nmet = 0;
+	state_of(a);
+}
+
+/* Who reads them meanwhile sees it by their age. */
+static void
+states_forget(struct automaton *a)
+{
+	struct table *t = table_of(a);
+	size_t i;
+
+	atomic_fetch_add(&a->age, 1);
+	for (i = 0; i < t->room * a->classes; i++)
+		atomic_store_explicit(&t->moves[i], 0, memory_order_release);
+	memset(a->shop.hash, 0, HASH_SIZE * sizeof(*a->shop.hash));
+	states_begin(a);
+	atomic_fetch_add(&a->age, 1);
+}
+
+/* --- texts -------------------------------------------------------------- */
+
+/* An automaton on its way through a text. */
+struct run {
+	struct automaton *automaton;
+	const uint8_t	*class_of;
+	const _Atomic uint32_t *moves;
+	uint32_t	 row;
+	unsigned int	 age;		/* of the states */
+};
+
+static uint32_t
+run_look(const struct run *r, unsigned char byte)
+{
+	return atomic_load_explicit(&r->moves[r->row + r->class_of[byte]],
+	    memory_order_acquire);
+}
+
+/* Waits while states are forgotten. */
+static unsigned int
+age_now(struct automaton *a)
+{
+	unsigned int age = atomic_load_explicit(&a->age, memory_order_acquire);
+
+	if (age % 2 == 0)
+		return age;
+	pthread_mutex_lock(&a->lock);
+	age = atomic_load(&a->age);
+	pthread_mutex_unlock(&a->lock);
+	return age;
+}
+
+static void
+run_begin(struct run *r, struct automaton *a)
+{
+	r->automaton = a;
+	r->class_of = a->class_of;
+	r->age = age_now(a);
+	r->moves = table_of(a)->moves;
+	r->row = STATE_FIRST * (uint32_t)a->classes;
+}
+
+/* The move for this byte; MOVE_UNKNOWN: the states are others now. */
+static uint32_t
+run_learn(struct run *r, unsigned char byte)
+{
+	struct automaton *a = r->automaton;
+	uint32_t to = MOVE_UNKNOWN;
+
+	pthread_mutex_lock(&a->lock);
+	if (atomic_load(&a->age) == r->age) {
+		to = move_make(a, r->row, r->class_of[byte]);
+		if (to == MOVE_UNKNOWN)
+			states_forget(a);
+	}
+	r->moves = table_of(a)->moves;
+	pthread_mutex_unlock(&a->lock);
+	return to;
+}
+
+/* Was all that was read of one age?  Its moves were read before. */
+static bool
+run_valid(const struct run *r)
+{
+	return atomic_load_explicit(&r->automaton->age, memory_order_acquire) ==
+	    r->age;
 }
 
 /* As far as the moves are known; what each byte of a text costs. */
 static const unsigned char *
-run_known(const uint32_t *moves, const unsigned char *class_of,
-    const unsigned char *p, const unsigned char *end, uint32_t *row)
+run_known(struct run *r, const unsigned char *p, const unsigned char *end)
 {
-	uint32_t at = *row, to;
+	struct run at = *r;
+	uint32_t to;
 
 	for (; p < end; p++) {
-		to = moves[at + class_of[*p]];
+		to = run_look(&at, *p);
 		if (to <= MOVE_MATCH)
 			break;
-		at = to;
+		at.row = to;
 	}
-	*row = at;
+	r->row = at.row;
 	return p;
 }
 
-static bool
-run(const struct automaton *a, struct cache *c, struct str text)
+enum answer { NO_MATCH, MAY_MATCH, STATES_LOST };
+
+static enum answer
+run_on(struct run *r, const unsigned char *p, const unsigned char *end)
+{
+	uint32_t to;
+
+	for (; (p = run_known(r, p, end)) < end; p++) {
+		to = run_look(r, *p);
+		if (to == MOVE_UNKNOWN)
+			to = run_learn(r, *p);
+		if (to <= MOVE_MATCH)
+			return to == MOVE_MATCH && run_valid(r) ? MAY_MATCH :
+								  STATES_LOST;
+		r->row = to;
+	}
+	return run_valid(r) ? NO_MATCH : STATES_LOST;
+}
+
+bool
+automaton_may(struct automaton *a, struct str text)
 {
 	const unsigned char *p = (const unsigned char *)text.p;
-	const unsigned char *end = p + text.n;
-	uint32_t row = row_first(a, c), to;
-	bool flushed = false;
+	enum answer answer = STATES_LOST;
+	struct run r;
+	int tries;
 
-	while (row > MOVE_MATCH) {
-		p = run_known(c->moves, a->class_of, p, end, &row);
-		if (p == end)
-			return false;
-		to = c->moves[row + a->class_of[*p]];
-		if (to == MOVE_UNKNOWN)
-			to = move(a, c, row, a->class_of[*p]);
-		if (to == MOVE_UNKNOWN && !flushed) {
-			/* Once more with new states, from the start. */
-			cache_flush(a, c);
-			flushed = true;
-			row = row_first(a, c);
-			p = (const unsigned char *)text.p;
-			continue;
-		}
-		row = to;
-		p++;
+	/* Once more, with new states. */
+	for (tries = 0; tries < 2 && answer == STATES_LOST; tries++) {
+		run_begin(&r, a);
+		answer = run_on(&r, p, p + text.n);
 	}
+	return answer != NO_MATCH;
+}
+
+/* A load waits for the one before it, but not for those of other lanes. */
+static const unsigned char *
+lanes_known(struct run each[AUTOMATON_LANES], const unsigned char *p,
+    const unsigned char *end)
+{
+	struct run a = each[0], b = each[1], c = each[2], d = each[3];
+	uint32_t to[AUTOMATON_LANES];
+
+	for (; p < end; p++) {
+		to[0] = run_look(&a, *p);
+		to[1] = run_look(&b, *p);
+		to[2] = run_look(&c, *p);
+		to[3] = run_look(&d, *p);
+		if (to[0] <= MOVE_MATCH || to[1] <= MOVE_MATCH ||
+		    to[2] <= MOVE_MATCH || to[3] <= MOVE_MATCH)
+			break;
+		a.row = to[0];
+		b.row = to[1];
+		c.row = to[2];
+		d.row = to[3];
+	}
+	each[0].row = a.row;
+	each[1].row = b.row;
+	each[2].row = c.row;
+	each[3].row = d.row;
+	return p;
+}
+
+/* A lane that is done. */
+static struct run
+run_idle(void)
+{
+	static const uint8_t class_of[256];
+	static const _Atomic uint32_t moves[] = { 0, 0, STATE_FIRST };
+
+	return (struct run){ .class_of = class_of,
+		.moves = moves,
+		.row = STATE_FIRST };
+}
+
+/* One byte; false: the lane is done, at a match or as its states are lost. */
+static bool
+lane_step(struct run *r, unsigned char byte)
+{
+	uint32_t to = run_look(r, byte);
+
+	if (to == MOVE_UNKNOWN)
+		to = run_learn(r, byte);
+	if (to <= MOVE_MATCH)
+		return false;
+	r->row = to;
 	return true;
 }
 
+unsigned int
+automaton_may_each(struct automaton *const each[], size_t n, struct str text)
+{
+	const unsigned char *p = (const unsigned char *)text.p;
+	const unsigned char *end = p + text.n;
+	struct run lane[AUTOMATON_LANES];
+	unsigned int may = 0, left = (1U << n) - 1;
+	size_t i;
+
+	for (i = 0; i < AUTOMATON_LANES; i++) {
+		lane[i] = run_idle();
+		if (i < n)
+			run_begin(&lane[i], each[i]);
+	}
+	for (; left != 0 && (p = lanes_known(lane, p, end)) < end; p++)
+		for (i = 0; i < n; i++)
+			if ((left & 1U << i) != 0 && !lane_step(&lane[i], *p)) {
+				left &= ~(1U << i);
+				lane[i] = run_idle();
+			}
+	/* Those that are done match, or have to be asked again. */
+	for (i = 0; i < n; i++)
+		if (((left & 1U << i) == 0 || !run_valid(&lane[i])) &&
+		    automaton_may(each[i], text))
+			may |= 1U << i;
+	return may;
+}
+
 /* --- automata ----------------------------------------------------------- */
+
+/* false: it would match everywhere, or there is no room. */
+static bool
+shop_open(struct automaton *a)
+{
+	struct workshop *w = &a->shop;
+	size_t n = a->nnodes;
+
+	if (!claim(&w->bytes, HASH_SIZE * sizeof(*w->hash) + n * 14))
+		return false;
+	w->hash = mem_alloc(HASH_SIZE * sizeof(*w->hash));
+	w->mark = mem_alloc(n * sizeof(*w->mark));
+	w->stack = mem_alloc((3 * n + 2) * sizeof(*w->stack));
+	w->met = mem_alloc(n * sizeof(*w->met));
+	w->targets = mem_alloc(n * sizeof(*w->targets));
+	w->targets_room = n;
+	w->nmet = 1;
+	w->met[0] = 0;
+	if (met_end(a, w) || !table_grow(a))
+		return false;
+	states_begin(a);
+	return true;
+}
 
 struct automaton *
 automaton_new(struct str pattern, struct str flags)
@@ -507,7 +695,6 @@ automaton_new(struct str pattern, struct str flags)
 	struct arena *arena = arena_new(SIZE_MAX / 2);
 	const struct tree *t = tree_of(arena, pattern, flags);
 	struct automaton *a = NULL;
-	struct cache *c;
 	uint16_t last;
 
 	if (t != NULL) {
@@ -521,16 +708,7 @@ automaton_new(struct str pattern, struct str flags)
 		classes_make(a);
 	}
 	arena_free(&arena);
-	if (a == NULL)
-		return NULL;
-	c = a->failed ? NULL : cache_new(a);
-	if (c != NULL) {
-		c->nmet = 1;
-		c->met[0] = 0;
-		a->failed = at_end(a, c);	/* it matches everywhere */
-		a->spare = c;
-	}
-	if (c == NULL || a->failed)
+	if (a != NULL && (a->failed || !shop_open(a)))
 		automaton_free(&a);
 	return a;
 }
@@ -538,38 +716,29 @@ automaton_new(struct str pattern, struct str flags)
 void
 automaton_free(struct automaton **a)
 {
-	struct cache *c, *next;
+	struct workshop *w;
+	struct table *t;
 
 	if (*a == NULL)
 		return;
-	for (c = (*a)->spare; c != NULL; c = next) {
-		next = c->next;
-		cache_free(c);
+	w = &(*a)->shop;
+	while ((t = table_of(*a)) != NULL) {
+		atomic_store(&(*a)->table, t->older);
+		atomic_fetch_sub(&all_bytes, t->bytes);
+		free(t->moves);
+		free(t);
 	}
+	atomic_fetch_sub(&all_bytes, w->bytes);
+	free(w->first);
+	free(w->count);
+	free(w->targets);
+	free(w->hash);
+	free(w->mark);
+	free(w->stack);
+	free(w->met);
 	pthread_mutex_destroy(&(*a)->lock);
 	free((*a)->nodes);
 	free((*a)->sets);
 	free(*a);
 	*a = NULL;
-}
-
-bool
-automaton_may(struct automaton *a, struct str text)
-{
-	struct cache *c;
-	bool may;
-
-	pthread_mutex_lock(&a->lock);
-	c = a->spare;
-	if (c != NULL)
-		a->spare = c->next;
-	pthread_mutex_unlock(&a->lock);
-	if (c == NULL && (c = cache_new(a)) == NULL)
-		return true;
-	may = run(a, c, text);
-	pthread_mutex_lock(&a->lock);
-	c->next = a->spare;
-	a->spare = c;
-	pthread_mutex_unlock(&a->lock);
-	return may;
 }

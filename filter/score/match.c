@@ -108,9 +108,6 @@ search_for(struct match *m, const struct score_rule *r,
 
 	if (m->out[r->index] || out_of_time(m, r))
 		return REGEX_LIMIT;
-	if (regex == r->regex && start == 0 &&
-	    !plan_may(m->set->plan, r, subject))
-		return REGEX_NO;
 	began = m->careful ? rule_clock(m, r) : 0;
 	a = regex_search(regex, subject, start, from, to, from != NULL);
 	if (a == REGEX_LIMIT) {
@@ -146,7 +143,7 @@ enough(const struct match *m, const struct score_rule *r)
 
 /* Every match in the text, up to the rule's maxhits. */
 static void
-count_in(struct match *m, const struct score_rule *r, struct str subject)
+count_sifted(struct match *m, const struct score_rule *r, struct str subject)
 {
 	size_t start = 0, from, to;
 
@@ -160,10 +157,18 @@ count_in(struct match *m, const struct score_rule *r, struct str subject)
 	}
 }
 
+/* The same in a text that the rule was not found for. */
+static void
+count_in(struct match *m, const struct score_rule *r, struct str subject)
+{
+	if (!m->out[r->index] && plan_may(m->set->plan, r, subject))
+		count_sifted(m, r, subject);
+}
+
 void
 match_text(struct match *m, const struct score_rule *r, struct str text)
 {
-	count_in(m, r, text);
+	count_sifted(m, r, text);
 }
 
 /* Is it asked only if a meta needs it? */
@@ -195,21 +200,42 @@ passes_over(const struct score_rule *r, size_t line)
 	return line == 0 && r->nosubject;
 }
 
+/* Of the rules found in a line those that have to be asked, and those that
+ * are doubted. */
 static void
-count_found(struct match *m, const struct score_rule *const *all, size_t line,
-    const struct str *text)
+choose_found(struct match *m, const struct plan_list *doubted, size_t line)
+{
+	const struct plan *plan = m->set->plan;
+	uint32_t *found = m->scratch.found;
+	const struct score_rule *r;
+	size_t i, n = 0;
+
+	for (i = 0; i < m->scratch.nfound; i++) {
+		r = plan->by_index[found[i]];
+		if (!enough(m, r) && !passes_over(r, line))
+			found[n++] = found[i];
+	}
+	for (i = 0; i < doubted->count; i++) {
+		r = doubted->rule[i];
+		if (!enough(m, r) && !passes_over(r, line))
+			found[n++] = (uint32_t)r->index;
+	}
+	m->scratch.nfound = n;
+}
+
+static void
+count_found(struct match *m, const struct str *text)
 {
 	const struct score_rule *r;
 	size_t i;
 
-	for (i = 0; i < m->scratch.nfound; i++) {
-		r = all[m->scratch.found[i]];
-		if (enough(m, r) || passes_over(r, line))
-			continue;
+	plan_sift(m->set->plan, *text, m->scratch.found, &m->scratch.nfound);
+	for (i = 0; i < m->scratch.nfound && !m->stopped; i++) {
+		r = m->set->plan->by_index[m->scratch.found[i]];
 		if (late(m, r)) {
 			demand_text(m, r, text);
 		} else {
-			count_in(m, r, *text);
+			count_sifted(m, r, *text);
 			demand_known(m, r);
 		}
 	}
@@ -236,7 +262,8 @@ count_lines(struct match *m, enum rule_kind kind, enum prefilter_text text,
 
 	for (i = 0; i < n && plan->prefilter != NULL && !m->stopped; i++) {
 		prefilter_pass(plan->prefilter, text, line[i], &m->scratch);
-		count_found(m, plan->by_index, i, &line[i]);
+		choose_found(m, &plan->doubted[kind], i);
+		count_found(m, &line[i]);
 	}
 	count_each(m, &plan->alone[kind]);
 }
@@ -267,8 +294,9 @@ count_header(struct match *m, const struct score_rule *r, struct str value)
 	if (r->exists)
 		m->count[r->index] = value.p != NULL;
 	else if (r->negate)
-		m->count[r->index] =
-		    search(m, r, text, 0, &from, &to) == REGEX_NO;
+		m->count[r->index] = !m->out[r->index] &&
+		    (!plan_may(m->set->plan, r, text) ||
+			search(m, r, text, 0, &from, &to) == REGEX_NO);
 	else
 		count_in(m, r, text);
 }
@@ -301,22 +329,15 @@ count_value(struct match *m, const struct plan_field *field)
 	const struct plan *plan = m->set->plan;
 	uint32_t self = (uint32_t)(field - plan->fields);
 	struct match_value *v = &m->values[self];
-	const struct score_rule *r;
-	size_t i;
+	size_t i, n;
 
 	prefilter_pass(plan->prefilter, PREFILTER_HEADER, value_of(m, field),
 	    &m->scratch);
-	for (i = 0; i < m->scratch.nfound && !m->stopped; i++) {
-		r = plan->by_index[m->scratch.found[i]];
-		if (plan->field_of[r->index] != self)
-			continue;
-		if (late(m, r)) {
-			demand_text(m, r, &v->text);
-		} else {
-			count_in(m, r, v->text);
-			demand_known(m, r);
-		}
-	}
+	for (i = n = 0; i < m->scratch.nfound; i++)
+		if (plan->field_of[m->scratch.found[i]] == self)
+			m->scratch.found[n++] = m->scratch.found[i];
+	m->scratch.nfound = n;
+	count_found(m, &v->text);
 }
 
 static void

@@ -241,11 +241,40 @@ plan_exists(const struct plan *plan, const struct score_rule *r)
 	    !plan->fields[field].made;
 }
 
+#define LONG_PATTERN	80	/* bytes; PCRE2 is fast with shorter ones */
+#define DOUBTED_MAX	10000	/* bytes; longer ones take much to be made */
+
+/* A rule of lines that nothing but its automaton tells of. */
+static bool
+is_doubted(const struct plan *plan, const struct score_rule *r)
+{
+	return plan->prefilter != NULL && r->regex != NULL && !r->negate &&
+	    r->eval.p == NULL && !r->perl.captures &&
+	    r->pattern.n >= LONG_PATTERN && r->pattern.n <= DOUBTED_MAX &&
+	    (r->kind == RULE_BODY || r->kind == RULE_RAWBODY ||
+		r->kind == RULE_URI) &&
+	    !prefilter_covers(plan->prefilter, (uint32_t)r->index);
+}
+
 bool
 plan_covers(const struct plan *plan, const struct score_rule *r)
 {
-	return plan->prefilter != NULL &&
-	    prefilter_covers(plan->prefilter, (uint32_t)r->index);
+	return is_doubted(plan, r) ||
+	    (plan->prefilter != NULL &&
+		prefilter_covers(plan->prefilter, (uint32_t)r->index));
+}
+
+static void
+doubted_make(struct plan *plan, const struct plan_list *from,
+    struct plan_list *to)
+{
+	size_t i;
+
+	to->rule = plan_alloc(plan, from->count * sizeof(*to->rule));
+	to->count = 0;
+	for (i = 0; i < from->count; i++)
+		if (is_doubted(plan, from->rule[i]))
+			to->rule[to->count++] = from->rule[i];
 }
 
 /* The rules of a list that are so. */
@@ -272,9 +301,11 @@ alone_make(struct plan *plan)
 	struct plan_field *f;
 	int kind;
 
-	for (kind = 0; kind < RULE_KIND_COUNT; kind++)
+	for (kind = 0; kind < RULE_KIND_COUNT; kind++) {
 		list_pick(plan, &plan->regex[kind], &plan->alone[kind], false,
 		    false);
+		doubted_make(plan, &plan->regex[kind], &plan->doubted[kind]);
+	}
 	for (f = plan->fields; f < plan->fields + plan->nfields; f++) {
 		list_pick(plan, &f->rules, &f->exists, true, false);
 		list_pick(plan, &f->rules, &f->alone, false, false);
@@ -282,8 +313,6 @@ alone_make(struct plan *plan)
 }
 
 /* --- regexes that are long ---------------------------------------------- */
-
-#define LONG_PATTERN	80	/* bytes; PCRE2 is fast with shorter ones */
 
 static pthread_mutex_t doubt_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -298,17 +327,67 @@ doubt_make(struct plan_doubt *d, const struct score_rule *r)
 	pthread_mutex_unlock(&doubt_lock);
 }
 
-bool
-plan_may(struct plan *plan, const struct score_rule *r, struct str text)
+/* NULL: nothing but the regex itself tells. */
+static struct automaton *
+doubt_of(struct plan *plan, const struct score_rule *r)
 {
 	struct plan_doubt *d = &plan->doubt[r->index];
 
 	if (plan->prefilter == NULL || r->pattern.n < LONG_PATTERN ||
 	    r->regex == NULL || r->eval.p != NULL)
-		return true;
+		return NULL;
 	if (!atomic_load_explicit(&d->ready, memory_order_acquire))
 		doubt_make(d, r);
-	return d->automaton == NULL || automaton_may(d->automaton, text);
+	return d->automaton;
+}
+
+bool
+plan_may(struct plan *plan, const struct score_rule *r, struct str text)
+{
+	struct automaton *a = doubt_of(plan, r);
+
+	return a == NULL || automaton_may(a, text);
+}
+
+/* Rules that wait until there is one for each lane. */
+struct sieve {
+	struct automaton *each[AUTOMATON_LANES];
+	uint32_t	 rule[AUTOMATON_LANES];
+	size_t		 count;
+};
+
+static void
+sieve_empty(struct sieve *s, struct str text, uint32_t *rules, size_t *kept)
+{
+	unsigned int may = automaton_may_each(s->each, s->count, text);
+	size_t i;
+
+	for (i = 0; i < s->count; i++)
+		if (may >> i & 1)
+			rules[(*kept)++] = s->rule[i];
+	s->count = 0;
+}
+
+void
+plan_sift(struct plan *plan, struct str text, uint32_t *rules, size_t *count)
+{
+	struct sieve s = { .count = 0 };
+	struct automaton *a;
+	size_t i, kept = 0;
+
+	for (i = 0; i < *count; i++) {
+		a = doubt_of(plan, plan->by_index[rules[i]]);
+		if (a == NULL) {
+			rules[kept++] = rules[i];
+			continue;
+		}
+		s.each[s.count] = a;
+		s.rule[s.count++] = rules[i];
+		if (s.count == AUTOMATON_LANES)
+			sieve_empty(&s, text, rules, &kept);
+	}
+	sieve_empty(&s, text, rules, &kept);
+	*count = kept;
 }
 
 /* --- options ------------------------------------------------------------ */

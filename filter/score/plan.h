@@ -73,6 +73,8 @@ struct plan {
 	struct plan_list regex[RULE_KIND_COUNT];	/* but header */
 	/* Those of them that the prefilter does not cover. */
 	struct plan_list alone[RULE_KIND_COUNT];
+	/* What plan_sift() tells of nevertheless. */
+	struct plan_list doubted[RULE_KIND_COUNT];
 	struct plan_list eval;
 	const struct eval_def **functions;	/* of each rule; NULL: none, or
 						 * auth_rule.h knows it */
@@ -96,12 +98,16 @@ struct plan {
 /* Never NULL.  every: no rule is late. */
 struct plan	*plan_new(const struct ruleset *, bool every);
 void		 plan_free(struct plan **);
-/* It hits only where the prefilter names it. */
+/* It hits only where the prefilter names it, or plan_sift() leaves it if it is
+ * doubted. */
 bool		 plan_covers(const struct plan *, const struct score_rule *);
 /* It hits where the message has a field of its name, whatever is in it. */
 bool		 plan_exists(const struct plan *, const struct score_rule *);
 /* Could the rule's regex match? */
 bool		 plan_may(struct plan *, const struct score_rule *, struct str);
+/* The rules, by index, whose regexes could match are left. */
+void		 plan_sift(struct plan *, struct str, uint32_t *rules,
+		    size_t *count);
 /* The rule is not late.  This and the next before the first message. */
 void		 plan_want(struct plan *, const struct score_rule *);
 /* Every rule is asked by itself from now on. */

@@ -1,4 +1,5 @@
 #include <glob.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -182,6 +183,87 @@ test_chains_never_miss(void **state)
 	arena_free(&a);
 }
 
+/* --- automata that many threads ask ------------------------------------- */
+
+#define ASKERS	4
+
+/* More states than an automaton may have: they are forgotten meanwhile. */
+static const char *const asked[] = { "[vx].{12}z", "x[vxq]{3,9}zj", "vz.*qq" };
+
+struct asker {
+	pthread_t	 thread;
+	struct automaton *each[3];
+	struct regex	*regex[3];
+	uint32_t	 seed;
+	unsigned int	 hits, missed, ruled_out;
+};
+
+static void
+ask_once(struct asker *k)
+{
+	static const char bytes[] = "vvxxqzj ";
+	unsigned int i, may;
+	char text[48];
+	struct str s = { text, sizeof(text) };
+	bool hit;
+
+	for (i = 0; i < sizeof(text); i++) {
+		k->seed = k->seed * 1664525 + 1013904223;
+		text[i] = bytes[(k->seed >> 12) % 8];
+	}
+	may = automaton_may_each(k->each, 3, s);
+	for (i = 0; i < 3; i++) {
+		hit = regex_match(k->regex[i], s) == REGEX_YES;
+		k->hits += hit;
+		k->missed += hit &&
+		    ((may & 1U << i) == 0 || !automaton_may(k->each[i], s));
+		k->ruled_out += !hit && (may & 1U << i) == 0;
+	}
+}
+
+static void *
+asker_main(void *arg)
+{
+	unsigned int i;
+
+	for (i = 0; i < 3000; i++)
+		ask_once(arg);
+	return NULL;
+}
+
+static void
+test_automata_shared(void **state)
+{
+	struct asker k[ASKERS] = { { .hits = 0 } };
+	struct buf err = BUF_INIT(4096);
+	size_t i, at;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		k[0].each[i] = automaton_new(str_of(asked[i]), STR(""));
+		k[0].regex[i] = regex_new(str_of(asked[i]), STR(""), &err, &at);
+		assert_non_null(k[0].each[i]);
+		assert_non_null(k[0].regex[i]);
+	}
+	for (i = 0; i < ASKERS; i++) {
+		memcpy(k[i].each, k[0].each, sizeof(k[i].each));
+		memcpy(k[i].regex, k[0].regex, sizeof(k[i].regex));
+		k[i].seed = (uint32_t)i;
+		pthread_create(&k[i].thread, NULL, asker_main, &k[i]);
+	}
+	for (i = 0; i < ASKERS; i++) {
+		pthread_join(k[i].thread, NULL);
+		assert_int_equal(k[i].missed, 0);
+		assert_true(k[i].hits > 1000);
+		assert_true(k[i].ruled_out > 1000);
+	}
+	for (i = 0; i < 3; i++) {
+		automaton_free(&k[0].each[i]);
+		regex_free(&k[0].regex[i]);
+	}
+	buf_free(&err);
+}
+
 /* --- the stock rules on real mail --------------------------------------- */
 
 static struct services services;
@@ -293,6 +375,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pass),
 		cmocka_unit_test(test_chains_never_miss),
+		cmocka_unit_test(test_automata_shared),
 		cmocka_unit_test(test_same_hits),
 	};
 	int failed;
