@@ -16,7 +16,7 @@
 #define SYNC_MS		  3000
 #define RCPTS_MAX	  (16 * 1024)
 #define ADDRESS_MAX	  1024
-#define REFUSED_QUEUE_MAX (HISTORY_QUEUE_MAX / 8)
+#define REFUSED_QUEUE_MAX (HISTORY_QUEUE_MAX / 2)
 
 /* What was refused, for as long as the same is counted with it. */
 struct repeat {

@@ -598,6 +598,7 @@ disk_full(int log)
 {
 	struct history *h;
 	struct rlimit lim, small;
+	glob_t found;
 
 	signal(SIGXFSZ, SIG_IGN);
 	dup2(log, STDERR_FILENO);
@@ -618,6 +619,8 @@ disk_full(int log)
 	setrlimit(RLIMIT_FSIZE, &lim);
 	put(h, "c", "a@x", "", STR("x"));
 	assert_int_equal(count(h, Q(.from = STR("a@x"))), 2);
+	/* This is no damage. */
+	assert_int_equal(moved(&found), 0);
 	history_close(&h);
 }
 
