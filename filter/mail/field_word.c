@@ -416,6 +416,20 @@ decode(struct arena *a, struct str s, size_t n, bool words)
 	return s;
 }
 
+/* Does anything begin like an encoded word? */
+static bool
+may_have_words(struct str s)
+{
+	ptrdiff_t at;
+
+	while ((at = str_chr(s, '=')) >= 0) {
+		s = str_sub(s, (size_t)at + 1, s.n);
+		if (s.n > 0 && s.p[0] == '?')
+			return true;
+	}
+	return false;
+}
+
 struct str
 field_decode_phrase(struct arena *a, struct str name, struct str value)
 {
@@ -427,7 +441,7 @@ field_decode_phrase(struct arena *a, struct str name, struct str value)
 		return STR_NONE;
 	s.n = unfold(p, value);
 	p[s.n] = '\0';
-	words = str_find(s, STR("=?")) >= 0 && !is_plain_field(name);
+	words = may_have_words(s) && !is_plain_field(name);
 	if (!words && str_ascii(s) == s.n)
 		return s;
 	return decode(a, s, value.n, words);

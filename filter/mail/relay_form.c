@@ -121,14 +121,20 @@ ip6_end(struct str s, size_t i)
 	return g.ok && (g.gap ? g.n <= 7 : g.n == 8) ? end : 0;
 }
 
+/* A digit, a colon, or the I of "IPv6:". */
+static bool
+begins_ip(int c)
+{
+	return is_hex(c) || c == ':' || c == 'i' || c == 'I';
+}
+
 size_t
 relay_ip_at(struct str s, size_t i)
 {
 	int before = i > 0 ? (unsigned char)s.p[i - 1] : ' ';
-	int first = byte_at(s, i);
 	size_t end;
 
-	if (!is_hex(first) && first != ':' && chr_lower(first) != 'i')
+	if (!begins_ip(byte_at(s, i)))
 		return 0;
 	if (chr_digit(byte_at(s, i)) && !chr_word(before) && before != ':') {
 		end = quad_end(s, i);
@@ -203,11 +209,33 @@ try_run(struct relay_line *l, const char *f, size_t i, size_t n)
 	return false;
 }
 
-/* What must follow a run, or -1: that is not one character. */
-static int
-follower(const char *f)
+/* The text that must follow a run; "" where that is not said in so many
+ * words. */
+static struct str
+text_behind(const char *f)
 {
-	return f[3] != '%' && f[3] != '\0' ? (unsigned char)f[3] : -1;
+	f += 3;
+	if (f[0] == '%' && f[1] == '|')
+		f += 2;
+	return (struct str){ f, strcspn(f, "%") };
+}
+
+/* How much of s is before what may follow the run. */
+static size_t
+find_follower(const char *f, struct str s)
+{
+	struct str text = text_behind(f);
+	ptrdiff_t at;
+	size_t n = 0;
+
+	if (text.n > 0) {
+		at = text.n > 1 ? str_find(s, text) : str_chr(s, text.p[0]);
+		return at >= 0 ? (size_t)at : s.n;
+	}
+	if (f[3] == '%' && (f[4] == 'i' || f[4] == 'j'))
+		while (n < s.n && !begins_ip((unsigned char)s.p[n]))
+			n++;
+	return n;
 }
 
 /* Both try the lengths from least to most behind which the follower is; those
@@ -217,19 +245,16 @@ static bool
 try_shortest(struct relay_line *l, const char *f, size_t i, size_t least,
     size_t most)
 {
-	int next = follower(f);
-	ptrdiff_t at = 0;
+	size_t passed;
 
 	for (size_t n = least; n <= most; n++) {
-		if (next >= 0)
-			at = str_chr(str_sub(l->s, i + n, most - n + 1),
-			    (char)next);
-		if (at < 0) {
-			l->steps += (unsigned int)(most - n + 1);
-			return false;
-		}
-		l->steps += (unsigned int)at;
-		n += (size_t)at;
+		passed = find_follower(f, str_sub(l->s, i + n, l->s.n));
+		if (passed > most - n)
+			passed = most - n + 1;
+		l->steps += (unsigned int)passed;
+		n += passed;
+		if (n > most)
+			break;
 		if (l->steps++ >= RELAY_MAX_STEPS || try_run(l, f, i, n))
 			return l->steps < RELAY_MAX_STEPS;
 	}
@@ -240,15 +265,14 @@ static bool
 try_longest(struct relay_line *l, const char *f, size_t i, size_t least,
     size_t most)
 {
-	int next = follower(f);
+	struct str text = text_behind(f), rest;
 	size_t length;
 	ptrdiff_t at;
 
 	for (size_t n = most + 1; n-- > least;) {
 		length = n - least;
-		at = next < 0 ?
-		    (ptrdiff_t)length :
-		    str_rchr(str_sub(l->s, i + least, length + 1), (char)next);
+		rest = str_sub(l->s, i + least, length + 1);
+		at = text.n > 0 ? str_rchr(rest, text.p[0]) : (ptrdiff_t)length;
 		l->steps += (unsigned int)(length - (size_t)at);
 		if (at < 0)
 			return false;

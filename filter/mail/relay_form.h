@@ -74,7 +74,8 @@ enum {
 	FORM_XMAIL	= 1 << 12,	/* id <> and from <> follow */
 	FORM_HOTMAIL	= 1 << 13,
 	FORM_WEBMAIL	= 1 << 14,	/* where a webmail program tells */
-	FORM_QMAIL	= 1 << 15	/* which of qmail's says the rest */
+	FORM_QMAIL	= 1 << 15,	/* which of qmail's says the rest */
+	FORM_WORDS	= 1 << 16	/* its last ones are looked for first */
 };
 
 struct relay_form {

@@ -546,6 +546,8 @@ form_applies(const struct parse *p, const struct relay_form *f)
 	if (f->flags & FORM_NOT_QMAIL && contains(s, " (qmail-") &&
 	    contains(s, ") with "))
 		return false;
+	if (f->flags & FORM_WORDS && !contains(s, strrchr(f->form, '%') + 2))
+		return false;
 	if (f->flags & FORM_WEBMAIL)
 		return contains(s, " (SquirrelMail authenticated user ") ||
 		    contains(s, " (NaSMail authenticated user ");

@@ -41,7 +41,7 @@ const struct relay_form relay_qmail_forms[] = {
 const struct relay_form relay_forms[] = {
 	/* Webmail: the browser's address, or a name of its user. */
 	{ FAMILY_ANY, FORM_WEBMAIL, "%_.%i%!%_~by %b+ with HTTP" },
-	{ FAMILY_ANY, 0, "%_.%i by %b+ (%j) with HTTP (WebMailUI)" },
+	{ FAMILY_ANY, FORM_WORDS, "%_.%i by %b+ (%j) with HTTP (WebMailUI)" },
 	{ FAMILY_SMTPSVC, 0, "%h* ([%i]%_4) by %b+ with Microsoft SMTPSVC" },
 	{ FAMILY_SMTPSVC, FORM_SKIP,
 	    "mail pickup service by %_+ with Microsoft SMTPSVC%$" },

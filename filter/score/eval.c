@@ -1,4 +1,3 @@
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,9 +39,11 @@ eval_arg(const struct score_rule *r, size_t i)
 double
 eval_number(const struct score_rule *r, size_t i)
 {
-	char text[64];
+	struct str arg = str_sub(eval_arg(r, i), 0, 63);
+	char text[64] = "";
 
-	snprintf(text, sizeof(text), "%.*s", STR_FMT(eval_arg(r, i)));
+	if (arg.n > 0)
+		memcpy(text, arg.p, arg.n);
 	return strtod(text, NULL);
 }
 

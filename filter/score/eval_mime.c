@@ -384,11 +384,26 @@ parse_flag(struct eval *e, const struct score_rule *r)
 	return false;
 }
 
+static void
+count_case(struct str s, size_t *lower, size_t *upper)
+{
+	size_t small = 0, large = 0, i;
+	unsigned int c;
+
+	for (i = 0; i < s.n; i++) {
+		c = (unsigned char)s.p[i];
+		small += (c - 'a' < 26) | (c - '0' < 10);
+		large += c - 'A' < 26;
+	}
+	*lower += small;
+	*upper += large;
+}
+
 /* Of letters and digits in lines of several words. */
 static double
 upper_share(struct eval *e)
 {
-	size_t i, k, begin, end, length = 0, lower = 0, upper = 0;
+	size_t i, begin, end, length = 0, lower = 0, upper = 0;
 	const struct eval_mime *m = mime(e);
 	struct str line;
 
@@ -402,13 +417,8 @@ upper_share(struct eval *e)
 		begin = end = line.n;
 		eval_next(EVAL_RE_SHIFT_JIS, line, 0, &begin, &end, NULL);
 		length += line.n - (end - begin);
-		for (k = 0; k < line.n; k++) {
-			if (k >= begin && k < end)
-				continue;
-			lower += chr_digit((unsigned char)line.p[k]) ||
-			    (line.p[k] >= 'a' && line.p[k] <= 'z');
-			upper += line.p[k] >= 'A' && line.p[k] <= 'Z';
-		}
+		count_case(str_sub(line, 0, begin), &lower, &upper);
+		count_case(str_sub(line, end, line.n), &lower, &upper);
 	}
 	if (length < UPPER_MIN || upper + lower == 0)
 		return 0;
