@@ -235,7 +235,7 @@ body_write(struct dkim_body *b, const char *p, size_t n)
 	b->any = true;
 }
 
-/* Bytes that are no white space (relaxed), no CR. */
+/* Text that begins and ends with no white space (relaxed), without a CR. */
 static void
 body_text(struct dkim_body *b, const char *p, size_t n)
 {
@@ -253,10 +253,25 @@ is_plain(const struct dkim_body *b, char c)
 	return c != '\r' && !(b->relaxed && is_wsp(c));
 }
 
+/* How many bytes stand as they are: in relaxed words and one space between
+ * them. */
+static size_t
+unchanged_len(const struct dkim_body *b, const char *p, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n &&
+	    (is_plain(b, p[i]) ||
+		(i > 0 && p[i] == ' ' && i + 1 < n && is_plain(b, p[i + 1]))))
+		i++;
+	return i;
+}
+
 void
 dkim_body_add(struct dkim_body *b, const void *data, size_t n)
 {
-	const char *p = data, *end, *from;
+	const char *p = data, *end;
+	size_t same;
 
 	if (n == 0)
 		return;
@@ -271,10 +286,10 @@ dkim_body_add(struct dkim_body *b, const void *data, size_t n)
 			}
 			body_text(b, "\r", 1);
 		}
-		for (from = p; p < end && is_plain(b, *p);)
-			p++;
-		if (p > from)
-			body_text(b, from, (size_t)(p - from));
+		same = unchanged_len(b, p, (size_t)(end - p));
+		if (same > 0)
+			body_text(b, p, same);
+		p += same;
 		for (; p < end && !is_plain(b, *p) && !b->cr; p++) {
 			b->cr = *p == '\r';
 			b->space |= !b->cr;
