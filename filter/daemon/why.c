@@ -388,6 +388,8 @@ why_answer(struct admin *a)
 	if (!read_query(a, &q))
 		return false;
 	ok = history_find(a->services->history, &q, tell, &t, out);
+	if (!ok)
+		buf_addc(out, '\n');
 	if (ok && t.n == 0) {
 		tell_nothing(a);
 		ok = false;

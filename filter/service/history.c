@@ -217,7 +217,7 @@ static bool
 write_batch(struct history *h, struct batch *b, int64_t age_ms, uint64_t bytes,
     struct buf *err)
 {
-	bool ok;
+	bool pruned;
 
 	pthread_mutex_lock(&h->file_lock);
 	b->kept = write_rows(h, b, err) ||
@@ -225,9 +225,10 @@ write_batch(struct history *h, struct batch *b, int64_t age_ms, uint64_t bytes,
 	if (!b->kept)
 		forget_rows(b);
 	/* Where the disk is full this makes room. */
-	ok = history_file_prune(h->file, age_ms, bytes, err) && b->kept;
+	pruned = history_file_prune(h->file, age_ms, bytes, err) ||
+	    history_file_renew(h->file, err);
 	pthread_mutex_unlock(&h->file_lock);
-	return ok;
+	return pruned && b->kept;
 }
 
 static struct timespec
@@ -528,7 +529,7 @@ history_find(struct history *h, const struct history_query *q,
 	ok = history_file_find(h->file, q, &f, err);
 	if (!ok && history_file_renew(h->file, err))
 		buf_printf(err,
-		    "%s was damaged: it is moved aside, and a new one begun\n",
+		    "%s was damaged: it is moved aside, and a new one begun",
 		    h->path);
 	pthread_mutex_unlock(&h->file_lock);
 	for (size_t i = 0; ok && i < f.n && more; i++)

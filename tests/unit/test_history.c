@@ -406,20 +406,22 @@ test_damaged_later(void **state)
 	glob_t found;
 
 	(void)state;
-	for (int i = 0; i < 400; i++) {
+	for (int i = 0; i < 150; i++) {
 		fill_noise(noise, sizeof(noise));
 		put(h, "old", "a@x", "", (struct str){ noise, sizeof(noise) });
 	}
 	refuse(h, "192.0.2.1", "k", "old");
-	assert_int_equal(count(h, Q(.from = STR("a@x"))), 400);
+	assert_int_equal(count(h, Q(.from = STR("a@x"))), 150);
 	/* All of it from the log into the file, and out of memory. */
 	history_close(&h);
 	h = opened(path, DAY, 64 * MB);
 	refuse(h, "192.0.2.1", "k", "old");
 	assert_int_equal(stat(path, &st), 0);
 	overwrite(4096, "x", (size_t)st.st_size - 4096);
-	assert_false(history_find(h, &q, add, &out, &err));
-	assert_non_null(strstr(err.p, "moved aside"));
+	/* Whoever sees it first: this one, or the thread that writes. */
+	if (!history_find(h, &q, add, &out, &err))
+		assert_non_null(strstr(err.p, "moved aside"));
+	assert_int_equal(out.n, 0);
 	assert_int_equal(moved(&found), 1);
 	globfree(&found);
 	put(h, "new", "a@x", "", STR("new"));
