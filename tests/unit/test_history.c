@@ -59,6 +59,7 @@ opened(const char *where, int64_t age_ms, uint64_t bytes)
 
 	if (h == NULL)
 		fail_msg("%s", err.p);
+	buf_free(&err);
 	return h;
 }
 
