@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/metric.h"
+#include "base/psl.h"
 
 static void
 say_header(struct world *w, const char *name, const char *value)
@@ -320,6 +321,47 @@ test_body_wanted(void **state)
 	world_end(&w);
 }
 
+/* As many names as a text has room for: no more than are looked at, and a
+ * policy that asks for them can know. */
+static void
+names_in_text(const char *policy, enum action action)
+{
+	struct world w = world_begin(policy, "", false);
+	char name[64];
+
+	world_connect(&w, "192.0.2.1");
+	world_mail(&w, "<a@example.org>", NULL);
+	world_rcpt(&w, "<b@example.net>");
+	road_eoh(w.s);
+	for (int i = 0; i < 2500; i++) {
+		snprintf(name, sizeof(name), "at name%d.com there\r\n", i);
+		road_body(w.s, name, strlen(name));
+	}
+	road_message(w.s, STR_NONE, &w.out);
+	if (w.out.action != action)
+		fail_msg("%s", policy);
+	world_end(&w);
+}
+
+static void
+test_many_names(void **state)
+{
+	(void)state;
+	names_in_text("on message {\n	reject if urls.domain = "
+		      "\"name1500.com\"\n}\n",
+	    ACTION_REJECT);
+	names_in_text("on message {\n	reject if urls.domain = "
+		      "\"name2400.com\"\n}\n",
+	    ACTION_ACCEPT);
+	/* The tag is there before the fact is asked, if it is at all. */
+	names_in_text("on message {\n	reject if tag html.too-many-links\n"
+		      "	tag x if urls.domain = \"y\"\n}\n",
+	    ACTION_REJECT);
+	names_in_text("on message {\n	reject if tag html.too-many-links\n"
+		      "	tag x if urls = \"y\"\n}\n",
+	    ACTION_ACCEPT);
+}
+
 /* --- many at once ------------------------------------------------------ */
 
 /* How much of the limit alice has used, by the store. */
@@ -449,6 +491,21 @@ test_threads(void **state)
 	world_end(&w);
 }
 
+static int
+begin(void **state)
+{
+	(void)state;
+	return psl_global_init() ? 0 : -1;
+}
+
+static int
+end(void **state)
+{
+	(void)state;
+	psl_global_free();
+	return 0;
+}
+
 int
 main(void)
 {
@@ -463,10 +520,11 @@ main(void)
 		cmocka_unit_test(test_policy_swap),
 		cmocka_unit_test(test_needs),
 		cmocka_unit_test(test_body_wanted),
+		cmocka_unit_test(test_many_names),
 		cmocka_unit_test(test_state_lost),
 		cmocka_unit_test(test_threads),
 	};
 
 	log_open(LOG_TO_NOWHERE, LOG_LEVEL_ERROR);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, begin, end);
 }
