@@ -20,10 +20,10 @@ struct texts {
 	double		 cost;
 };
 
-/* What a meta could be in some round. */
+/* What a meta could be, by what is known until now. */
 struct memo {
 	struct meta_range range;
-	uint32_t	 round;
+	bool		 good;
 };
 
 union demand_kept {
@@ -39,7 +39,6 @@ demand_begin(struct match *m)
 
 	d->state = arena_alloc(m->arena, plan->count + 1);
 	d->kept = arena_alloc(m->arena, (plan->count + 1) * sizeof(*d->kept));
-	d->round = 1;
 	if (d->state == NULL || d->kept == NULL)
 		return false;
 	memcpy(d->state, plan->outset.state, plan->count);
@@ -51,11 +50,11 @@ demand_begin(struct match *m)
 static void
 open_watchers(struct match *m, size_t rule)
 {
-	const struct outset *out = &m->set->plan->outset;
+	const struct outset_links *links = &m->set->plan->outset.watchers;
 	uint32_t i, meta;
 
-	for (i = out->first[rule]; i < out->first[rule + 1]; i++) {
-		meta = out->watcher[i];
+	for (i = links->first[rule]; i < links->first[rule + 1]; i++) {
+		meta = links->meta[i];
 		m->demand.state[meta] = OUTSET_OPEN;
 		m->count[meta] = 0;
 	}
@@ -98,17 +97,25 @@ whole_cost(const struct match *m, const struct score_rule *r)
 	return (double)m->view->full.n * weight(r);
 }
 
-/* From now on the rule waits; false: with all that it looks at. */
+void
+demand_whole(struct match *m, const struct score_rule *r)
+{
+	if (m->demand.state[r->index] == OUTSET_WAITS)
+		return;
+	m->demand.state[r->index] = OUTSET_WAITS;
+	open_watchers(m, r->index);
+}
+
+/* false: the rule waits for all that it looks at. */
 static bool
 texts_begin(struct match *m, const struct score_rule *r)
 {
 	union demand_kept *kept = &m->demand.kept[r->index];
 
-	if (m->demand.state[r->index] == OUTSET_WAITS)
-		return kept->texts != NULL;
-	m->demand.state[r->index] = OUTSET_WAITS;
-	open_watchers(m, r->index);
-	kept->texts = arena_alloc(m->arena, sizeof(*kept->texts));
+	if (m->demand.state[r->index] != OUTSET_WAITS) {
+		demand_whole(m, r);
+		kept->texts = arena_alloc(m->arena, sizeof(*kept->texts));
+	}
 	return kept->texts != NULL;
 }
 
@@ -131,6 +138,25 @@ demand_text(struct match *m, const struct score_rule *r, const struct str *text)
 	kept->texts->cost += (double)text->n * weight(r);
 }
 
+/* What was thought of metas that read the rule is no more true.  (Those who
+ * read a meta whose memo is not good have no good one themselves.) */
+static void
+forget_readers(struct match *m, size_t rule)
+{
+	const struct outset_links *links = &m->set->plan->outset.readers;
+	struct memo *memo;
+	uint32_t i, meta;
+
+	for (i = links->first[rule]; i < links->first[rule + 1]; i++) {
+		meta = links->meta[i];
+		memo = m->demand.kept[meta].memo;
+		if (memo == NULL || !memo->good)
+			continue;
+		memo->good = false;
+		forget_readers(m, meta);
+	}
+}
+
 static void
 ask(struct match *m, const struct score_rule *r)
 {
@@ -138,7 +164,7 @@ ask(struct match *m, const struct score_rule *r)
 	const struct demand_text *t;
 
 	m->demand.state[r->index] = OUTSET_KNOWN;
-	m->demand.round++;
+	forget_readers(m, r->index);
 	if (texts == NULL) {
 		match_rule(m, r);
 		return;
@@ -149,30 +175,23 @@ ask(struct match *m, const struct score_rule *r)
 
 /* --- metas -------------------------------------------------------------- */
 
-struct reader {
-	struct match	*match;
-	const struct plan_meta *meta;
-};
-
 static struct meta_range meta_now(struct match *, const struct plan_meta *);
 
-static struct meta_range
-operand_now(void *arg, size_t i)
+static void
+range_now(void *arg, uint32_t rule, struct meta_range *out)
 {
-	const struct reader *reader = arg;
-	struct match *m = reader->match;
+	struct match *m = arg;
 	const struct plan *plan = m->set->plan;
-	uint32_t rule = reader->meta->reads[i];
 	const struct score_rule *r;
 	const struct texts *texts;
 
-	if (m->demand.state[rule] == OUTSET_KNOWN)
-		return meta_range_known(m->count[rule]);
-	if (m->demand.state[rule] == OUTSET_OPEN)
-		return meta_now(m, &plan->metas[plan->meta_of[rule]]);
+	if (m->demand.state[rule] == OUTSET_OPEN) {
+		*out = meta_now(m, &plan->metas[plan->meta_of[rule]]);
+		return;
+	}
 	r = plan->by_index[rule];
 	texts = m->demand.kept[rule].texts;
-	return (struct meta_range){ .high = r->most,
+	*out = (struct meta_range){ .high = r->most,
 		.cost = texts != NULL ? texts->cost : whole_cost(m, r),
 		.ask = rule };
 }
@@ -185,7 +204,9 @@ remember(struct match *m, uint32_t rule, const struct meta_range *range)
 	if (kept->memo == NULL)
 		kept->memo = arena_alloc(m->arena, sizeof(*kept->memo));
 	if (kept->memo != NULL)
-		*kept->memo = (struct memo){ *range, m->demand.round };
+		*kept->memo = (struct memo){ *range, true };
+	else
+		m->limited = m->stopped = true;
 }
 
 /* Most metas are settled by a rule that is known not to have hit. */
@@ -209,13 +230,14 @@ static struct meta_range
 meta_now(struct match *m, const struct plan_meta *meta)
 {
 	const struct memo *memo = m->demand.kept[meta->rule].memo;
-	struct reader reader = { m, meta };
+	struct meta_facts facts = { meta->reads, m->demand.state, m->count,
+		range_now, m };
 	struct meta_range range;
 
-	if (memo != NULL && memo->round == m->demand.round)
+	if (memo != NULL && memo->good)
 		return memo->range;
 	range = settled(m, meta) ? meta_range_known(0) :
-				   meta_range(meta->meta, operand_now, &reader);
+				   meta_range(meta->meta, &facts);
 	if (range.ask != META_ASK_NONE) {
 		remember(m, meta->rule, &range);
 	} else {

@@ -28,7 +28,6 @@ struct demand {
 	union demand_kept *kept;	/* of each */
 	struct demand_text *spare;
 	size_t		 nspare;
-	uint32_t	 round;		/* of the answers that were given */
 };
 
 /* false: the arena is full. */
@@ -36,6 +35,8 @@ bool	demand_begin(struct match *);
 /* The rule could hit in this text, which stays where it is. */
 void	demand_text(struct match *, const struct score_rule *,
 	    const struct str *text);
+/* It could hit in what it looks at. */
+void	demand_whole(struct match *, const struct score_rule *);
 /* The rule has been asked: it counts what it counts. */
 void	demand_known(struct match *, const struct score_rule *);
 /* Counts all metas that are wanted, and what they need. */

@@ -9,6 +9,8 @@
 
 #define LOOK_EVERY     16 /* matches between two looks at the clock */
 #define SLOW_US	       4000 /* that many were slow: time each of them */
+#define FEW_RULES      4
+#define OCTETS_A_RULE  75
 #define PART_MAX_BYTES (4UL * 1024 * 1024)
 
 /* --- rules that take too much ------------------------------------------- */
@@ -322,15 +324,40 @@ value_for(struct match *m, const struct score_rule *r)
 	return value_of(m, &m->set->plan->fields[field]);
 }
 
-/* What is found in its value, by rules of this field and of others. */
 static void
-count_value(struct match *m, const struct plan_field *field)
+count_found_in(struct match *m, const struct score_rule *r,
+    const struct plan_field *field)
+{
+	if (late(m, r)) {
+		demand_whole(m, r);
+		return;
+	}
+	count_in(m, r, value_of(m, field));
+	demand_known(m, r);
+}
+
+/* Is a pass over the value dearer than to ask its rules?  It takes as long
+ * for a rule as for so many octets. */
+static bool
+pass_is_dear(struct match *m, const struct plan_field *field)
+{
+	return field->covered.count <= FEW_RULES ||
+	    value_of(m, field).n / OCTETS_A_RULE > field->covered.count;
+}
+
+static void
+count_covered(struct match *m, const struct plan_field *field)
 {
 	const struct plan *plan = m->set->plan;
 	uint32_t self = (uint32_t)(field - plan->fields);
 	struct match_value *v = &m->values[self];
 	size_t i, n;
 
+	if (pass_is_dear(m, field)) {
+		for (i = 0; i < field->covered.count && !m->stopped; i++)
+			count_found_in(m, field->covered.rule[i], field);
+		return;
+	}
 	prefilter_pass(plan->prefilter, PREFILTER_HEADER, value_of(m, field),
 	    &m->scratch);
 	for (i = n = 0; i < m->scratch.nfound; i++)
@@ -343,7 +370,6 @@ count_value(struct match *m, const struct plan_field *field)
 static void
 count_field(struct match *m, const struct plan_field *field)
 {
-	const struct plan *plan = m->set->plan;
 	const struct score_rule *r;
 	size_t i;
 
@@ -356,9 +382,8 @@ count_field(struct match *m, const struct plan_field *field)
 		m->count[r->index] = 1;
 		demand_known(m, r);
 	}
-	if (plan->prefilter != NULL &&
-	    field->exists.count + field->alone.count < field->rules.count)
-		count_value(m, field);
+	if (field->covered.count > 0)
+		count_covered(m, field);
 }
 
 /* The value in one part, good until the next is asked for. */

@@ -89,7 +89,11 @@ emit(struct yard *y, struct meta_step step)
 		return false;
 	}
 	y->values += 1 - takes;
-	y->meta->steps[y->meta->nsteps++] = step;
+	if (step.op == OP_ADD &&
+	    y->meta->steps[y->meta->nsteps - 1].op == OP_NAME)
+		y->meta->steps[y->meta->nsteps - 1].op = OP_ADD_NAME;
+	else
+		y->meta->steps[y->meta->nsteps++] = step;
 	return true;
 }
 
@@ -374,6 +378,8 @@ calculate(const struct meta *m, double (*value)(void *, size_t), void *arg)
 				stack[top - 1] = stack[top - 1] == 0;
 		} else if (s->op == OP_NEG) {
 			stack[top - 1] = -stack[top - 1];
+		} else if (s->op == OP_ADD_NAME) {
+			stack[top - 1] += value(arg, s->name);
 		} else if (s->op == OP_ELSE_AND || s->op == OP_ELSE_OR) {
 			continue;
 		} else if (s->op == OP_COND) {
@@ -398,6 +404,12 @@ no_value(void *arg, size_t i)
 	return 0;
 }
 
+static uint64_t
+must_bit(const struct meta_step *s)
+{
+	return s->name < META_MUST_MAX ? (uint64_t)1 << s->name : 0;
+}
+
 /*
  * The names that make a value 0 by being 0 themselves.  What divides by zero
  * is no number, and counts 0 as well.
@@ -415,9 +427,10 @@ must_of(const struct meta *m)
 			stack[top++] = 0;
 			break;
 		case OP_NAME:
-			stack[top++] = s->name < META_MUST_MAX ?
-			    (uint64_t)1 << s->name :
-			    0;
+			stack[top++] = must_bit(s);
+			break;
+		case OP_ADD_NAME:
+			stack[top - 1] &= must_bit(s);
 			break;
 		case OP_NEG:
 		case OP_ELSE_AND:

@@ -7,15 +7,6 @@
 
 #define LARGE	1e300
 
-struct meta_range
-meta_range_known(double value)
-{
-	return (struct meta_range){ .low = value,
-		.high = value,
-		.ask = META_ASK_NONE,
-		.odd = isnan(value) };
-}
-
 static double
 smaller(double a, double b)
 {
@@ -150,7 +141,7 @@ or_range(const struct meta_range *a, const struct meta_range *b)
 
 	if (known(a))
 		return decides_or(a) ? *a : *b;
-	if (decides_or(a))
+	if (decides_or(a) || (known(b) && b->low == 0))
 		return *a;
 	/* What is not 0 and not below it is above. */
 	if (a->low == 0 && b->low > 0)
@@ -240,9 +231,35 @@ counted(struct meta_range r)
 	return r;
 }
 
+static void
+operand(const struct meta_facts *f, uint32_t name, struct meta_range *out)
+{
+	uint32_t place = f->reads[name];
+
+	if (f->open[place] != 0)
+		f->range(f->arg, place, out);
+	else
+		*out = meta_range_known(f->value[place]);
+}
+
+/* Most that is added is 0. */
+static void
+add(const struct meta_facts *f, uint32_t name, struct meta_range *sum)
+{
+	uint32_t place = f->reads[name];
+	struct meta_range more;
+
+	if (f->open[place] == 0 && f->value[place] == 0)
+		return;
+	operand(f, name, &more);
+	if (known(sum) && sum->low == 0)
+		*sum = more;
+	else
+		*sum = binary(OP_ADD, sum, &more);
+}
+
 struct meta_range
-meta_range(const struct meta *m,
-    struct meta_range (*range)(void *arg, size_t i), void *arg)
+meta_range(const struct meta *m, const struct meta_facts *f)
 {
 	struct meta_range stack[META_DEPTH], *top = stack;
 	const struct meta_step *s;
@@ -254,7 +271,10 @@ meta_range(const struct meta *m,
 			*top++ = meta_range_known(s->number);
 			break;
 		case OP_NAME:
-			*top++ = range(arg, s->name);
+			operand(f, s->name, top++);
+			break;
+		case OP_ADD_NAME:
+			add(f, s->name, &top[-1]);
 			break;
 		case OP_NOT:
 			top[-1] = not_range(&top[-1]);

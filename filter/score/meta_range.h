@@ -24,10 +24,28 @@ struct meta_range {
 	bool		 odd;		/* it may be no number */
 };
 
-struct meta_range meta_range_known(double value);
-/* range(arg, i) is that of the i-th name.  The value is that of meta_eval(),
- * but counted as metas count for each other: 1 where it is below 0. */
-struct meta_range meta_range(const struct meta *,
-		    struct meta_range (*range)(void *arg, size_t i), void *arg);
+static inline struct meta_range
+meta_range_known(double value)
+{
+	return (struct meta_range){ .low = value,
+		.high = value,
+		.ask = META_ASK_NONE,
+		.odd = value != value };
+}
+
+/* What is known of the rules that a meta names. */
+struct meta_facts {
+	const uint32_t	*reads;		/* of each name: a place in... */
+	const unsigned char *open;	/* 0: it is known */
+	const double	*value;		/* of one that is known */
+	/* One that is not: what it could be. */
+	void		 (*range)(void *arg, uint32_t place,
+	    struct meta_range *out);
+	void		*arg;
+};
+
+/* The value is that of meta_eval(), but counted as metas count for each other:
+ * 1 where it is below 0. */
+struct meta_range meta_range(const struct meta *, const struct meta_facts *);
 
 #endif

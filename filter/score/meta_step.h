@@ -29,6 +29,7 @@ enum meta_op {
 	OP_AND,
 	OP_OR,
 	OP_COND,	/* the whole of ? : */
+	OP_ADD_NAME,	/* OP_NAME and OP_ADD: most of a long sum */
 	OP_ELSE_AND,	/* behind the left side of && and ||: where it */
 	OP_ELSE_OR,	/* decides, all goes on at step `name' */
 	OP_QUESTION,	/* on the yard's stack alone */

@@ -62,24 +62,14 @@ leaves_make(struct maker *mk)
 
 /* --- metas -------------------------------------------------------------- */
 
-struct reader {
-	const struct plan *plan;
-	const struct plan_meta *meta;
-};
-
 /* Of a meta that is open, whatever it could become in some message. */
-static struct meta_range
-operand(void *arg, size_t i)
+static void
+range_of(void *arg, uint32_t rule, struct meta_range *out)
 {
-	const struct reader *reader = arg;
-	const struct outset *out = &reader->plan->outset;
-	uint32_t rule = reader->meta->reads[i];
-	const struct score_rule *r;
+	const struct plan *plan = arg;
+	const struct score_rule *r = plan->by_index[rule];
 
-	if (out->state[rule] == OUTSET_KNOWN)
-		return meta_range_known(out->count[rule]);
-	r = reader->plan->by_index[rule];
-	return (struct meta_range){ .high = r->kind == RULE_META ? ANY_VALUE :
+	*out = (struct meta_range){ .high = r->kind == RULE_META ? ANY_VALUE :
 								   r->most,
 		.ask = rule };
 }
@@ -104,7 +94,8 @@ zero_operand(const struct maker *mk, const struct plan_meta *meta)
 static void
 meta_make(struct maker *mk, const struct plan_meta *meta)
 {
-	struct reader reader = { mk->plan, meta };
+	struct meta_facts facts = { meta->reads, mk->out->state, mk->out->count,
+		range_of, mk->plan };
 	uint32_t rule = meta->rule;
 	struct meta_range range;
 
@@ -114,7 +105,7 @@ meta_make(struct maker *mk, const struct plan_meta *meta)
 		return;
 	}
 	mk->odds[rule] = ODDS_META;
-	range = meta_range(meta->meta, operand, &reader);
+	range = meta_range(meta->meta, &facts);
 	if (range.ask == META_ASK_NONE)
 		mk->out->count[rule] = range.low;
 	else
@@ -123,56 +114,70 @@ meta_make(struct maker *mk, const struct plan_meta *meta)
 
 /* --- who watches whom --------------------------------------------------- */
 
+typedef void each_link(struct outset_links *, uint32_t rule, uint32_t meta);
+
 /* Calls fn for each rule that the meta watches.  One that is open anyway
  * need not. */
 static void
 each_watched(const struct maker *mk, const struct plan_meta *meta,
-    void (*fn)(struct outset *, uint32_t rule, uint32_t meta))
+    struct outset_links *links, each_link *fn)
 {
 	size_t i;
 
 	if (mk->out->state[meta->rule] == OUTSET_OPEN)
 		return;
 	if (mk->watches[meta->rule] != WATCH_ALL) {
-		fn(mk->out, mk->watches[meta->rule], meta->rule);
+		fn(links, mk->watches[meta->rule], meta->rule);
 		return;
 	}
 	for (i = 0; i < meta->nreads; i++)
 		if (mk->out->state[meta->reads[i]] == OUTSET_KNOWN)
-			fn(mk->out, meta->reads[i], meta->rule);
+			fn(links, meta->reads[i], meta->rule);
 }
 
 static void
-watcher_count(struct outset *out, uint32_t rule, uint32_t meta)
+each_read(const struct maker *mk, const struct plan_meta *meta,
+    struct outset_links *links, each_link *fn)
+{
+	size_t i;
+
+	(void)mk;
+	for (i = 0; i < meta->nreads; i++)
+		fn(links, meta->reads[i], meta->rule);
+}
+
+static void
+link_count(struct outset_links *links, uint32_t rule, uint32_t meta)
 {
 	(void)meta;
-	out->first[rule + 1]++;
+	links->first[rule + 1]++;
 }
 
-/* first[] goes from the end of a rule's watchers to their start. */
+/* first[] goes from the end of a rule's metas to their start. */
 static void
-watcher_add(struct outset *out, uint32_t rule, uint32_t meta)
+link_add(struct outset_links *links, uint32_t rule, uint32_t meta)
 {
-	out->watcher[--out->first[rule + 1]] = meta;
+	links->meta[--links->first[rule + 1]] = meta;
 }
 
 static void
-watchers_make(struct maker *mk)
+links_make(struct maker *mk, struct outset_links *links,
+    void (*each)(const struct maker *, const struct plan_meta *,
+	struct outset_links *, each_link *))
 {
 	const struct plan *plan = mk->plan;
-	struct outset *out = mk->out;
 	size_t i, n = plan->count + 1;
 
-	out->first = keep(mk, (n + 2) * sizeof(*out->first));
+	links->first = keep(mk, (n + 2) * sizeof(*links->first));
 	for (i = 0; i < plan->nmetas; i++)
-		each_watched(mk, &plan->metas[i], watcher_count);
+		each(mk, &plan->metas[i], links, link_count);
 	for (i = 0; i <= n; i++)
-		out->first[i + 1] += out->first[i];
-	out->watcher = keep(mk, (out->first[n] + 1) * sizeof(*out->watcher));
+		links->first[i + 1] += links->first[i];
+	links->meta = keep(mk, (links->first[n] + 1) * sizeof(*links->meta));
 	for (i = 0; i < plan->nmetas; i++)
-		each_watched(mk, &plan->metas[i], watcher_add);
-	/* Now first[i + 1] is where the watchers of rule i start. */
-	out->first++;
+		each(mk, &plan->metas[i], links, link_add);
+	/* Now first[i + 1] is where the metas of rule i start. */
+	links->first++;
 }
 
 void
@@ -189,7 +194,8 @@ outset_make(struct plan *plan)
 	leaves_make(&mk);
 	for (i = 0; i < plan->nmetas; i++)
 		meta_make(&mk, &plan->metas[i]);
-	watchers_make(&mk);
+	links_make(&mk, &mk.out->watchers, each_watched);
+	links_make(&mk, &mk.out->readers, each_read);
 	free(mk.odds);
 	free(mk.watches);
 }

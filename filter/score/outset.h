@@ -20,16 +20,23 @@
 struct plan;
 
 enum outset_state {
-	OUTSET_KNOWN,		/* the rule counts what it counts */
+	OUTSET_KNOWN = 0,	/* the rule counts what it counts */
 	OUTSET_WAITS,		/* it has to be asked */
 	OUTSET_OPEN		/* a meta that has to be counted */
+};
+
+/* The metas of rule i are meta[first[i]] and so on, up to first[i + 1]. */
+struct outset_links {
+	uint32_t	*first;
+	uint32_t	*meta;
 };
 
 struct outset {
 	double		*count;		/* of each rule, and of none */
 	unsigned char	*state;		/* enum outset_state */
-	uint32_t	*first;		/* the metas that watch rule i are */
-	uint32_t	*watcher;	/* watcher[first[i]...first[i + 1]-1] */
+	struct outset_links watchers;	/* metas to open if a rule turns out
+					 * otherwise */
+	struct outset_links readers;	/* all that name it */
 };
 
 /* All else of the plan is made. */

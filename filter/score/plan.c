@@ -308,6 +308,7 @@ alone_make(struct plan *plan)
 	}
 	for (f = plan->fields; f < plan->fields + plan->nfields; f++) {
 		list_pick(plan, &f->rules, &f->exists, true, false);
+		list_pick(plan, &f->rules, &f->covered, false, true);
 		list_pick(plan, &f->rules, &f->alone, false, false);
 	}
 }

@@ -28,8 +28,7 @@ struct plan_list {
 	size_t		 count;
 };
 
-/* Header rules that look at the same value.  Those that are in neither of
- * the last two lists hit only where the prefilter names them. */
+/* Header rules that look at the same value. */
 struct plan_field {
 	struct str	 name;
 	unsigned int	 flags;
@@ -37,6 +36,7 @@ struct plan_field {
 	bool		 made;		/* it may be there without a field */
 	struct plan_list rules;
 	struct plan_list exists;	/* hit if there is such a field */
+	struct plan_list covered;	/* by the prefilter */
 	struct plan_list alone;		/* asked, be it there or not */
 };
 

@@ -138,23 +138,33 @@ random_text(struct buf *out, unsigned int depth)
 }
 
 /* A is known, whoever else hits is not. */
-static struct meta_range
-letter_range(void *arg, size_t i)
+static void
+letter_range(void *arg, uint32_t letter, struct meta_range *out)
 {
-	const struct values *v = arg;
-	unsigned int letter = (unsigned int)meta_name(v->meta, i).p[0] - 'A';
+	(void)arg;
+	*out =
+	    (struct meta_range){ .high = 2, .cost = 5 - letter, .ask = letter };
+}
 
-	if (letter == 0)
-		return meta_range_known(v->by_letter[0]);
-	return (
-	    struct meta_range){ .high = 2, .cost = 5 - letter, .ask = letter };
+static struct meta_range
+range_of_values(const struct values *v)
+{
+	static const unsigned char open[26] = { 0, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
+	uint32_t letters[META_DEPTH];
+	size_t i;
+
+	for (i = 0; meta_name(v->meta, i).p != NULL; i++)
+		letters[i] = (uint32_t)(meta_name(v->meta, i).p[0] - 'A');
+	return meta_range(v->meta,
+	    &(struct meta_facts){ letters, open, v->by_letter, letter_range,
+		NULL });
 }
 
 /* Whatever they turn out to be, the value is in the range. */
 static bool
 check_range(struct values *v, struct str text)
 {
-	struct meta_range r = meta_range(v->meta, letter_range, v);
+	struct meta_range r = range_of_values(v);
 	double value;
 	int i;
 
@@ -216,7 +226,7 @@ range_of(const char *text, double a_hits)
 
 	v.meta = meta_parse(a, str_of(text), &why);
 	assert_non_null(v.meta);
-	r = meta_range(v.meta, letter_range, &v);
+	r = range_of_values(&v);
 	buf_free(&why);
 	arena_free(&a);
 	return r;
