@@ -110,6 +110,10 @@ quoted_join(char *out, struct str s, size_t max, bool *cut)
 			*cut = true;
 			break;
 		}
+		if (s.p[i] != '=' && s.p[i] != ' ' && s.p[i] != '\t') {
+			out[n++] = s.p[i++];
+			continue;
+		}
 		if (s.p[i] == '=' && (end = line_end(s, i + 1)) > 0) {
 			i = end + 1;
 			continue;
@@ -142,20 +146,37 @@ hex_value(int c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* The byte that the =XX at i stands for, or -1. */
+static int
+quoted_byte(const char *p, size_t i, size_t n)
+{
+	int high, low;
+
+	if (i + 2 >= n)
+		return -1;
+	high = hex_value((unsigned char)p[i + 1]);
+	low = hex_value((unsigned char)p[i + 2]);
+	return high < 0 || low < 0 ? -1 : high << 4 | low;
+}
+
 static size_t
 quoted_decode(char *p, size_t n)
 {
-	size_t k = 0;
+	size_t i = 0, k = 0, run;
+	const char *mark;
+	int byte;
 
-	for (size_t i = 0; i < n; i++, k++) {
-		p[k] = p[i];
-		if (p[i] == '=' && i + 2 < n &&
-		    hex_value((unsigned char)p[i + 1]) >= 0 &&
-		    hex_value((unsigned char)p[i + 2]) >= 0) {
-			p[k] = (char)(hex_value((unsigned char)p[i + 1]) << 4 |
-			    hex_value((unsigned char)p[i + 2]));
-			i += 2;
-		}
+	while (i < n) {
+		mark = memchr(p + i, '=', n - i);
+		run = mark != NULL ? (size_t)(mark - p) - i : n - i;
+		memmove(p + k, p + i, run);
+		k += run;
+		i += run;
+		if (mark == NULL)
+			break;
+		byte = quoted_byte(p, i, n);
+		p[k++] = byte >= 0 ? (char)byte : '=';
+		i += byte >= 0 ? 3 : 1;
 	}
 	return k;
 }
@@ -163,9 +184,10 @@ quoted_decode(char *p, size_t n)
 static size_t
 drop_crlf(char *p, size_t n)
 {
-	size_t k = 0;
+	const char *cr = n > 0 ? memchr(p, '\r', n) : NULL;
+	size_t k = cr != NULL ? (size_t)(cr - p) : n;
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = k; i < n; i++)
 		if (p[i] != '\r' || i + 1 == n || p[i + 1] != '\n')
 			p[k++] = p[i];
 	return k;
