@@ -11,6 +11,9 @@
 
 #include "base/mem.h"
 
+/* Eight bytes at once are a word; what is true of each of them. */
+#define EACH_BYTE ((uint64_t)0x0101010101010101)
+
 /* Slices. */
 
 static int
@@ -112,6 +115,32 @@ str_u64(struct str s, uint64_t *out)
 	return true;
 }
 
+/* The highest bit of a byte says something of it: how many do. */
+static inline size_t
+count_high(uint64_t w)
+{
+	return (w >> 7 & EACH_BYTE) * EACH_BYTE >> 56;
+}
+
+size_t
+str_count(struct str s, char c)
+{
+	const uint64_t wanted = EACH_BYTE * (unsigned char)c;
+	size_t i = 0, n = 0;
+	uint64_t w;
+
+	/* What is not 0 has a bit among the low seven, or the highest. */
+	for (; s.n - i >= sizeof(w); i += sizeof(w)) {
+		memcpy(&w, s.p + i, sizeof(w));
+		w ^= wanted;
+		n += count_high(
+		    ~(w | ((w & EACH_BYTE * 0x7f) + EACH_BYTE * 0x7f)));
+	}
+	for (; i < s.n; i++)
+		n += s.p[i] == c;
+	return n;
+}
+
 size_t
 str_ascii(struct str s)
 {
@@ -120,7 +149,7 @@ str_ascii(struct str s)
 
 	for (; s.n - i >= sizeof(w); i += sizeof(w)) {
 		memcpy(&w, s.p + i, sizeof(w));
-		if ((w & 0x8080808080808080) != 0)
+		if ((w & EACH_BYTE * 0x80) != 0)
 			break;
 	}
 	while (i < s.n && (unsigned char)s.p[i] < 0x80)
@@ -131,13 +160,12 @@ str_ascii(struct str s)
 size_t
 str_chars(struct str s)
 {
-	const uint64_t each = 0x0101010101010101;
 	size_t i = 0, n = 0;
 	uint64_t w;
 
 	for (; s.n - i >= sizeof(w); i += sizeof(w)) {
 		memcpy(&w, s.p + i, sizeof(w));
-		n += ((~w >> 7 | w >> 6) & each) * each >> 56;
+		n += count_high(~w | w << 1);
 	}
 	for (; i < s.n; i++)
 		n += (s.p[i] & 0xc0) != 0x80;
@@ -184,12 +212,11 @@ sip_round(uint64_t v[4])
 static inline uint64_t
 fold_word(uint64_t w)
 {
-	const uint64_t each = 0x0101010101010101;
-	uint64_t low = w & each * 0x7f;
-	uint64_t from_a = low + each * (0x80 - 'A');
-	uint64_t above_z = low + each * (0x7f - 'Z');
+	uint64_t low = w & EACH_BYTE * 0x7f;
+	uint64_t from_a = low + EACH_BYTE * (0x80 - 'A');
+	uint64_t above_z = low + EACH_BYTE * (0x7f - 'Z');
 
-	return w | ((from_a ^ above_z) & ~w & each * 0x80) >> 2;
+	return w | ((from_a ^ above_z) & ~w & EACH_BYTE * 0x80) >> 2;
 }
 
 static inline uint64_t

@@ -96,6 +96,7 @@ struct str	str_cut(struct str, char c, struct str *rest);
 ptrdiff_t	str_find(struct str hay, struct str needle);
 ptrdiff_t	str_ifind(struct str hay, struct str needle);
 bool		str_u64(struct str, uint64_t *);	/* decimal, all of it */
+size_t		str_count(struct str, char c);	/* how many are there */
 /* How many bytes of ASCII it begins with. */
 size_t		str_ascii(struct str);
 /* The characters of UTF-8: bytes that continue none. */

@@ -202,14 +202,13 @@ blank_line_ratio(struct eval *e, const struct score_rule *r)
 static double
 most_blanks(const struct view_lines *body)
 {
-	size_t i, k, blanks, others;
+	size_t i, blanks, others;
 	double most = -1, share;
 
 	for (i = 0; i < body->count; i++) {
 		if (body->line[i].n <= 5)
 			continue;
-		for (blanks = k = 0; k < body->line[i].n; k++)
-			blanks += body->line[i].p[k] == ' ';
+		blanks = str_count(body->line[i], ' ');
 		others = body->line[i].n - blanks;
 		share = blanks > others || others == 0 ?
 		    100 :

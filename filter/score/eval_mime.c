@@ -384,26 +384,32 @@ parse_flag(struct eval *e, const struct score_rule *r)
 	return false;
 }
 
-static void
-count_case(struct str s, size_t *lower, size_t *upper)
-{
-	size_t small = 0, large = 0, i;
-	unsigned int c;
+/* Small letters and digits are counted in the low half, others in the high
+ * one. */
+#define LARGE ((uint64_t)1 << 32)
 
-	for (i = 0; i < s.n; i++) {
-		c = (unsigned char)s.p[i];
-		small += (c - 'a' < 26) | (c - '0' < 10);
-		large += c - 'A' < 26;
-	}
-	*lower += small;
-	*upper += large;
+static uint64_t
+count_case(struct str s)
+{
+	static const uint64_t weights[256] = {
+		['0' ... '9'] = 1,
+		['a' ... 'z'] = 1,
+		['A' ... 'Z'] = LARGE,
+	};
+	uint64_t n = 0;
+	size_t i;
+
+	for (i = 0; i < s.n; i++)
+		n += weights[(unsigned char)s.p[i]];
+	return n;
 }
 
 /* Of letters and digits in lines of several words. */
 static double
 upper_share(struct eval *e)
 {
-	size_t i, begin, end, length = 0, lower = 0, upper = 0;
+	size_t i, begin, end, length = 0, lower, upper;
+	uint64_t counted = 0;
 	const struct eval_mime *m = mime(e);
 	struct str line;
 
@@ -417,9 +423,11 @@ upper_share(struct eval *e)
 		begin = end = line.n;
 		eval_next(EVAL_RE_SHIFT_JIS, line, 0, &begin, &end, NULL);
 		length += line.n - (end - begin);
-		count_case(str_sub(line, 0, begin), &lower, &upper);
-		count_case(str_sub(line, end, line.n), &lower, &upper);
+		counted += count_case(str_sub(line, 0, begin)) +
+		    count_case(str_sub(line, end, line.n));
 	}
+	lower = (uint32_t)counted;
+	upper = counted >> 32;
 	if (length < UPPER_MIN || upper + lower == 0)
 		return 0;
 	return (double)upper / (double)(upper + lower) * 100;

@@ -122,6 +122,10 @@ test_copies(void **state)
 	s = arena_printf(a, "%s-%05d", c, 42);
 	assert_true(str_eq(s, STR("hello-00042")));
 	assert_int_equal(s.p[s.n], '\0');
+	s = arena_join(a, STR("a\0"), STR_NONE, STR("bc"));
+	assert_int_equal(s.n, 4);
+	assert_memory_equal(s.p, "a\0bc\0", 6);
+	assert_int_equal(arena_join(a, STR_NONE, STR_NONE, STR_NONE).n, 0);
 	arena_free(&a);
 }
 
@@ -132,6 +136,9 @@ test_copies_when_full(void **state)
 
 	(void)state;
 	assert_null(arena_printf(a, "%100d", 1).p);
+	assert_null(arena_join(a, STR("0123456789"), STR("0123456789"),
+	    STR("0123456789012345"))
+			.p);
 	assert_null(arena_strdup(a, "0123456789012345678901234567890123"));
 	assert_int_equal(arena_str(a, STR("01234567890123456789012345678901"))
 			     .n,

@@ -152,6 +152,37 @@ test_fold(void **state)
 		}
 }
 
+/* Against the obvious ways, wherever words begin and end. */
+static void
+test_counts(void **state)
+{
+	char text[40];
+	unsigned int seed = 3;
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(text); n++)
+		for (int round = 0; round < 200; round++) {
+			size_t blanks = 0, chars = 0, ascii = n;
+
+			for (size_t i = 0; i < n; i++) {
+				seed = seed * 1103515245 + 12345;
+				text[i] = "  !\x1f\x20\xa0\x80\xc3\xff\x7f"
+					  "\x21\0aaaaa"[seed / 65536 % 17];
+				blanks += text[i] == ' ';
+				chars += (text[i] & 0xc0) != 0x80;
+				if (text[i] & 0x80 && i < ascii)
+					ascii = i;
+			}
+			assert_int_equal(str_count((struct str){ text, n },
+					     ' '),
+			    blanks);
+			assert_int_equal(str_chars((struct str){ text, n }),
+			    chars);
+			assert_int_equal(str_ascii((struct str){ text, n }),
+			    ascii);
+		}
+}
+
 /* A search that looked at every place anew would take minutes. */
 static void
 test_ifind_linear(void **state)
@@ -408,6 +439,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_ifind_agrees),
 		cmocka_unit_test(test_ifind_windows),
 		cmocka_unit_test(test_fold),
+		cmocka_unit_test(test_counts),
 		cmocka_unit_test(test_ifind_linear),
 		cmocka_unit_test(test_u64),
 		cmocka_unit_test(test_siphash),
