@@ -11,13 +11,16 @@
 #include "score/tree.h"
 
 #define NONE		UINT16_MAX
+#define LINE_START	(UINT16_MAX - 1)
+#define WORD_EDGE	(UINT16_MAX - 2)
 #define SETS_MAX	4000
 #define OPTIONAL_NODES	40	/* more are a loop: it matches a little more */
 #define HASH_SIZE	4096	/* a power of 2, over AUTOMATON_STATES */
 
 /* From a node without a set one goes on without a byte. */
 struct node {
-	uint16_t	 set;		/* NONE: no byte */
+	uint16_t	 set;		/* NONE: no byte; the others: neither,
+					 * but only in such a place */
 	uint16_t	 next, other;	/* NONE: there is none */
 };
 
@@ -41,6 +44,8 @@ struct workshop {
 	uint16_t	*hash;		/* states; 0: none */
 	uint32_t	*mark;		/* of each node, the round it was met */
 	uint16_t	*stack, *met;
+	bool		 line, word;	/* what stands before: `line' and
+					 * `word' of the automaton */
 	size_t		 nstates, ntargets, targets_room, nmet;
 	uint32_t	 round;
 	size_t		 bytes;
@@ -55,6 +60,9 @@ struct automaton {
 	struct byte_set	*sets;
 	size_t		 nsets;
 	uint16_t	 end;
+	uint16_t	 line, word;	/* are in states behind a line feed, or
+					 * the text's start, and a letter;
+					 * NONE: nobody asks */
 	bool		 failed;
 	uint8_t		 class_of[256];	/* of each byte as it stands */
 	uint8_t		 byte_of[256];	/* one of each class */
@@ -193,6 +201,42 @@ add_choice(struct automaton *a, const struct tree *t, uint16_t at)
 	return join;
 }
 
+static bool
+is_word(int c)
+{
+	return chr_alnum(c) || c == '_';
+}
+
+/* What tells two bytes apart that are asked for a place must be a set. */
+static uint16_t
+place_mark(struct automaton *a, bool word)
+{
+	struct byte_set set = { { 0 } };
+	int c;
+
+	for (c = 0; c < 256; c++)
+		if (word ? is_word(c) : c == '\n')
+			byte_set_add(&set, c);
+	set_number(a, &set);
+	return node_new(a, NONE);
+}
+
+static uint16_t
+add_place(struct automaton *a, enum tree_place place, uint16_t at)
+{
+	uint16_t n;
+
+	if (place == TREE_ANYWHERE)
+		return at;
+	if (place == TREE_WORD_EDGE && a->word == NONE)
+		a->word = place_mark(a, true);
+	if (place == TREE_LINE_START && a->line == NONE)
+		a->line = place_mark(a, false);
+	n = node_new(a, place == TREE_WORD_EDGE ? WORD_EDGE : LINE_START);
+	a->nodes[at].next = n;
+	return n;
+}
+
 /* Behind node `at', whose next is open; the node whose next is open then. */
 static uint16_t
 add(struct automaton *a, const struct tree *t, uint16_t at)
@@ -206,7 +250,7 @@ add(struct automaton *a, const struct tree *t, uint16_t at)
 		return at;
 	switch (t->kind) {
 	case TREE_EMPTY:
-		return at;
+		return add_place(a, t->place, at);
 	case TREE_ANY:
 		return add_loop(a, &any, at);
 	case TREE_BYTE:
@@ -332,6 +376,17 @@ met_sort(struct workshop *w)
 	w->nmet = n;
 }
 
+/* Can one pass through the node before the byte; -1: before some byte? */
+static bool
+passes(const struct workshop *w, const struct node *node, int byte)
+{
+	if (node->set == LINE_START)
+		return w->line;
+	if (node->set == WORD_EDGE)
+		return byte < 0 || is_word(byte) != w->word;
+	return node->set == NONE;
+}
+
 /* Does one of the nodes lead to the end without a byte? */
 static bool
 met_end(const struct automaton *a, struct workshop *w)
@@ -351,7 +406,7 @@ met_end(const struct automaton *a, struct workshop *w)
 			return true;
 		w->mark[n] = w->round;
 		node = &a->nodes[n];
-		if (node->set == NONE) {
+		if (passes(w, node, -1)) {
 			w->stack[depth++] = node->other;
 			w->stack[depth++] = node->next;
 		}
@@ -406,14 +461,26 @@ walk(const struct automaton *a, struct workshop *w, uint16_t from, int byte)
 			continue;
 		w->mark[n] = w->round;
 		node = &a->nodes[n];
-		if (node->set != NONE) {
-			if (byte_set_has(&a->sets[node->set], byte))
-				w->met[w->nmet++] = node->next;
-			continue;
+		if (passes(w, node, byte)) {
+			w->stack[depth++] = node->other;
+			w->stack[depth++] = node->next;
+		} else if (node->set < WORD_EDGE &&
+		    byte_set_has(&a->sets[node->set], byte)) {
+			w->met[w->nmet++] = node->next;
 		}
-		w->stack[depth++] = node->other;
-		w->stack[depth++] = node->next;
 	}
+}
+
+/* What stands before the next byte, as part of the state. */
+static void
+met_place(const struct automaton *a, struct workshop *w, bool line, bool word)
+{
+	w->line = line && a->line != NONE;
+	w->word = word && a->word != NONE;
+	if (w->line)
+		w->met[w->nmet++] = a->line;
+	if (w->word)
+		w->met[w->nmet++] = a->word;
 }
 
 /* Where the class leads from a state, as rows; MOVE_UNKNOWN: no room. */
@@ -422,14 +489,21 @@ move_make(struct automaton *a, uint32_t row, uint8_t class)
 {
 	struct workshop *w = &a->shop;
 	size_t state = row / a->classes, i;
+	const uint16_t *from = w->targets + w->first[state];
 	int byte = a->byte_of[class];
 	uint32_t to;
 
 	w->round++;
 	w->nmet = 0;
+	w->line = w->word = false;
+	for (i = 0; i < w->count[state]; i++) {
+		w->line = w->line || from[i] == a->line;
+		w->word = w->word || from[i] == a->word;
+	}
 	walk(a, w, 0, byte);	/* a match may begin here */
 	for (i = 0; i < w->count[state]; i++)
-		walk(a, w, w->targets[w->first[state] + i], byte);
+		walk(a, w, from[i], byte);
+	met_place(a, w, byte == '\n', is_word(byte));
 	to = met_end(a, w) ? MOVE_MATCH : state_of(a) * (uint32_t)a->classes;
 	if (to != MOVE_UNKNOWN)
 		atomic_store_explicit(&table_of(a)->moves[row + class], to,
@@ -444,6 +518,7 @@ states_begin(struct automaton *a)
 	a->shop.nstates = STATE_FIRST;
 	a->shop.ntargets = 0;
 	a->shop.nmet = 0;
+	met_place(a, &a->shop, true, false);
 	state_of(a);
 }
 
@@ -582,6 +657,15 @@ automaton_may(struct automaton *a, struct str text)
 	return answer != NO_MATCH;
 }
 
+/* Is one of them no row? */
+static bool
+any_unknown(uint32_t a, uint32_t b, uint32_t c, uint32_t d)
+{
+	return ((a - STATE_FIRST) | (b - STATE_FIRST) | (c - STATE_FIRST) |
+		   (d - STATE_FIRST)) >>
+	    31;
+}
+
 /* A load waits for the one before it, but not for those of other lanes. */
 static const unsigned char *
 lanes_known(struct run each[AUTOMATON_LANES], const unsigned char *p,
@@ -589,14 +673,15 @@ lanes_known(struct run each[AUTOMATON_LANES], const unsigned char *p,
 {
 	struct run a = each[0], b = each[1], c = each[2], d = each[3];
 	uint32_t to[AUTOMATON_LANES];
+	unsigned char byte;
 
 	for (; p < end; p++) {
-		to[0] = run_look(&a, *p);
-		to[1] = run_look(&b, *p);
-		to[2] = run_look(&c, *p);
-		to[3] = run_look(&d, *p);
-		if (to[0] <= MOVE_MATCH || to[1] <= MOVE_MATCH ||
-		    to[2] <= MOVE_MATCH || to[3] <= MOVE_MATCH)
+		byte = *p;
+		to[0] = run_look(&a, byte);
+		to[1] = run_look(&b, byte);
+		to[2] = run_look(&c, byte);
+		to[3] = run_look(&d, byte);
+		if (any_unknown(to[0], to[1], to[2], to[3]))
 			break;
 		a.row = to[0];
 		b.row = to[1];
@@ -622,18 +707,18 @@ run_idle(void)
 		.row = STATE_FIRST };
 }
 
-/* One byte; false: the lane is done, at a match or as its states are lost. */
-static bool
+/* One byte. */
+static enum answer
 lane_step(struct run *r, unsigned char byte)
 {
 	uint32_t to = run_look(r, byte);
 
 	if (to == MOVE_UNKNOWN)
 		to = run_learn(r, byte);
-	if (to <= MOVE_MATCH)
-		return false;
+	if (to == MOVE_MATCH)
+		return run_valid(r) ? MAY_MATCH : STATES_LOST;
 	r->row = to;
-	return true;
+	return to == MOVE_UNKNOWN ? STATES_LOST : NO_MATCH;
 }
 
 unsigned int
@@ -642,8 +727,9 @@ automaton_may_each(struct automaton *const each[], size_t n, struct str text)
 	const unsigned char *p = (const unsigned char *)text.p;
 	const unsigned char *end = p + text.n;
 	struct run lane[AUTOMATON_LANES];
-	unsigned int may = 0, left = (1U << n) - 1;
-	size_t i;
+	enum answer answer[AUTOMATON_LANES] = { NO_MATCH };
+	unsigned int may = 0;
+	size_t left = n, i;
 
 	for (i = 0; i < AUTOMATON_LANES; i++) {
 		lane[i] = run_idle();
@@ -651,16 +737,22 @@ automaton_may_each(struct automaton *const each[], size_t n, struct str text)
 			run_begin(&lane[i], each[i]);
 	}
 	for (; left != 0 && (p = lanes_known(lane, p, end)) < end; p++)
-		for (i = 0; i < n; i++)
-			if ((left & 1U << i) != 0 && !lane_step(&lane[i], *p)) {
-				left &= ~(1U << i);
-				lane[i] = run_idle();
-			}
-	/* Those that are done match, or have to be asked again. */
-	for (i = 0; i < n; i++)
-		if (((left & 1U << i) == 0 || !run_valid(&lane[i])) &&
-		    automaton_may(each[i], text))
+		for (i = 0; i < n; i++) {
+			if (answer[i] != NO_MATCH)
+				continue;
+			answer[i] = lane_step(&lane[i], *p);
+			if (answer[i] == NO_MATCH)
+				continue;
+			lane[i] = run_idle();
+			left--;
+		}
+	for (i = 0; i < n; i++) {
+		if (answer[i] == NO_MATCH && !run_valid(&lane[i]))
+			answer[i] = STATES_LOST;
+		if (answer[i] == MAY_MATCH ||
+		    (answer[i] == STATES_LOST && automaton_may(each[i], text)))
 			may |= 1U << i;
+	}
 	return may;
 }
 
@@ -683,6 +775,7 @@ shop_open(struct automaton *a)
 	w->targets_room = n;
 	w->nmet = 1;
 	w->met[0] = 0;
+	w->line = true;
 	if (met_end(a, w) || !table_grow(a))
 		return false;
 	states_begin(a);
@@ -700,6 +793,7 @@ automaton_new(struct str pattern, struct str flags)
 	if (t != NULL) {
 		a = mem_alloc(sizeof(*a));
 		pthread_mutex_init(&a->lock, NULL);
+		a->line = a->word = NONE;
 		node_new(a, NONE);
 		last = add(a, t, 0);
 		/* A node of its own: the last may be passed before. */

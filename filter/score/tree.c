@@ -207,6 +207,15 @@ skip_property(struct parser *p)
 }
 
 static struct tree *
+node_empty(struct parser *p, enum tree_place place)
+{
+	struct tree *t = node(p, TREE_EMPTY);
+
+	t->place = place;
+	return t;
+}
+
+static struct tree *
 parse_escape(struct parser *p)
 {
 	struct class class = { .wide = false };
@@ -214,7 +223,10 @@ parse_escape(struct parser *p)
 
 	p->pos++;
 	if (among(c, "bBAzZGK"))
-		return node(p, TREE_EMPTY);
+		return node_empty(p,
+		    c == 'A'	 ? TREE_LINE_START :
+			c == 'b' ? TREE_WORD_EDGE :
+				   TREE_ANYWHERE);
 	if (escape_class(c, &class))
 		return node_class(p, &class);
 	if (c >= '1' && c <= '9') {
@@ -526,8 +538,9 @@ parse_atom(struct parser *p, bool *flags)
 		class_fill(&all);
 		return node_class(p, &all);
 	case '^':
+		return node_empty(p, TREE_LINE_START);
 	case '$':
-		return node(p, TREE_EMPTY);
+		return node_empty(p, TREE_ANYWHERE);
 	case '*':
 	case '+':
 	case '?':
