@@ -225,7 +225,8 @@ redis_batch_read(struct redis_ops *batch, const redisReply *r)
 			op->out[1 + i] = get_number(p + 1 + i * NUMBER_LEN);
 		if (op->letter == 'V' && op->out[0] == 0) {
 			text = r->element[texts++];
-			op->text = mem_strndup(text->str, text->len);
+			op->text = mem_alloc(text->len + 1);
+			memcpy(op->text, text->str, text->len);
 			op->ntext = text->len;
 		}
 		p += result_len(op);

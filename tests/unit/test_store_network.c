@@ -172,15 +172,22 @@ wait_until(struct store *st, bool down)
 #define PAIRS_MAX 64
 
 static atomic_bool cut, wire_ends;
-static int wire_listens, wire_to, pairs[PAIRS_MAX][2];
+/* How many connections go deaf before the answer to the taking of a lease,
+ * and before that to a batch. */
+static atomic_int lose_leases, lose_batches;
+static int wire_listens, wire_to;
 static size_t npairs;
+static struct pair {
+	int fd[2]; /* the client's, the server's */
+	bool deaf;
+} pairs[PAIRS_MAX];
 
 static void
 pair_close(size_t i)
 {
-	close(pairs[i][0]);
-	close(pairs[i][1]);
-	memcpy(pairs[i], pairs[--npairs], sizeof(pairs[i]));
+	close(pairs[i].fd[0]);
+	close(pairs[i].fd[1]);
+	pairs[i] = pairs[--npairs];
 }
 
 static void
@@ -198,18 +205,31 @@ pair_open(void)
 		close(to);
 		return;
 	}
-	pairs[npairs][0] = from;
-	pairs[npairs++][1] = to;
+	pairs[npairs++] = (struct pair){ .fd = { from, to } };
+}
+
+static bool
+begins(const char *piece, ssize_t n, const char *how, atomic_int *left)
+{
+	return n > 8 && memcmp(piece, how, 5) == 0 && piece[6] != '\r' &&
+	    *left > 0 && (*left)-- > 0;
 }
 
 /* What comes on one side goes out on the other; false: it has ended. */
 static bool
-pass_on(int from, int to)
+pass_on(struct pair *p, int side)
 {
 	char piece[16384];
-	ssize_t n = recv(from, piece, sizeof(piece), 0);
+	ssize_t n = recv(p->fd[side], piece, sizeof(piece), 0);
 
-	return n > 0 && send(to, piece, (size_t)n, MSG_NOSIGNAL) == n;
+	if (side == 1 &&
+	    (begins(piece, n, "*2\r\n$", &lose_leases) ||
+		begins(piece, n, "*1\r\n$", &lose_batches)))
+		p->deaf = true;
+	if (n > 0 && side == 1 && p->deaf)
+		return true;
+	return n > 0 &&
+	    send(p->fd[1 - side], piece, (size_t)n, MSG_NOSIGNAL) == n;
 }
 
 static void *
@@ -227,13 +247,13 @@ wire_main(void *arg)
 		p[0] = (struct pollfd){ .fd = wire_listens, .events = POLLIN };
 		for (size_t i = 1; i < n; i++)
 			p[i] = (struct pollfd){ .events = POLLIN,
-				.fd = pairs[(i - 1) / 2][(i - 1) % 2] };
+				.fd = pairs[(i - 1) / 2].fd[(i - 1) % 2] };
 		poll(p, n, 20);
 		if (cut)
 			continue;
 		for (size_t i = n - 1; i > 0; i--)
 			if (p[i].revents &&
-			    !pass_on(p[i].fd, p[((i - 1) ^ 1) + 1].fd)) {
+			    !pass_on(&pairs[(i - 1) / 2], (i - 1) % 2)) {
 				pair_close((i - 1) / 2);
 				break;
 			}
@@ -248,9 +268,10 @@ wire_main(void *arg)
 
 static struct store *busy_store;
 static atomic_bool enough;
-static atomic_int accepted, refused_down;
+static atomic_int accepted, kept, refused_down;
 
-/* Accepts what it can, and takes back what it could not commit. */
+/* Accepts what it can; what it could not commit it takes back, or accepts all
+ * the same, in turn. */
 static void *
 sender(void *arg)
 {
@@ -264,30 +285,33 @@ sender(void *arg)
 		} else if (store_commit(busy_store, &h) == STORE_OK) {
 			accepted++;
 		} else {
-			refused_down++;
-			store_refund(busy_store, &h);
+			if (refused_down++ % 2) {
+				kept++;
+				store_keep(busy_store, &h);
+			} else {
+				store_refund(busy_store, &h);
+			}
 		}
 	}
 	return arg;
 }
 
-/* 5 s without a network: whatever was on its way counts once or not at all,
- * as the one who sent it was told. */
-static void
-test_cut_off(void **state)
-{
-	pthread_t wire, senders[8];
-	char as[100];
-	int port, before;
+static pthread_t wire_thread, senders[8];
 
-	(void)state;
-	NEEDS_SERVER();
+/* Eight senders on a store behind a network that can be cut. */
+static void
+senders_start(void)
+{
+	char as[100];
+	int port;
+
 	server_start(0, NULL);
 	wire_to = servers[0].port;
 	wire_listens = listen_tcp(&port);
 	cut = wire_ends = enough = false;
-	accepted = refused_down = 0;
-	assert_int_equal(pthread_create(&wire, NULL, wire_main, NULL), 0);
+	accepted = kept = refused_down = lose_leases = lose_batches = 0;
+	assert_int_equal(pthread_create(&wire_thread, NULL, wire_main, NULL),
+	    0);
 	snprintf(as, sizeof(as), "redis://127.0.0.1:%d?clock=client", port);
 	busy_store = open_as(as);
 	for (int i = 0; i < 8; i++)
@@ -296,6 +320,38 @@ test_cut_off(void **state)
 		usleep(200000);
 		assert_int_equal(refused_down, 0);
 	}
+}
+
+/* All goes on, and what is counted is what they accepted. */
+static void
+senders_end(void)
+{
+	int before;
+
+	wait_until(busy_store, false);
+	before = accepted;
+	for (int i = 0; i < 200 && accepted <= before + 100; i++)
+		usleep(10000);
+	assert_true(accepted > before + 100);
+	enough = true;
+	for (int i = 0; i < 8; i++)
+		pthread_join(senders[i], NULL);
+	assert_int_equal(used(busy_store, "user=x", HOUR), accepted + kept);
+	store_close(&busy_store);
+	wire_ends = true;
+	pthread_join(wire_thread, NULL);
+}
+
+/* 5 s without a network: whatever was on its way counts once or not at all,
+ * as the one who sent it was told. */
+static void
+test_cut_off(void **state)
+{
+	int before;
+
+	(void)state;
+	NEEDS_SERVER();
+	senders_start();
 	cut = true;
 	usleep(200000); /* the last answers come in */
 	before = accepted;
@@ -303,17 +359,26 @@ test_cut_off(void **state)
 	assert_int_equal(accepted, before);
 	assert_true(refused_down > 8);
 	cut = false;
-	wait_until(busy_store, false);
-	for (int i = 0; i < 200 && accepted <= before + 100; i++)
-		usleep(10000);
-	assert_true(accepted > before + 100);
-	enough = true;
-	for (int i = 0; i < 8; i++)
-		pthread_join(senders[i], NULL);
-	assert_int_equal(used(busy_store, "user=x", HOUR), accepted);
-	store_close(&busy_store);
-	wire_ends = true;
-	pthread_join(wire, NULL);
+	senders_end();
+}
+
+/* Batches are run but nobody hears of it, nor of the first try to find out. */
+static void
+test_answers_lost(void **state)
+{
+	(void)state;
+	NEEDS_SERVER();
+	senders_start();
+	for (int i = 1; i <= 2; i++) {
+		lose_leases = i;
+		lose_batches = 1;
+		wait_until(busy_store, true);
+		wait_until(busy_store, false);
+		assert_int_equal(lose_batches, 0);
+		assert_int_equal(lose_leases, 0);
+	}
+	assert_true(kept > 0);
+	senders_end();
 }
 
 /* --- failover ----------------------------------------------------------- */
@@ -345,7 +410,7 @@ test_failover(void **state)
 {
 	const char *replica[] = { "--replicaof", "127.0.0.1", NULL, NULL };
 	struct store_window w = window("user=x", HOUR, 10, 1);
-	struct store_held *kept;
+	struct store_held *late;
 	struct store *st;
 	char port[16], as[120];
 
@@ -365,11 +430,11 @@ test_failover(void **state)
 	wait_until(st, false);
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(charge(st, w), STORE_OK);
-	assert_int_equal(store_reserve(st, &w, 1, &kept, NULL), STORE_OK);
+	assert_int_equal(store_reserve(st, &w, 1, &late, NULL), STORE_OK);
 	wait_replicated();
 	server_kill(&servers[0]);
-	assert_int_equal(store_commit(st, &kept), STORE_DOWN);
-	store_keep(st, &kept);
+	assert_int_equal(store_commit(st, &late), STORE_DOWN);
+	store_keep(st, &late);
 	wait_until(st, true);
 	talk_to(&servers[1]);
 	redis_say("REPLICAOF NO ONE");
@@ -506,6 +571,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_cut_off),
+		T(test_answers_lost),
 		T(test_failover),
 		T(test_tls),
 		T(test_cluster),
