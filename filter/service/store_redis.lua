@@ -119,12 +119,12 @@ local function commit(forced, n)
 	return '0'
 end
 
-local sets, texts, made = {}, {}, nil
+local made
 
 function slow()
 	if made then return made end
 	made = {}
-	local ops, alive = {}, { [me] = true }
+	local ops, sets, texts, alive = {}, {}, {}, { [me] = true }
 
 	local function key() key_at = key_at + 1 return keys[key_at] end
 	local function slot(t, w) local x = t * 60 return (x - x % w) / w end
@@ -327,14 +327,17 @@ function slow()
 		let_go(c, m, mine)
 	end
 
-	function made.set_flush(c)
-		if not c.dirty then return end
-		if c.n <= 0 then call('DEL', c.key, c.hk) return end
-		call('HSET', c.hk, 'h', c.h)
-		if expire then
-			local ms = math.floor(c.w * 61 / 60) + 3600000
-			call('PEXPIRE', c.key, ms)
-			call('PEXPIRE', c.hk, ms)
+	function made.flush_sets()
+		for _, c in pairs(sets) do
+			if c.dirty and c.n <= 0 then call('DEL', c.key, c.hk)
+			elseif c.dirty then
+				call('HSET', c.hk, 'h', c.h)
+				if expire then
+					local ms = math.floor(c.w * 61 / 60) + 3600000
+					call('PEXPIRE', c.key, ms)
+					call('PEXPIRE', c.hk, ms)
+				end
+			end
 		end
 	end
 
@@ -445,7 +448,7 @@ function slow()
 		return '0'
 	end
 
-	made.hold, made.set_fits, made.ops = hold, set_fits, ops
+	made.hold, made.set_fits, made.ops, made.texts = hold, set_fits, ops, texts
 	return made
 end
 
@@ -476,7 +479,7 @@ for k, c in pairs(units) do
 		end
 	end
 end
-for _, c in pairs(sets) do slow().set_flush(c) end
+if made then made.flush_sets() end
 call('SET', keys[1], is .. now .. ':' .. table.concat(codes) .. '\n' ..
 	string.match(had, '^[^\n]*'), 'PX', '86400000')
-return { table.concat(out), unpack(texts) }
+return { table.concat(out), unpack(made and made.texts or {}) }

@@ -257,6 +257,38 @@ test_real_time(void **state)
 	store_close(&st);
 }
 
+/* Whatever belongs to one key goes by itself in the end. */
+static void
+test_keys_expire(void **state)
+{
+	static const char lasting[] =
+	    "EVAL \"local n = 0 for _, k in ipairs(redis.call('KEYS', '*')) do "
+	    "if redis.call('PTTL', k) < 0 then n = n + 1 end end "
+	    "if n > 1 then return redis.error_reply(n) end return n\" 0";
+	struct store_window w = window("a", HOUR, 10, 1);
+	struct store_held *h;
+	struct store *st;
+
+	(void)state;
+	NEEDS_REDIS();
+	clock_fake(-1);
+	st = open_as(redis_real_spec);
+	redis_say(lasting); /* the secret alone lasts */
+	assert_int_equal(store_reserve(st, &w, 1, &h, NULL), STORE_OK);
+	redis_say(lasting);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(charge(st, w), STORE_OK);
+	redis_say(lasting);
+	store_refund(st, &h);
+	assert_int_equal(charge(st, member("b", HOUR, 2, "m")), STORE_OK);
+	assert_int_equal(charge(st, window("c", 300, 1, 1)), STORE_OK);
+	store_note_put(st, STR("s"), STR("k"), STR("v"),
+	    clock_wall_ms() + HOUR);
+	assert_int_equal(used(st, "a", HOUR), 3);
+	redis_say(lasting);
+	store_close(&st);
+}
+
 static void
 good_url(const char *text, const char *user, const char *password, size_t hosts,
     const char *host, const char *port, unsigned int db)
@@ -329,6 +361,7 @@ main(void)
 		R(test_login),
 		R(test_away_at_the_start),
 		R(test_real_time),
+		R(test_keys_expire),
 		cmocka_unit_test(test_urls),
 	};
 
