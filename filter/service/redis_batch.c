@@ -186,27 +186,39 @@ result_len(const struct redis_op *op)
 	return strchr("RPU", op->letter) ? 1 + NUMBERS * NUMBER_LEN : 1;
 }
 
-/* A list of a string with all results, and one of each note that was found. */
+/* A string with all results; where notes were found a list of it and them. */
+static const redisReply *
+answer_results(const redisReply *r, size_t *texts)
+{
+	*texts = 0;
+	if (r->type == REDIS_REPLY_STRING)
+		return r;
+	if (r->type != REDIS_REPLY_ARRAY || r->elements < 2)
+		return NULL;
+	for (size_t i = 0; i < r->elements; i++)
+		if (r->element[i]->type != REDIS_REPLY_STRING)
+			return NULL;
+	*texts = r->elements - 1;
+	return r->element[0];
+}
+
 static bool
 answer_fits(const struct redis_ops *batch, const redisReply *r)
 {
-	size_t texts = 1, at = 0;
-	const redisReply *all;
+	size_t texts, at = 0;
+	const redisReply *all = answer_results(r, &texts);
 
-	if (r->type != REDIS_REPLY_ARRAY || r->elements == 0)
+	if (all == NULL)
 		return false;
-	for (size_t i = 0; i < r->elements; i++)
-		if (r->element[i]->type != REDIS_REPLY_STRING)
-			return false;
-	all = r->element[0];
 	for (struct redis_op *op = batch->head; op; op = op->next) {
 		if (all->len < at + result_len(op) || all->str[at] < '0' ||
 		    all->str[at] > '2')
 			return false;
-		texts += op->letter == 'V' && all->str[at] == '0';
+		if (op->letter == 'V' && all->str[at] == '0' && texts-- == 0)
+			return false;
 		at += result_len(op);
 	}
-	return all->len == at && r->elements == texts;
+	return all->len == at && texts == 0;
 }
 
 bool
@@ -214,11 +226,12 @@ redis_batch_read(struct redis_ops *batch, const redisReply *r)
 {
 	const redisReply *text;
 	const char *p;
-	size_t texts = 1;
+	size_t texts;
 
 	if (!answer_fits(batch, r))
 		return false;
-	p = r->element[0]->str;
+	p = answer_results(r, &texts)->str;
+	texts = 1;
 	for (struct redis_op *op = batch->head; op; op = op->next) {
 		op->out[0] = *p - '0';
 		for (size_t i = 0; 1 + i * NUMBER_LEN < result_len(op); i++)

@@ -482,4 +482,5 @@ end
 if made then made.flush_sets() end
 call('SET', keys[1], is .. now .. ':' .. table.concat(codes) .. '\n' ..
 	string.match(had, '^[^\n]*'), 'PX', '86400000')
-return { table.concat(out), unpack(made and made.texts or {}) }
+if not made or #made.texts == 0 then return table.concat(out) end
+return { table.concat(out), unpack(made.texts) }

@@ -63,7 +63,7 @@ static void
 test_answers(void **state)
 {
 	/* 7.0, -1.0 and 2^52 */
-	static const char three[] = "*1\r\n$25\r\n1"
+	static const char three[] = "$25\r\n1"
 				    "\0\0\0\0\0\0\x1c\x40"
 				    "\0\0\0\0\0\0\xf0\xbf"
 				    "\0\0\0\0\0\0\x30\x43\r\n";
@@ -75,9 +75,9 @@ test_answers(void **state)
 	assert_int_equal(op.out[1], 7);
 	assert_int_equal(op.out[2], -1);
 	assert_int_equal(op.out[3], (int64_t)1 << 52);
-	assert_true(ANSWERS("CGN", "*1\r\n$3\r\n020\r\n"));
-	assert_true(ANSWERS("CRC", "*1\r\n$27\r\n00" NUMBERS "0\r\n"));
-	assert_true(ANSWERS("", "*1\r\n$0\r\n\r\n"));
+	assert_true(ANSWERS("CGN", "$3\r\n020\r\n"));
+	assert_true(ANSWERS("CRC", "$27\r\n00" NUMBERS "0\r\n"));
+	assert_true(ANSWERS("", "$0\r\n\r\n"));
 	assert_true(answers("VV", "*2\r\n$2\r\n01\r\n$3\r\na\0b\r\n", 21, &op));
 	assert_int_equal(op.ntext, 3);
 	assert_memory_equal(op.text, "a\0b", 3);
@@ -88,7 +88,7 @@ test_answers(void **state)
 static void
 test_numbers_without_sense(void **state)
 {
-	static const char odd[] = "*1\r\n$25\r\n0"
+	static const char odd[] = "$25\r\n0"
 				  "\0\0\0\0\0\0\xf8\x7f"
 				  "\0\0\0\0\0\0\xf0\xff"
 				  "\xff\xff\xff\xff\xff\xff\xef\x7f\r\n";
@@ -106,23 +106,23 @@ test_wrong_answers(void **state)
 	(void)state;
 	assert_false(ANSWERS("C", "*0\r\n"));
 	assert_false(ANSWERS("C", "*-1\r\n"));
-	assert_false(ANSWERS("C", "$1\r\n0\r\n"));
+	assert_false(ANSWERS("C", "*1\r\n$1\r\n0\r\n"));
 	assert_false(ANSWERS("C", "+0\r\n"));
 	assert_false(ANSWERS("C", "-ERR no\r\n"));
 	assert_false(ANSWERS("C", "*1\r\n:0\r\n"));
-	assert_false(ANSWERS("C", "*1\r\n$-1\r\n"));
+	assert_false(ANSWERS("C", "$-1\r\n"));
 	assert_false(ANSWERS("C", "*1\r\n*1\r\n$1\r\n0\r\n"));
-	assert_false(ANSWERS("C", "*1\r\n$1\r\n3\r\n"));
-	assert_false(ANSWERS("C", "*1\r\n$1\r\n/\r\n"));
-	assert_false(ANSWERS("C", "*1\r\n$0\r\n\r\n"));
-	assert_false(ANSWERS("C", "*1\r\n$2\r\n00\r\n"));
-	assert_false(ANSWERS("", "*1\r\n$1\r\n0\r\n"));
-	assert_false(ANSWERS("R", "*1\r\n$1\r\n0\r\n"));
-	assert_false(ANSWERS("R", "*1\r\n$24\r\n0ABCDEFGHABCDEFGH1234567\r\n"));
-	assert_false(ANSWERS("R", "*1\r\n$26\r\n0" NUMBERS "0\r\n"));
+	assert_false(ANSWERS("C", "$1\r\n3\r\n"));
+	assert_false(ANSWERS("C", "$1\r\n/\r\n"));
+	assert_false(ANSWERS("C", "$0\r\n\r\n"));
+	assert_false(ANSWERS("C", "$2\r\n00\r\n"));
+	assert_false(ANSWERS("", "$1\r\n0\r\n"));
+	assert_false(ANSWERS("R", "$1\r\n0\r\n"));
+	assert_false(ANSWERS("R", "$24\r\n0ABCDEFGHABCDEFGH1234567\r\n"));
+	assert_false(ANSWERS("R", "$26\r\n0" NUMBERS "0\r\n"));
 	/* a text too many, too few, or that is none */
 	assert_false(ANSWERS("C", "*2\r\n$1\r\n0\r\n$1\r\nx\r\n"));
-	assert_false(ANSWERS("V", "*1\r\n$1\r\n0\r\n"));
+	assert_false(ANSWERS("V", "$1\r\n0\r\n"));
 	assert_false(ANSWERS("V", "*2\r\n$1\r\n1\r\n$1\r\nx\r\n"));
 	assert_false(ANSWERS("V", "*2\r\n$1\r\n0\r\n:1\r\n"));
 }

@@ -208,11 +208,24 @@ pair_open(void)
 	pairs[npairs++] = (struct pair){ .fd = { from, to } };
 }
 
+/* A list of what the lease said, and the secret; SCAN's begins with "0". */
 static bool
-begins(const char *piece, ssize_t n, const char *how, atomic_int *left)
+is_lease(const char *piece, ssize_t n)
 {
-	return n > 8 && memcmp(piece, how, 5) == 0 && piece[6] != '\r' &&
-	    *left > 0 && (*left)-- > 0;
+	return n > 8 && memcmp(piece, "*2\r\n$", 5) == 0 && piece[6] != '\r';
+}
+
+/* The results of one reservation. */
+static bool
+is_batch(const char *piece, ssize_t n)
+{
+	return n > 8 && memcmp(piece, "$25\r\n", 5) == 0 && piece[5] == '0';
+}
+
+static bool
+is_one_of(bool is, atomic_int *left)
+{
+	return is && *left > 0 && (*left)-- > 0;
 }
 
 /* What comes on one side goes out on the other; false: it has ended. */
@@ -223,8 +236,8 @@ pass_on(struct pair *p, int side)
 	ssize_t n = recv(p->fd[side], piece, sizeof(piece), 0);
 
 	if (side == 1 &&
-	    (begins(piece, n, "*2\r\n$", &lose_leases) ||
-		begins(piece, n, "*1\r\n$", &lose_batches)))
+	    (is_one_of(is_lease(piece, n), &lose_leases) ||
+		is_one_of(is_batch(piece, n), &lose_batches)))
 		p->deaf = true;
 	if (n > 0 && side == 1 && p->deaf)
 		return true;
