@@ -355,7 +355,7 @@ def test_away(postern, milter, redis):
         done = daemon.cli(*args)
         assert done.returncode == 1 and not done.stdout, args
         assert "the state store is down" in done.stderr, args
-    assert daemon.log("event=admin", "what=block")
+    assert daemon.wait_log("event=admin", "what=block")
     redis.start()
     wait_for(lambda: '"block"' in daemon.cli("who", "--json").stdout, 10,
              "the block to be told")
