@@ -14,6 +14,7 @@
  * may stand there; the rest is comparing.
  */
 #define WINDOW		4
+#define RECENT		8	/* bytes of text that are at hand */
 #define BITS_LOG	16
 #define CHAINED		255
 
@@ -25,7 +26,6 @@ struct owner {
 };
 
 struct lit {
-	struct lit	*next;		/* of the same bucket */
 	struct str	 text;		/* lower case */
 	uint32_t	 key;		/* its window */
 	uint32_t	 behind;	/* bytes behind the window's end */
@@ -33,10 +33,17 @@ struct lit {
 	struct owner	*owners;
 };
 
+/* A literal, and up to RECENT of its bytes, to the window's end. */
+struct entry {
+	uint64_t	 mask, bytes;
+	const struct lit *lit;
+};
+
 struct table {
 	struct map	*by_text;	/* struct lit */
 	unsigned char	*bits4, *bits3;
-	struct lit	**buckets;
+	struct entry	*entries;	/* bucket by bucket */
+	uint32_t	*first;		/* of each bucket, and their end */
 	uint32_t	 mask;		/* of buckets */
 	size_t		 nlits;
 	bool		 has3;
@@ -81,7 +88,8 @@ prefilter_free(struct prefilter **p)
 		map_free(&(*p)->tables[i].by_text, NULL);
 		free((*p)->tables[i].bits4);
 		free((*p)->tables[i].bits3);
-		free((*p)->tables[i].buckets);
+		free((*p)->tables[i].entries);
+		free((*p)->tables[i].first);
 		chain_free(&(*p)->chains[i]);
 	}
 	arena_free(&(*p)->arena);
@@ -205,28 +213,47 @@ bucket_of(const struct table *t, uint32_t key)
 	return (spread(key) >> 8) & t->mask;
 }
 
+static struct entry
+entry_of(const struct lit *lit)
+{
+	size_t end = lit->text.n - lit->behind, i;
+	struct entry e = { .lit = lit };
+
+	for (i = end > RECENT ? end - RECENT : 0; i < end; i++) {
+		e.bytes = e.bytes << 8 | (unsigned char)lit->text.p[i];
+		e.mask = e.mask << 8 | 0xff;
+	}
+	return e;
+}
+
 static void
 table_ready(struct table *t)
 {
-	struct map_iter it = { 0 };
+	struct map_iter count = { 0 }, fill = { 0 };
+	const struct lit *lit;
 	struct str text;
-	struct lit *lit;
 	uint32_t b;
 	void *value;
 
 	for (t->mask = 1; t->mask < 2 * t->nlits; t->mask *= 2)
 		continue;
 	t->mask--;
-	t->buckets = mem_alloc((t->mask + 1) * sizeof(struct lit *));
+	t->entries = mem_alloc((t->nlits + 1) * sizeof(*t->entries));
+	t->first = mem_alloc((t->mask + 2) * sizeof(*t->first));
 	t->bits4 = mem_alloc(1 << (BITS_LOG - 3));
 	t->bits3 = mem_alloc(1 << (BITS_LOG - 3));
-	while (map_next(t->by_text, &it, &text, &value)) {
+	while (map_next(t->by_text, &count, &text, &value)) {
+		lit = value;
+		t->first[bucket_of(t, lit->key)]++;
+	}
+	/* Each bucket's end, which goes down to its begin. */
+	for (b = 0; b <= t->mask; b++)
+		t->first[b + 1] += t->first[b];
+	while (map_next(t->by_text, &fill, &text, &value)) {
 		lit = value;
 		t->has3 = t->has3 || lit->text.n < WINDOW;
 		bit_set(lit->text.n < WINDOW ? t->bits3 : t->bits4, lit->key);
-		b = bucket_of(t, lit->key);
-		lit->next = t->buckets[b];
-		t->buckets[b] = lit;
+		t->entries[--t->first[bucket_of(t, lit->key)]] = entry_of(lit);
 	}
 }
 
@@ -298,42 +325,53 @@ same(const unsigned char *lower, const unsigned char *text, struct str lit)
 	return true;
 }
 
-/* A window may end before text[end]. */
-static void
-window_look(const struct prefilter *p, const struct table *t,
-    struct prefilter_scratch *s, uint32_t key, size_t window, struct str text,
+/* Its window, and what is at hand before, ends before text[end]. */
+static bool
+stands(const struct prefilter *p, const struct lit *lit, struct str text,
     size_t end)
 {
-	const struct lit *lit;
-	size_t start;
+	size_t n = lit->text.n, start;
 
-	for (lit = t->buckets[bucket_of(t, key)]; lit != NULL;
-	     lit = lit->next) {
-		if (lit->key != key ||
-		    (lit->text.n < WINDOW) != (window < WINDOW) ||
-		    lit->behind > text.n - end ||
-		    lit->text.n > end + lit->behind)
-			continue;
-		start = end + lit->behind - lit->text.n;
-		if (same(p->lower, (const unsigned char *)text.p + start,
-			lit->text))
-			literal_found(p, s, lit);
-	}
+	if (n <= RECENT && lit->behind == 0)
+		return true;
+	if (lit->behind > text.n - end || n > end + lit->behind)
+		return false;
+	start = end + lit->behind - n;
+	return same(p->lower, (const unsigned char *)text.p + start, lit->text);
+}
+
+/* A window may end before text[end]; recent: the bytes up to there. */
+static void
+window_look(const struct prefilter *p, const struct table *t,
+    struct prefilter_scratch *s, uint32_t key, uint64_t recent, struct str text,
+    size_t end)
+{
+	uint32_t b = bucket_of(t, key);
+	const struct entry *e = t->entries + t->first[b];
+	const struct entry *last = t->entries + t->first[b + 1];
+
+	for (; e < last; e++)
+		if ((recent & e->mask) == e->bytes &&
+		    stands(p, e->lit, text, end))
+			literal_found(p, s, e->lit);
 }
 
 static void
 literals_pass(const struct prefilter *p, const struct table *t, struct str text,
     struct prefilter_scratch *s)
 {
-	uint32_t key = 0;
+	uint64_t recent = 0;	/* no literal has a NUL */
+	uint32_t key;
 	size_t i;
 
 	for (i = 0; i < text.n; i++) {
-		key = key << 8 | p->lower[(unsigned char)text.p[i]];
-		if (i >= 3 && bit_get(t->bits4, key))
-			window_look(p, t, s, key, 4, text, i + 1);
-		if (t->has3 && i >= 2 && bit_get(t->bits3, key & 0xffffff))
-			window_look(p, t, s, key & 0xffffff, 3, text, i + 1);
+		recent = recent << 8 | p->lower[(unsigned char)text.p[i]];
+		key = (uint32_t)recent;
+		if (bit_get(t->bits4, key))
+			window_look(p, t, s, key, recent, text, i + 1);
+		key &= 0xffffff;
+		if (t->has3 && bit_get(t->bits3, key))
+			window_look(p, t, s, key, recent, text, i + 1);
 	}
 }
 
