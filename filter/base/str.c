@@ -85,6 +85,19 @@ str_cut(struct str s, char c, struct str *rest)
 	return str_sub(s, 0, (size_t)at);
 }
 
+size_t
+str_until(struct str s, const char *ends)
+{
+	bool is_end[256] = { false };
+	size_t n = 0;
+
+	while (*ends != '\0')
+		is_end[(unsigned char)*ends++] = true;
+	while (n < s.n && !is_end[(unsigned char)s.p[n]])
+		n++;
+	return n;
+}
+
 ptrdiff_t
 str_find(struct str hay, struct str needle)
 {

@@ -93,6 +93,8 @@ struct str	str_trim(struct str);			/* SP HT CR LF */
 /* Cuts at the first c: returns what is before it, *rest what is behind it
  * (rest->p == NULL where c does not occur). */
 struct str	str_cut(struct str, char c, struct str *rest);
+/* How much of it is before the first of these, none of which is NUL. */
+size_t		str_until(struct str, const char *ends);
 ptrdiff_t	str_find(struct str hay, struct str needle);
 ptrdiff_t	str_ifind(struct str hay, struct str needle);
 bool		str_u64(struct str, uint64_t *);	/* decimal, all of it */

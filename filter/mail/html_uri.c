@@ -11,11 +11,8 @@ struct uri_parts {
 static struct str
 take_until(struct str *s, const char *stops)
 {
-	struct str head = { s->p, 0 };
+	struct str head = str_sub(*s, 0, str_until(*s, stops));
 
-	while (head.n < s->n &&
-	    (s->p[head.n] == '\0' || strchr(stops, s->p[head.n]) == NULL))
-		head.n++;
 	*s = str_sub(*s, head.n, s->n);
 	return head;
 }

@@ -20,12 +20,6 @@ struct canon {
 	bool full; /* the arena is */
 };
 
-static bool
-is_in(char c, const char *set)
-{
-	return c != '\0' && strchr(set, c) != NULL;
-}
-
 static void
 add_form(struct canon *c, struct str s)
 {
@@ -152,17 +146,16 @@ static struct str
 up_to(struct str s, const char *ends, bool or_all)
 {
 	ptrdiff_t at = str_chr(s, '@');
+	struct str host;
+	size_t n;
 
 	if (at <= 0)
 		return STR_NONE;
-	for (size_t i = (size_t)at + 1; i < s.n; i++) {
-		if (!is_in(s.p[i], ends))
-			continue;
-		if (i == (size_t)at + 1)
-			return STR_NONE;
-		return str_sub(s, 0, i);
-	}
-	return or_all && s.n > (size_t)at + 1 ? s : STR_NONE;
+	host = str_sub(s, (size_t)at + 1, s.n);
+	n = str_until(host, ends);
+	if (n == 0 || (n == host.n && !or_all))
+		return STR_NONE;
+	return str_sub(s, 0, (size_t)at + 1 + n);
 }
 
 /* "mailto:%20a@b%20", where the spaces go. */
@@ -283,8 +276,8 @@ fix_host(struct arena *a, struct str s)
 	i = http_end(s);
 	if (i == 0 || !str_starts(str_sub(s, i, 2), STR("//")))
 		return s;
-	for (i += 2, n = i; n < s.n && !is_in(s.p[n], "/?#"); n++)
-		continue;
+	i += 2;
+	n = i + str_until(str_sub(s, i, s.n), "/?#");
 	if (n == i || n == s.n || s.p[n] == '/')
 		return s;
 	memmove(p + n + 1, p + n, s.n - n);
@@ -368,12 +361,10 @@ split_link(struct str s, struct link *l)
 		return false;
 	from = i += 2;
 	l->proto = str_sub(s, 0, i);
-	while (i < s.n && !is_in(s.p[i], "@/?#"))
-		i++;
+	i += str_until(str_sub(s, i, s.n), "@/?#");
 	if (i < s.n && s.p[i] == '@')
 		from = i + 1;
-	for (i = from; i < s.n && !is_in(s.p[i], "/?#:"); i++)
-		continue;
+	i = from + str_until(str_sub(s, from, s.n), "/?#:");
 	/* without a host behind it the @ is the host's */
 	if (i == from)
 		from = l->proto.n;
@@ -736,20 +727,12 @@ lower(struct arena *a, struct str s)
 }
 
 static struct str
-before_any(struct str s, const char *ends)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (is_in(s.p[i], ends))
-			return str_sub(s, 0, i);
-	return s;
-}
-
-static struct str
 mail_host(struct str s)
 {
+	struct str rest;
 	ptrdiff_t at;
 
-	s = before_any(str_sub(s, 7, s.n), "?");
+	s = str_cut(str_sub(s, 7, s.n), '?', &rest);
 	at = str_chr(s, '@');
 	return at >= 0 && str_rchr(s, '@') == at ?
 	    str_sub(s, (size_t)at + 1, s.n) :
@@ -770,7 +753,7 @@ link_host(struct str s)
 			i++;
 		s = str_sub(s, i, s.n);
 	}
-	s = before_any(s, "/?#");
+	s = str_sub(s, 0, str_until(s, "/?#"));
 	at = str_rchr(s, '@');
 	s = str_sub(s, (size_t)(at + 1), s.n);
 	i = s.n;

@@ -68,6 +68,10 @@ test_find(void **state)
 	assert_int_equal(str_find(STR("a\0bc"), STR("\0b")), 1);
 	assert_int_equal(str_find(STR("abc"), STR("abcd")), -1);
 	assert_int_equal(str_find(STR_NONE, STR("")), 0);
+	assert_int_equal(str_until(STR("a\0b/c?"), "?/"), 3);
+	assert_int_equal(str_until(STR("abc\xff"), "\xff"), 3);
+	assert_int_equal(str_until(STR("a\0b"), "xyz"), 3);
+	assert_int_equal(str_until(STR_NONE, "x"), 0);
 	assert_int_equal(str_ifind(STR("say HELLO"), STR("hello")), 4);
 	assert_int_equal(str_ifind(STR("say HELL"), STR("hello")), -1);
 	assert_int_equal(str_ifind(STR("aAaAb"), STR("AAB")), 2);
