@@ -563,8 +563,10 @@ link_down(struct redis_link *k, const char *why, struct redis_waiter **wake)
 	redis_wire_break(k->wire);
 	while (k->sending)
 		pthread_cond_wait(&k->calm, &k->lock);
+	pthread_mutex_unlock(&k->lock);
 	redis_wire_close(&k->wire);
 	store_health_set(k->health, why);
+	pthread_mutex_lock(&k->lock);
 	memcpy(k->unsure_epoch, k->epoch, sizeof(k->epoch));
 	for (size_t i = 0; i < k->nflights; i++) {
 		f = link_flight(k, i);
@@ -865,6 +867,8 @@ link_main(void *arg)
 			break;
 		if (k->up) {
 			link_work(k);
+		} else if (k->reading) {
+			continue; /* who noticed has not told everybody yet */
 		} else if (link_up(k)) {
 			pause = RETRY_MIN_MS;
 		} else {

@@ -311,6 +311,27 @@ sender(void *arg)
 
 static pthread_t wire_thread, senders[8];
 
+static void
+senders_run(const char *as)
+{
+	enough = false;
+	accepted = kept = refused_down = 0;
+	busy_store = open_as(as);
+	for (int i = 0; i < 8; i++)
+		pthread_create(&senders[i], NULL, sender, NULL);
+}
+
+/* What is counted is what they accepted. */
+static void
+senders_join(void)
+{
+	enough = true;
+	for (int i = 0; i < 8; i++)
+		pthread_join(senders[i], NULL);
+	assert_int_equal(used(busy_store, "user=x", HOUR), accepted + kept);
+	store_close(&busy_store);
+}
+
 /* Eight senders on a store behind a network that can be cut. */
 static void
 senders_start(void)
@@ -321,21 +342,19 @@ senders_start(void)
 	server_start(0, NULL);
 	wire_to = servers[0].port;
 	wire_listens = listen_tcp(&port);
-	cut = wire_ends = enough = false;
-	accepted = kept = refused_down = lose_leases = lose_batches = 0;
+	cut = wire_ends = false;
+	lose_leases = lose_batches = 0;
 	assert_int_equal(pthread_create(&wire_thread, NULL, wire_main, NULL),
 	    0);
 	snprintf(as, sizeof(as), "redis://127.0.0.1:%d?clock=client", port);
-	busy_store = open_as(as);
-	for (int i = 0; i < 8; i++)
-		pthread_create(&senders[i], NULL, sender, NULL);
+	senders_run(as);
 	for (int i = 0; i < 3; i++) {
 		usleep(200000);
 		assert_int_equal(refused_down, 0);
 	}
 }
 
-/* All goes on, and what is counted is what they accepted. */
+/* All goes on. */
 static void
 senders_end(void)
 {
@@ -346,11 +365,7 @@ senders_end(void)
 	for (int i = 0; i < 200 && accepted <= before + 100; i++)
 		usleep(10000);
 	assert_true(accepted > before + 100);
-	enough = true;
-	for (int i = 0; i < 8; i++)
-		pthread_join(senders[i], NULL);
-	assert_int_equal(used(busy_store, "user=x", HOUR), accepted + kept);
-	store_close(&busy_store);
+	senders_join();
 	wire_ends = true;
 	pthread_join(wire_thread, NULL);
 }
@@ -514,6 +529,11 @@ test_tls(void **state)
 	assert_int_equal(charge(st, window("a", HOUR, 1, 1)), STORE_OK);
 	assert_int_equal(charge(st, window("a", HOUR, 1, 1)), STORE_OVER);
 	store_close(&st);
+	senders_run(as);
+	usleep(300000);
+	assert_int_equal(refused_down, 0);
+	assert_true(accepted > 8);
+	senders_join();
 	/* an authority that did not sign, a name that was not signed for, and
 	 * no TLS at all */
 	snprintf(as, sizeof(as),
