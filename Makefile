@@ -12,7 +12,7 @@ FUZZ_SECONDS ?= 60
 BASE := mem arena chr str map addr psl clock log metric
 SERVICE := resolver dns_answer resolver_file resolver_unbound store \
 	slots members store_cell store_memory store_row store_writer store_file \
-	store_sqlite redis_url redis_wire redis_batch redis_link store_redis \
+	store_sqlite redis_url redis_wire redis_batch redis_lease redis_link store_redis \
 	aside history_file history post
 # What is optional is there or not: files are chosen, not lines.
 HAS = $(shell pkg-config --exists $(1) 2>/dev/null && echo yes)
@@ -94,7 +94,7 @@ $(BUILD)/.headers:
 	@mkdir -p $(@D) && touch $@
 
 # The script that a Redis server runs is part of the program.
-$(BUILD)/filter/service/redis_link.o: filter/service/store_redis.lua
+$(BUILD)/filter/service/redis_lease.o: filter/service/store_redis.lua
 
 # Unit tests: tests/unit/test_STEM.c is a program of its own.
 UNIT := $(patsubst %.c,%,$(notdir $(wildcard tests/unit/test_*.c)))

@@ -4,44 +4,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "service/redis_lease.h"
 #include "service/redis_wire.h"
 
-#define LEASE_MS     30000
 #define BEAT_MS	     5000
 #define RETRY_MIN_MS 100
 #define RETRY_MAX_MS 5000
 #define TRIES_MAX    5
 #define MENDS_MAX    3
-#define ID_LEN	     16
-#define FLIGHTS_MAX  2 /* the lease knows as many */
-
-/* The script, as the assembler finds it from the top of the sources. */
-__asm__(".section .rodata\n"
-	".global redis_link_script, redis_link_script_end\n"
-	"redis_link_script: .incbin \"filter/service/store_redis.lua\"\n"
-	"redis_link_script_end: .byte 0\n"
-	".previous\n");
-extern const char redis_link_script[], redis_link_script_end[];
-
-/* Takes the lease over: what it said, which stays, and the secret all
- * posterns share. */
-#define BEGIN                                                          \
-	"local had = redis.call('GET', KEYS[1]) or '' "                \
-	"local now = ARGV[2] if now == '' then "                       \
-	"local t = redis.call('TIME') "                                \
-	"now = string.format('%.0f', t[1] * 1000 + "                   \
-	"math.floor(t[2] / 1000)) end "                                \
-	"local results = string.gsub(had, '^%x*:0:[^\\n]*\\n?', '') "  \
-	"redis.call('SET', KEYS[1], ARGV[1] .. ':0:' .. now .. ':\\n' " \
-	".. results, 'PX', 86400000) "                                 \
-	"redis.call('SET', KEYS[2], ARGV[3], 'NX') "                   \
-	"return { had, redis.call('GET', KEYS[2]) }"
+#define FLIGHTS_MAX  REDIS_RESULTS
 
 /* A caller who waits, for all of his operations or to have something to do. */
 struct redis_waiter {
@@ -62,13 +38,12 @@ struct redis_link {
 	struct store_health *health;
 	redis_settled *settled;
 	void *arg;
-	char proc[ID_LEN + 1], lease[64];
 	pthread_t thread;
 	bool running;
 	/* of the one who connects; the same as long as the link is up */
 	struct redis_wire *wire;
 	size_t node;
-	char epoch[ID_LEN + 1], sha[41];
+	struct redis_lease lease;
 	bool warned;
 	/* what follows is locked */
 	pthread_mutex_t lock;
@@ -84,7 +59,7 @@ struct redis_link {
 	/* answers that were lost, and the epoch of their batches */
 	struct flight unsure[FLIGHTS_MAX];
 	size_t nunsure;
-	char unsure_epoch[ID_LEN + 1];
+	char unsure_epoch[REDIS_ID_LEN + 1];
 	uint64_t lost, secret[2];
 };
 
@@ -234,67 +209,6 @@ redis_link_secret(struct redis_link *k, uint64_t secret[2])
 
 /* --- connections and the lease ----------------------------------------- */
 
-static void
-random_id(char out[ID_LEN + 1])
-{
-	uint64_t id = 0;
-
-	if (getrandom(&id, sizeof(id), 0) < 0)
-		id = (uint64_t)clock_mono_us() * 0x9e3779b97f4a7c15;
-	snprintf(out, ID_LEN + 1, "%016llx", (unsigned long long)id);
-}
-
-static struct str
-own_time(struct redis_link *k, char out[24])
-{
-	if (!k->url.own_clock)
-		return STR("");
-	snprintf(out, 24, "%lld", (long long)clock_wall_ms());
-	return str_of(out);
-}
-
-static bool
-link_load_script(struct redis_link *k, struct buf *why)
-{
-	struct str script = { redis_link_script,
-		redis_link_script_end - redis_link_script };
-	redisReply *r;
-	bool ok;
-
-	r = redis_wire_ask(k->wire,
-	    (struct str[]){ STR("SCRIPT"), STR("LOAD"), script }, 3, why);
-	if (r == NULL)
-		return false;
-	ok = r->type == REDIS_REPLY_STRING && r->len == 40;
-	if (ok)
-		memcpy(k->sha, r->str, 41);
-	else
-		buf_adds(why, "SCRIPT LOAD gave no name");
-	freeReplyObject(r);
-	return ok;
-}
-
-/* Finds the line "epoch:seq:time:results" of a batch in what the lease said. */
-static bool
-lease_tells(struct str lease, const char *epoch, const struct flight *f,
-    uint64_t *when, struct str *codes)
-{
-	char head[ID_LEN + 32];
-	struct str line, text;
-
-	snprintf(head, sizeof(head), "%s:%llu:", epoch,
-	    (unsigned long long)f->seq);
-	while (lease.p) {
-		line = str_cut(lease, '\n', &lease);
-		if (!str_starts(line, str_of(head)))
-			continue;
-		text = str_sub(line, strlen(head), line.n);
-		text = str_cut(text, ':', codes);
-		return str_u64(text, when) && codes->n == f->ops.n;
-	}
-	return false;
-}
-
 /* Says what became of a batch whose answer was lost: *again are to be sent
  * once more. */
 static void
@@ -306,7 +220,8 @@ flight_settle(struct redis_link *k, struct flight *f, struct str lease,
 	uint64_t when = 0;
 	bool run;
 
-	run = lease_tells(lease, k->unsure_epoch, f, &when, &codes);
+	run = redis_lease_tells(lease, k->unsure_epoch, f->seq, f->ops.n,
+	    &codes, &when);
 	for (size_t i = 0; (op = redis_ops_take(&f->ops)) != NULL; i++) {
 		if (run)
 			op->out[0] = codes.p[i] - '0';
@@ -333,92 +248,25 @@ link_settle(struct redis_link *k, struct str lease)
 	redis_ops_put_back(&k->queue, &again);
 }
 
-static void
-link_set_secret(struct redis_link *k, const char *text)
-{
-	char half[ID_LEN + 1] = "";
-
-	for (size_t i = 0; i < 2; i++) {
-		memcpy(half, text + i * ID_LEN, ID_LEN);
-		k->secret[i] = strtoull(half, NULL, 16);
-	}
-	k->has_secret = true;
-}
-
-/* The lease is ours in a new epoch: older batches can't be run any more. */
+/* The lease is ours, and it is known what was run before. */
 static bool
 link_begin(struct redis_link *k, struct buf *why)
 {
-	char now[24], secret[2 * ID_LEN + 1], epoch[ID_LEN + 1];
-	redisReply *r;
+	struct buf said = BUF_INIT(4096);
 	bool ok;
 
-	random_id(epoch);
-	random_id(secret);
-	random_id(secret + ID_LEN);
-	r = redis_wire_ask(k->wire,
-	    (struct str[]){ STR("EVAL"), STR(BEGIN), STR("2"), str_of(k->lease),
-		STR(REDIS_PREFIX "s"), str_of(epoch), own_time(k, now),
-		str_of(secret) },
-	    8, why);
-	if (r == NULL)
-		return false;
-	ok = r->type == REDIS_REPLY_ARRAY && r->elements == 2 &&
-	    r->element[0]->type == REDIS_REPLY_STRING &&
-	    r->element[1]->type == REDIS_REPLY_STRING &&
-	    r->element[1]->len == 2 * ID_LEN;
+	ok = redis_lease_load(&k->lease, k->wire, why) &&
+	    redis_lease_begin(&k->lease, k->wire, &said, why);
 	if (ok) {
-		memcpy(k->epoch, epoch, sizeof(epoch));
 		pthread_mutex_lock(&k->lock);
 		k->seq = 0;
-		link_settle(k,
-		    (struct str){ r->element[0]->str, r->element[0]->len });
-		link_set_secret(k, r->element[1]->str);
+		link_settle(k, buf_str(&said));
+		memcpy(k->secret, k->lease.secret, sizeof(k->secret));
+		k->has_secret = true;
 		pthread_mutex_unlock(&k->lock);
-	} else {
-		buf_adds(why, "no lease to be had");
 	}
-	freeReplyObject(r);
+	buf_free(&said);
 	return ok;
-}
-
-static bool
-info_says(struct redis_link *k, struct str section, struct str line)
-{
-	struct buf ignored = BUF_INIT(1024);
-	redisReply *r;
-	bool says = false;
-
-	r = redis_wire_ask(k->wire, (struct str[]){ STR("INFO"), section }, 2,
-	    &ignored);
-	if (r && r->type == REDIS_REPLY_STRING)
-		says = str_find((struct str){ r->str, r->len }, line) >= 0;
-	if (r)
-		freeReplyObject(r);
-	buf_free(&ignored);
-	return says;
-}
-
-/* What makes a server forget; said once. */
-static void
-link_warn(struct redis_link *k)
-{
-	struct str spec = k->health->spec;
-
-	if (k->warned)
-		return;
-	k->warned = true;
-	if (info_says(k, STR("persistence"), STR("aof_enabled:0")))
-		log_event(LOG_EV_STORE,
-		    "store=%.*s warning=\"the server keeps no append-only "
-		    "file: it forgets when it dies\"",
-		    STR_FMT(spec));
-	if (!info_says(k, STR("memory"), STR("maxmemory:0\r")) &&
-	    !info_says(k, STR("memory"), STR("maxmemory_policy:noeviction")))
-		log_event(LOG_EV_STORE,
-		    "store=%.*s warning=\"the server may evict keys, and "
-		    "limits with them\"",
-		    STR_FMT(spec));
 }
 
 static bool
@@ -428,13 +276,14 @@ link_connect(struct redis_link *k, bool *refused, struct buf *why)
 
 	k->wire = redis_wire_open(&k->url, k->node, STR(REDIS_PREFIX "try"),
 	    refused, why);
-	if (k->wire == NULL || !link_load_script(k, why) ||
-	    !link_begin(k, why)) {
+	if (k->wire == NULL || !link_begin(k, why)) {
 		redis_wire_close(&k->wire);
 		k->node++;
 		return false;
 	}
-	link_warn(k);
+	if (!k->warned)
+		redis_lease_warn(k->wire, k->health->spec);
+	k->warned = true;
 	pthread_mutex_lock(&k->lock);
 	k->up = true;
 	lost = k->lost;
@@ -477,15 +326,15 @@ static void
 flight_write(struct redis_link *k, const struct flight *f, struct buf *out)
 {
 	char was[64], is[64];
-	struct redis_batch_head head = { .sha = str_of(k->sha),
-		.lease = str_of(k->lease),
-		.lease_ms = LEASE_MS,
+	struct redis_batch_head head = { .sha = str_of(k->lease.sha),
+		.lease = str_of(k->lease.name),
+		.lease_ms = REDIS_LEASE_MS,
 		.now_ms = k->url.own_clock ? clock_wall_ms() : -1,
 		.expire = !k->url.own_clock };
 
-	snprintf(was, sizeof(was), "%s:%llu:", k->epoch,
+	snprintf(was, sizeof(was), "%s:%llu:", k->lease.epoch,
 	    (unsigned long long)f->seq - 1);
-	snprintf(is, sizeof(is), "%s:%llu:", k->epoch,
+	snprintf(is, sizeof(is), "%s:%llu:", k->lease.epoch,
 	    (unsigned long long)f->seq);
 	head.was = str_of(was);
 	head.is = str_of(is);
@@ -567,7 +416,7 @@ link_down(struct redis_link *k, const char *why, struct redis_waiter **wake)
 	redis_wire_close(&k->wire);
 	store_health_set(k->health, why);
 	pthread_mutex_lock(&k->lock);
-	memcpy(k->unsure_epoch, k->epoch, sizeof(k->epoch));
+	memcpy(k->unsure_epoch, k->lease.epoch, sizeof(k->lease.epoch));
 	for (size_t i = 0; i < k->nflights; i++) {
 		f = link_flight(k, i);
 		for (op = f->ops.head; op; op = op->next)
@@ -615,7 +464,7 @@ link_mend(struct redis_link *k, struct buf *why)
 		if (r)
 			freeReplyObject(r);
 	}
-	ok = ok && link_load_script(k, why) && link_begin(k, why);
+	ok = ok && link_begin(k, why);
 	pthread_mutex_lock(&k->lock);
 	k->sending = false;
 	pthread_cond_broadcast(&k->calm);
@@ -896,8 +745,7 @@ redis_link_open(const struct redis_url *url, redis_settled *settled, void *arg,
 	k->arg = arg;
 	k->health = health;
 	redis_ops_init(&k->queue);
-	random_id(k->proc);
-	snprintf(k->lease, sizeof(k->lease), REDIS_PREFIX "l:%s", k->proc);
+	redis_lease_init(&k->lease, url->own_clock);
 	pthread_mutex_init(&k->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -933,9 +781,7 @@ void
 redis_link_close(struct redis_link **kp)
 {
 	struct redis_link *k = *kp;
-	struct buf ignored = BUF_INIT(1024);
 	struct redis_ops again;
-	redisReply *r;
 
 	if (k->running) {
 		pthread_mutex_lock(&k->lock);
@@ -944,14 +790,8 @@ redis_link_close(struct redis_link **kp)
 		pthread_mutex_unlock(&k->lock);
 		pthread_join(k->thread, NULL);
 	}
-	if (k->wire) {
-		r = redis_wire_ask(k->wire,
-		    (struct str[]){ STR("DEL"), str_of(k->lease) }, 2,
-		    &ignored);
-		if (r)
-			freeReplyObject(r);
-	}
-	buf_free(&ignored);
+	if (k->wire)
+		redis_lease_end(&k->lease, k->wire);
 	redis_wire_close(&k->wire);
 	redis_ops_init(&again);
 	for (size_t i = 0; i < k->nunsure; i++)

@@ -23,11 +23,11 @@
 #define SERVICE_REDIS_LINK_H
 
 #include "service/redis_batch.h"
+#include "service/redis_lease.h"
 #include "service/redis_url.h"
 #include "service/store_backend.h"
 
 #define REDIS_PENDING_MAX 200000
-#define REDIS_PREFIX	  "{postern}" /* of all keys; one cluster slot */
 
 struct redis_link;
 
