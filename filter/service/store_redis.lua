@@ -53,7 +53,7 @@ local function unit(w)
 	local n, p
 	c.h, c.s, c.cur, n, p, c.p = read('<dddHc16d', v)
 	c.v, c.from, c.whole = v, 27 + 24 * n, p ~= me
-	if n > 1 or c.whole then slow().places(c) end
+	if n > 1 or c.whole and c.p > 0 then slow().places(c) end
 	if h > c.h then slow().move(c, h) end
 	return c
 end
@@ -140,17 +140,17 @@ function slow()
 		return alive[p]
 	end
 
-	-- Who else has a place.
+	-- Who else has reserved something; other places are given up.
 	function made.places(c)
 		local left = {}
+		c.p = 0
 		for a = 27, c.from - 24, 24 do
 			local p, n = read('<c16d', c.v, a)
 			if p == me then c.p = n
-			else
-				if a == 27 then c.p = 0 end
+			elseif n > 0 then
 				left[#left + 1] = sub(c.v, a, a + 23)
 				c.o = c.o + n
-			end
+			else c.whole = true end
 		end
 		c.others = table.concat(left)
 	end
