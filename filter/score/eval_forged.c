@@ -62,40 +62,40 @@ msn_groups(struct eval *e, const struct score_rule *r)
 	return str_find(eval_field(e, "EnvelopeFrom:addr"), want) >= 0;
 }
 
-enum hotmail { HOTMAIL_FINE, HOTMAIL_FORGED, HOTMAIL_FROM_ALONE };
-
-static enum hotmail
-hotmail(struct eval *e, const struct score_rule *r)
+/* Hotmail's own ways, and those of which nothing can be said. */
+static bool
+hotmail_excused(struct eval *e, const struct score_rule *r, struct str rcvd)
 {
-	struct str rcvd = received(e);
-	bool ip, origin;
-
 	if (eval_matches(EVAL_RE_HOTMAIL_PICKUP, rcvd) || msn_groups(e, r) ||
 	    received_removed(e, r))
-		return HOTMAIL_FINE;
-	ip = eval_matches(EVAL_RE_IP, eval_field(e, "X-Originating-Ip"));
-	origin = eval_matches(EVAL_RE_HOTMAIL_ORIGIN,
-	    eval_field(e, "X-OriginatorOrg"));
-	if ((ip && eval_matches(EVAL_RE_HOTMAIL_BY_IP, rcvd)) ||
-	    (origin && eval_matches(EVAL_RE_HOTMAIL_BY_ORIGIN, rcvd)))
-		return HOTMAIL_FINE;
-	if (eval_matches(EVAL_RE_HOTMAIL_HELO, rcvd))
-		return HOTMAIL_FORGED;
-	if (eval_matches(EVAL_RE_HOTMAIL_FROM, eval_field(e, "From:addr")))
-		return HOTMAIL_FROM_ALONE;
-	return HOTMAIL_FINE;
+		return true;
+	return (eval_matches(EVAL_RE_IP, eval_field(e, "X-Originating-Ip")) &&
+		   eval_matches(EVAL_RE_HOTMAIL_BY_IP, rcvd)) ||
+	    (eval_matches(EVAL_RE_HOTMAIL_ORIGIN,
+		 eval_field(e, "X-OriginatorOrg")) &&
+		eval_matches(EVAL_RE_HOTMAIL_BY_ORIGIN, rcvd));
 }
 
+/* Few messages speak of Hotmail at all. */
 static bool
 hotmail_forged(struct eval *e, const struct score_rule *r)
 {
-	return hotmail(e, r) == HOTMAIL_FORGED;
+	struct str rcvd = received(e);
+
+	return eval_matches(EVAL_RE_HOTMAIL_HELO, rcvd) &&
+	    !hotmail_excused(e, r, rcvd);
 }
 
 static bool
 hotmail_from_alone(struct eval *e, const struct score_rule *r)
 {
-	return hotmail(e, r) == HOTMAIL_FROM_ALONE;
+	struct str rcvd;
+
+	if (!eval_matches(EVAL_RE_HOTMAIL_FROM, eval_field(e, "From:addr")))
+		return false;
+	rcvd = received(e);
+	return !eval_matches(EVAL_RE_HOTMAIL_HELO, rcvd) &&
+	    !hotmail_excused(e, r, rcvd);
 }
 
 static bool
