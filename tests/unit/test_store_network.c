@@ -405,7 +405,7 @@ test_answers_lost(void **state)
 		assert_int_equal(lose_batches, 0);
 		assert_int_equal(lose_leases, 0);
 	}
-	assert_true(kept > 0);
+	assert_true(refused_down > 0);
 	senders_end();
 }
 
