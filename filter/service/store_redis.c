@@ -92,7 +92,7 @@ windows_add(struct windows *ws, const struct store_window *w,
 		hash = str_hash_keyed(w->member, secret);
 		member = (struct str){ (const char *)&hash, sizeof(hash) };
 	} else {
-		windows_key(ws, 'c', w);
+		windows_key(ws, 'u', w);
 	}
 	buf_addc(&ws->args, (char)member.n);
 	buf_addstr(&ws->args, member);
@@ -472,7 +472,7 @@ redis_note_del(void *arg, struct str space, struct str key)
 
 /* --- all keys ---------------------------------------------------------- */
 
-/* A key's name, taken apart: "{postern}c:3600000:limit\0key". */
+/* A key's name, taken apart: "{postern}u:3600000:limit\0key". */
 struct name {
 	char kind;
 	int64_t window_ms; /* counters */
@@ -489,7 +489,7 @@ name_read(struct str whole, struct name *n)
 		return false;
 	*n = (struct name){ .kind = whole.p[prefix.n], .whole = whole };
 	rest = str_sub(whole, prefix.n + 2, whole.n);
-	if (n->kind == 'c' || n->kind == 'd') {
+	if (n->kind == 'u' || n->kind == 'd') {
 		number = str_cut(rest, ':', &rest);
 		if (!str_u64(number, &ms) || ms > INT64_MAX)
 			return false;
@@ -559,7 +559,7 @@ walk_page(struct walk *w)
 		return false;
 	w->page = redis_wire_ask(w->wire,
 	    (struct str[]){ STR("SCAN"), str_of(w->cursor), STR("MATCH"),
-		STR(REDIS_PREFIX "[cdn]:*"), STR("COUNT"), STR(SCAN_PAGE) },
+		STR(REDIS_PREFIX "[udn]:*"), STR("COUNT"), STR(SCAN_PAGE) },
 	    6, &ignored);
 	buf_free(&ignored);
 	if (w->page && w->page->type == REDIS_REPLY_ARRAY &&
