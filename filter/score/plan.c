@@ -15,7 +15,7 @@ plan_alloc(struct plan *plan, size_t n)
 {
 	void *p = arena_alloc(plan->arena, n > 0 ? n : 1);
 
-	assert(p != NULL);	/* the arena has no cap */
+	assert(p != NULL); /* the arena has no cap */
 	return p;
 }
 
@@ -153,7 +153,7 @@ metas_make(struct plan *plan, const struct ruleset *set)
 
 /* --- rules that wait ---------------------------------------------------- */
 
-#define DEPTH_MAX	16
+#define DEPTH_MAX 16
 
 /* A meta's: one more than that of the deepest it reads. */
 static unsigned int
@@ -241,16 +241,29 @@ plan_exists(const struct plan *plan, const struct score_rule *r)
 	    !plan->fields[field].made;
 }
 
-#define LONG_PATTERN	80	/* bytes; PCRE2 is fast with shorter ones */
-#define DOUBTED_MAX	10000	/* bytes; longer ones take much to be made */
+#define LONG_PATTERN 80 /* bytes; PCRE2 is fast with shorter ones */
+#define DOUBTED_MAX  10000 /* bytes; longer ones take much to be made */
+
+/* Words counted in a row: PCRE2 reads them again from each place. */
+static bool
+counts_groups(struct str pattern)
+{
+	return str_find(pattern, STR("){")) >= 0;
+}
+
+static bool
+is_slow(const struct score_rule *r)
+{
+	return r->regex != NULL && r->eval.p == NULL &&
+	    (r->pattern.n >= LONG_PATTERN || counts_groups(r->pattern));
+}
 
 /* A rule of lines that nothing but its automaton tells of. */
 static bool
 is_doubted(const struct plan *plan, const struct score_rule *r)
 {
-	return plan->prefilter != NULL && r->regex != NULL && !r->negate &&
-	    r->eval.p == NULL && !r->perl.captures &&
-	    r->pattern.n >= LONG_PATTERN && r->pattern.n <= DOUBTED_MAX &&
+	return plan->prefilter != NULL && plan->doubt[r->index].slow &&
+	    !r->negate && !r->perl.captures && r->pattern.n <= DOUBTED_MAX &&
 	    (r->kind == RULE_BODY || r->kind == RULE_RAWBODY ||
 		r->kind == RULE_URI) &&
 	    !prefilter_covers(plan->prefilter, (uint32_t)r->index);
@@ -313,7 +326,7 @@ alone_make(struct plan *plan)
 	}
 }
 
-/* --- regexes that are long ---------------------------------------------- */
+/* --- regexes that are slow ---------------------------------------------- */
 
 static pthread_mutex_t doubt_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -334,8 +347,7 @@ doubt_of(struct plan *plan, const struct score_rule *r)
 {
 	struct plan_doubt *d = &plan->doubt[r->index];
 
-	if (plan->prefilter == NULL || r->pattern.n < LONG_PATTERN ||
-	    r->regex == NULL || r->eval.p != NULL)
+	if (plan->prefilter == NULL || !d->slow)
 		return NULL;
 	if (!atomic_load_explicit(&d->ready, memory_order_acquire))
 		doubt_make(d, r);
@@ -353,8 +365,8 @@ plan_may(struct plan *plan, const struct score_rule *r, struct str text)
 /* Rules that wait until there is one for each lane. */
 struct sieve {
 	struct automaton *each[AUTOMATON_LANES];
-	uint32_t	 rule[AUTOMATON_LANES];
-	size_t		 count;
+	uint32_t rule[AUTOMATON_LANES];
+	size_t count;
 };
 
 static void
@@ -458,6 +470,8 @@ plan_new(const struct ruleset *set, bool every)
 	plan->health =
 	    plan_alloc(plan, (set->count + 1) * sizeof(*plan->health));
 	plan->doubt = plan_alloc(plan, (set->count + 1) * sizeof(*plan->doubt));
+	for (r = set->first; r != NULL; r = r->next)
+		plan->doubt[r->index].slow = is_slow(r);
 	plan->late = plan_alloc(plan, set->count * sizeof(*plan->late));
 	plan->depth = plan_alloc(plan, set->count * sizeof(*plan->depth));
 	plan_late(plan, set);

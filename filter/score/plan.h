@@ -59,10 +59,11 @@ struct plan_health {
 	atomic_llong	 off_until;	/* mono ms */
 };
 
-/* What says of a long regex that it can't match, made when it is first
+/* What says of a slow regex that it can't match, made when it is first
  * asked. */
 struct plan_doubt {
 	struct automaton *automaton;	/* NULL: nothing does */
+	bool		 slow;		/* the regex: an automaton pays */
 	atomic_bool	 ready;
 };
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/chr.h"
 #include "base/clock.h"
 #include "base/mem.h"
 
@@ -33,6 +34,7 @@ struct regex {
 	_Atomic bool timed_ready;
 	uint32_t options;
 	bool octets;
+	bool plain; /* letters and digits: what stands there is what matches */
 	size_t length;
 	char pattern[];
 };
@@ -187,6 +189,17 @@ code_new(const struct regex *re, uint32_t options, int *code,
 	    offset, re->octets ? octet_context : compile_context);
 }
 
+static bool
+is_plain(struct str pattern, uint32_t options)
+{
+	size_t i;
+
+	for (i = 0; i < pattern.n; i++)
+		if (!chr_alnum(pattern.p[i]))
+			return false;
+	return pattern.n > 0 && !(options & PCRE2_CASELESS);
+}
+
 struct regex *
 regex_new(struct str pattern, struct str flags, struct buf *err, size_t *at)
 {
@@ -203,6 +216,7 @@ regex_new(struct str pattern, struct str flags, struct buf *err, size_t *at)
 	re = mem_alloc(sizeof(*re) + pattern.n);
 	re->options = options;
 	re->octets = str_chr(flags, 'o') >= 0;
+	re->plain = is_plain(pattern, options);
 	re->length = pattern.n;
 	if (pattern.n > 0)
 		memcpy(re->pattern, pattern.p, pattern.n);
@@ -315,17 +329,42 @@ match(const struct regex *re, struct str subject, size_t start,
 	    subject.n, start, 0, m->data, m->context);
 }
 
+/* A rule may count each letter of a text: without PCRE2 that is cheap. */
+static enum regex_answer
+search_plain(const struct regex *re, struct str subject, size_t start,
+    size_t from[], size_t to[], size_t pairs)
+{
+	const char *found = NULL;
+	size_t i;
+
+	if (subject.n - start >= re->length)
+		found = memmem(subject.p + start, subject.n - start,
+		    re->pattern, re->length);
+	if (found == NULL)
+		return REGEX_NO;
+	for (i = 0; i < pairs; i++)
+		from[i] = to[i] = 0;
+	if (pairs > 0) {
+		from[0] = (size_t)(found - subject.p);
+		to[0] = from[0] + re->length;
+	}
+	return REGEX_YES;
+}
+
 enum regex_answer
 regex_search(const struct regex *re, struct str subject, size_t start,
     size_t from[], size_t to[], size_t pairs)
 {
-	struct matcher *m = matcher_get();
+	struct matcher *m;
 	int rc;
 
-	if (m == NULL)
-		return REGEX_LIMIT;
 	if (start > subject.n)
 		return REGEX_NO;
+	if (re->plain)
+		return search_plain(re, subject, start, from, to, pairs);
+	m = matcher_get();
+	if (m == NULL)
+		return REGEX_LIMIT;
 	rc = match(re, subject, start, m);
 	if (rc == PCRE2_ERROR_NOMATCH)
 		return REGEX_NO;

@@ -207,6 +207,46 @@ test_threads(void **state)
 	regex_free(&re);
 }
 
+/* Letters alone are looked for without PCRE2: with it they say the same. */
+static void
+test_plain(void **state)
+{
+	static const char *const plain[] = { "e", "ab", "aba", "0b" };
+	static const char *const other[] = { "[e]", "a[b]", "[a]ba", "0[b]" };
+	char text[64];
+	size_t from[2], to[2], want_from[2], want_to[2], i, n, start;
+	unsigned int seed = 7;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		struct regex *a = compile(plain[i], "u");
+		struct regex *b = compile(other[i], "u");
+		int hits = 0;
+
+		for (int round = 0; round < 3000; round++) {
+			for (n = 0; n < sizeof(text); n++)
+				text[n] = "ab0eA\xc3\n\0"[rand_r(&seed) % 8];
+			n = (size_t)rand_r(&seed) % (sizeof(text) + 1);
+			start = (size_t)rand_r(&seed) % (sizeof(text) + 2);
+			struct str s = { text, n };
+			enum regex_answer got =
+			    regex_search(a, s, start, from, to, 2);
+
+			assert_int_equal(got,
+			    regex_search(b, s, start, want_from, want_to, 2));
+			if (got != REGEX_YES)
+				continue;
+			hits++;
+			assert_memory_equal(from, want_from, sizeof(from));
+			assert_memory_equal(to, want_to, sizeof(to));
+		}
+		assert_in_range(hits, 30, 2900);
+		assert_int_equal(regex_match(a, STR_NONE), REGEX_NO);
+		regex_free(&a);
+		regex_free(&b);
+	}
+}
+
 int
 main(void)
 {
@@ -219,6 +259,7 @@ main(void)
 		cmocka_unit_test(test_long_subject),
 		cmocka_unit_test(test_deep),
 		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_plain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
