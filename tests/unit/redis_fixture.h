@@ -46,8 +46,8 @@ redis_start(void)
 		dup2(quiet, 2);
 		execlp("redis-server", "redis-server", "--port", "0",
 		    "--unixsocket", redis_socket, "--dir", dir, "--appendonly",
-		    "yes", "--save", "", "--maxmemory-policy", "noeviction",
-		    (char *)NULL);
+		    "yes", "--appendfsync", "always", "--save", "",
+		    "--maxmemory-policy", "noeviction", (char *)NULL);
 		_exit(127);
 	}
 	for (int i = 0; i < 1000 && !redis_answers(); i++)

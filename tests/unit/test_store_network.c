@@ -58,8 +58,9 @@ run_server(struct server *s, const char *const *more)
 {
 	char port[16], name[100];
 	const char *argv[40] = { "redis-server", "--unixsocket", name, "--dir",
-		s->folder, "--appendonly", "yes", "--save", "", "--port" };
-	size_t n = 10;
+		s->folder, "--appendonly", "yes", "--appendfsync", "always",
+		"--save", "", "--port" };
+	size_t n = 12;
 	int quiet;
 
 	snprintf(port, sizeof(port), "%d", s->port);

@@ -33,6 +33,8 @@ class Redis:
         self.child = subprocess.Popen(
             ["redis-server", "--port", "0", "--unixsocket", self.socket,
              "--dir", self.dir, "--save", "", "--appendonly", "yes",
+             # else a slow disk keeps back what has been answered
+             "--appendfsync", "always",
              "--logfile", f"{self.dir}/log"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, start_new_session=True)
