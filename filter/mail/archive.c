@@ -53,6 +53,8 @@ member_name(struct archive_level *l, struct str name)
 {
 	struct archive *a = l->a;
 
+	if (name.p == NULL)	/* the archive is cut off there */
+		name = STR("");
 	if (name.n > ARCHIVE_MAX_NAME)
 		name = str_sub(name, name.n - ARCHIVE_MAX_NAME, name.n);
 	name = charset_guess(a->arena, name);

@@ -11,7 +11,7 @@ struct listing {
 	struct arena *arena;
 	struct archive archive;
 	enum filetype type;
-	struct buf names;	/* joined by blanks */
+	struct buf names; /* joined by blanks */
 	char files[200];
 };
 
@@ -395,6 +395,14 @@ test_rar5(void **state)
 	l = list_of(&b);
 	assert_true(l->archive.encrypted);
 	list_free(l);
+	/* The length of a name has no end: the member is there, without one. */
+	b = BUF_INIT(4096);
+	buf_add(&b, "Rar!\x1a\x07\1\0", 8);
+	rar5_block(&b, STR("\2\0\0\x80\1\0\0\0\xff\xff"));
+	l = list_of(&b);
+	assert_names(l, "", 0);
+	assert_false(l->archive.full);
+	list_free(l);
 }
 
 static void
@@ -487,7 +495,7 @@ sevenz_of(struct str data, struct str header)
 }
 
 /* Two files in one folder, stored; then their names. */
-#define SEVENZ_NAMES							\
+#define SEVENZ_NAMES           \
 	"\x05\x02\x11\x11\0"   \
 	"a\0.\0j\0s\0\0\0"     \
 	"\x3c\xd8\x04\xdf\0\0" \
