@@ -284,13 +284,14 @@ def memory(binary, driver, work):
 # --- the report --------------------------------------------------------------
 
 def ratios(rows):
-    """How often postern's messages a second per core, by mail."""
+    """How often postern's messages a second, and those per core, by mail."""
     lines = []
     for size in dict.fromkeys(row[0] for row in rows):
-        cpu = {name: us for of, name, _, us, _ in rows if of == size}
-        own = next(iter(cpu.values()))
-        lines += ["- %s: %.1f times %s, per core" % (size, us / own, name)
-                  for name, us in list(cpu.items())[1:]]
+        found = [row[1:4] for row in rows if row[0] == size]
+        _, own_rate, own_us = found[0]
+        lines += ["- %s: %.1f times the messages a second of %s, %.1f times "
+                  "per core" % (size, own_rate / rate, name, us / own_us)
+                  for name, rate, us in found[1:]]
     return lines + [""] if lines else []
 
 
