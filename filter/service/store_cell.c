@@ -8,9 +8,10 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#define BUCKETS_MIN 16
-#define LOOK_AT	    64 /* buckets, for a cold cell */
-#define HEAP_COST   16 /* what malloc() takes besides */
+#define BUCKETS_MIN  16
+#define LOOK_AT	     64 /* buckets, for a cold cell */
+#define LOOK_FURTHER 512 /* if colder ones are busy */
+#define HEAP_COST    16 /* what malloc() takes besides */
 
 int64_t
 store_cell_now(struct store_memory *m)
@@ -291,19 +292,29 @@ cell_new(struct store_memory *m, const struct store_name *name)
 	return c;
 }
 
-/* Of those the hand comes by, the first cold counter, or the coldest. */
+/*
+ * Of those the hand comes by, the first cold counter, or the coldest.  While
+ * colder ones are busy (they wait to be saved, and the disk is slow) it looks
+ * further: that is no reason to put out a warm one.
+ */
 static struct store_cell **
 shard_coldest(struct store_shard *s)
 {
 	struct store_cell **best = NULL, **at;
-	size_t buckets = s->nbuckets < LOOK_AT ? s->nbuckets : LOOK_AT;
+	uint8_t busy = UINT8_MAX;
 
-	for (size_t i = 0; i < buckets; i++) {
+	for (size_t i = 0; i < s->nbuckets && i < LOOK_FURTHER; i++) {
+		if (i >= LOOK_AT && (best == NULL || (*best)->heat <= busy))
+			break;
 		at = &s->buckets[s->hand++ & (s->nbuckets - 1)];
 		for (; *at; at = &(*at)->next) {
-			if ((*at)->kind != STORE_COUNTER || (*at)->refs ||
-			    (*at)->queued)
+			if ((*at)->kind != STORE_COUNTER)
 				continue;
+			if ((*at)->refs || (*at)->queued) {
+				if ((*at)->heat < busy)
+					busy = (*at)->heat;
+				continue;
+			}
 			if ((*at)->heat <= s->cold) {
 				s->cold = (*at)->heat;
 				return at;
@@ -312,7 +323,7 @@ shard_coldest(struct store_shard *s)
 				best = at;
 		}
 	}
-	if (best)
+	if (best && (*best)->heat <= busy)
 		s->cold = (*best)->heat;
 	return best;
 }
