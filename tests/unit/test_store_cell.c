@@ -101,6 +101,66 @@ test_bytes_add_up(void **state)
 	store_memory_free(&m);
 }
 
+#define WARM	 400
+#define STRANGER "stranger=%d"
+
+static struct store_window
+of(char key[32], const char *format, int i)
+{
+	snprintf(key, 32, format, i);
+	return window(key, HOUR, 10, 1);
+}
+
+/* As if a slow disk had them to save: all of the cold ones but each 200th. */
+static void
+keep_busy(struct store_memory *m, bool busy)
+{
+	struct store_shard *s;
+	struct store_cell *c;
+	int n = 0;
+
+	for (s = m->shards; s < m->shards + STORE_SHARDS; s++)
+		for (size_t b = 0; b < s->nbuckets; b++)
+			for (c = s->buckets[b]; c != NULL; c = c->next)
+				if (c->heat == 0)
+					c->queued = busy && n++ % 200 != 0;
+}
+
+/* Cold ones that wait to be saved are no reason to put out a warm one. */
+static void
+test_warm_ones_stay(void **state)
+{
+	struct store_memory *m = store_memory_new(NULL);
+	struct store_window w;
+	struct store_usage u;
+	char key[32];
+	int i = 0;
+
+	(void)state;
+	store_memory_set_max(m, 3 << 20);
+	for (int n = 0; n < 3 * WARM; n++) {
+		w = of(key, "user=%d", n % WARM);
+		assert_int_equal(store_memory_count(m, &w), STORE_OK);
+	}
+	for (; m->evicted == 0; i++) {
+		w = of(key, STRANGER, i);
+		assert_int_equal(store_memory_count(m, &w), STORE_OK);
+	}
+	keep_busy(m, true);
+	for (int n = 0; n < 600; n++, i++) {
+		w = of(key, STRANGER, i);
+		assert_int_equal(store_memory_count(m, &w), STORE_OK);
+	}
+	assert_true(m->evicted > 200);
+	for (int n = 0; n < WARM; n++) {
+		w = of(key, "user=%d", n);
+		store_memory_peek(m, &w, &u);
+		assert_int_equal(u.used, 3);
+	}
+	keep_busy(m, false);
+	store_memory_free(&m);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -110,6 +170,7 @@ main(void)
 		T(test_notes_have_an_end),
 		T(test_expired_notes_make_room),
 		T(test_bytes_add_up),
+		T(test_warm_ones_stay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
