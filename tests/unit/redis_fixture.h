@@ -120,4 +120,21 @@ redis_say(const char *line)
 	close(fd);
 }
 
+static inline bool
+is_down(struct store *st)
+{
+	struct store_stats s;
+
+	store_stats(st, &s);
+	return s.down;
+}
+
+static inline void
+wait_until(struct store *st, bool down)
+{
+	for (int i = 0; i < 1500 && is_down(st) != down; i++)
+		usleep(10000);
+	assert_int_equal(is_down(st), down);
+}
+
 #endif

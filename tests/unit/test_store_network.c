@@ -151,23 +151,6 @@ wait_says(const struct server *s, const char *line, const char *what)
 	fail_msg("%s: %s", line, answer);
 }
 
-static bool
-is_down(struct store *st)
-{
-	struct store_stats s;
-
-	store_stats(st, &s);
-	return s.down;
-}
-
-static void
-wait_until(struct store *st, bool down)
-{
-	for (int i = 0; i < 1500 && is_down(st) != down; i++)
-		usleep(10000);
-	assert_int_equal(is_down(st), down);
-}
-
 /* --- a network that can be cut ------------------------------------------ */
 
 #define PAIRS_MAX 64

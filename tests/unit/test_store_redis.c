@@ -5,23 +5,6 @@
 
 #include "service/redis_url.h"
 
-static bool
-is_down(struct store *st)
-{
-	struct store_stats s;
-
-	store_stats(st, &s);
-	return s.down;
-}
-
-static void
-wait_until(struct store *st, bool down)
-{
-	for (int i = 0; i < 1000 && is_down(st) != down; i++)
-		usleep(10000);
-	assert_int_equal(is_down(st), down);
-}
-
 static void
 test_two_posterns_share(void **state)
 {
