@@ -78,8 +78,8 @@ memory_tell(struct str key, int64_t now)
 	return !told;
 }
 
-/* The store remembers over restarts and for other hosts; the memory lets only
- * one of many threads through, and stands in for a store that is down. */
+/* The store lets only one through, of all hosts that share it, and remembers
+ * over restarts; the memory stands in for a store that is down. */
 static bool
 may_tell(struct services *services, struct str same, struct str key)
 {
@@ -91,12 +91,9 @@ may_tell(struct services *services, struct str same, struct str key)
 	buf_addc(&both, ' ');
 	buf_addstr(&both, str_sub(same, 0, STORE_KEY_MAX / 2));
 	may = services->store == NULL ||
-	    store_note_get(services->store, NOTE_SPACE, buf_str(&both), NULL,
-		NULL) != STORE_OK;
+	    store_note_claim(services->store, NOTE_SPACE, buf_str(&both),
+		STR("told"), now + NOTIFY_EVERY_MS) != STORE_OVER;
 	may = may && memory_tell(buf_str(&both), now);
-	if (may && services->store != NULL)
-		store_note_put(services->store, NOTE_SPACE, buf_str(&both),
-		    STR("told"), now + NOTIFY_EVERY_MS);
 	buf_free(&both);
 	return may;
 }

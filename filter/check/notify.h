@@ -6,14 +6,15 @@
  * its own, and is killed after NOTIFY_MAX_MS.  A mail goes to the MTA by SMTP
  * or through sendmail(1), from the null sender.  JSON is posted by HTTP.
  *
- * About one key the same notice is given at most once in NOTIFY_EVERY_MS: a
- * note in the store says when, and a table of the last NOTIFY_REMEMBERED in
- * memory, which is all there is without a store or while it is down.
+ * About one key the same notice is given at most once in NOTIFY_EVERY_MS, by
+ * all hosts that share a store: a note in it says when, and a table of the
+ * last NOTIFY_REMEMBERED in memory, which is all there is without a store or
+ * while it is down.
  * NOTIFY_AT_ONCE threads give notices, and NOTIFY_WAITING more wait for one;
  * what comes then is skipped, and may be told later.  The table, the queue
  * and the threads are the process's.
  *
- * Any thread may call this; it does not wait for anybody.  What is not given
+ * Any thread may call this; it waits for the store alone.  What is not given
  * or fails is logged and never fails a message.
  */
 #ifndef CHECK_NOTIFY_H

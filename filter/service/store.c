@@ -196,7 +196,17 @@ store_note_put(struct store *st, struct str space, struct str key,
     struct str value, int64_t expires_ms)
 {
 	return st->ops->note_put(st->backend, clip(space, LIMIT_NAME_MAX),
-	    clip(key, STORE_KEY_MAX), clip(value, STORE_VALUE_MAX), expires_ms);
+	    clip(key, STORE_KEY_MAX), clip(value, STORE_VALUE_MAX), expires_ms,
+	    false);
+}
+
+enum store_result
+store_note_claim(struct store *st, struct str space, struct str key,
+    struct str value, int64_t expires_ms)
+{
+	return st->ops->note_put(st->backend, clip(space, LIMIT_NAME_MAX),
+	    clip(key, STORE_KEY_MAX), clip(value, STORE_VALUE_MAX), expires_ms,
+	    true);
 }
 
 enum store_result

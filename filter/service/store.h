@@ -122,6 +122,10 @@ enum store_result store_count(struct store *, const struct store_window *);
  */
 enum store_result store_note_put(struct store *, struct str space,
 		    struct str key, struct str value, int64_t expires_ms);
+/* The same where there is none, else STORE_OVER: of several who try, threads
+ * or hosts, one is told STORE_OK. */
+enum store_result store_note_claim(struct store *, struct str space,
+		    struct str key, struct str value, int64_t expires_ms);
 enum store_result store_note_get(struct store *, struct str space,
 		    struct str key, struct buf *value, int64_t *expires_ms);
 enum store_result store_note_del(struct store *, struct str space,

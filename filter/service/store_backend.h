@@ -37,8 +37,9 @@ struct store_backend {
 	enum store_result (*peek)(void *, const struct store_window *,
 			    struct store_usage *);
 	enum store_result (*count)(void *, const struct store_window *);
+	/* claim: only where there is none */
 	enum store_result (*note_put)(void *, struct str space, struct str key,
-			    struct str value, int64_t expires_ms);
+			    struct str value, int64_t expires_ms, bool claim);
 	enum store_result (*note_get)(void *, struct str space, struct str key,
 			    struct buf *value, int64_t *expires_ms);
 	enum store_result (*note_del)(void *, struct str space,

@@ -361,19 +361,24 @@ store_memory_count(struct store_memory *m, const struct store_window *w)
 
 enum store_result
 store_memory_note_put(struct store_memory *m, struct str space, struct str key,
-    struct str value, int64_t expires_ms)
+    struct str value, int64_t expires_ms, bool claim)
 {
 	struct store_name name = store_cell_name(STORE_NOTE, space, key, 0);
 	struct store_shard *s = store_cell_shard(m, name.hash);
+	enum store_result result = STORE_DOWN;
 	struct store_cell *c;
 
 	pthread_mutex_lock(&s->lock);
-	if ((c = store_cell_get(m, &name)) != NULL) {
+	c = store_cell_get(m, &name);
+	if (c && claim && store_cell_note(c)->expires_ms > clock_wall_ms()) {
+		result = STORE_OVER;
+	} else if (c) {
 		store_cell_set_note(m, store_cell_note(c), value, expires_ms);
 		store_cell_changed(m, c);
+		result = STORE_OK;
 	}
 	pthread_mutex_unlock(&s->lock);
-	return c ? STORE_OK : STORE_DOWN;
+	return result;
 }
 
 enum store_result
@@ -610,9 +615,9 @@ backend_count(void *m, const struct store_window *w)
 
 static enum store_result
 backend_note_put(void *m, struct str space, struct str key, struct str value,
-    int64_t expires_ms)
+    int64_t expires_ms, bool claim)
 {
-	return store_memory_note_put(m, space, key, value, expires_ms);
+	return store_memory_note_put(m, space, key, value, expires_ms, claim);
 }
 
 static enum store_result

@@ -48,7 +48,7 @@ enum store_result store_memory_count(struct store_memory *,
 		    const struct store_window *);
 enum store_result store_memory_note_put(struct store_memory *,
 		    struct str space, struct str key, struct str value,
-		    int64_t expires_ms);
+		    int64_t expires_ms, bool claim);
 enum store_result store_memory_note_get(struct store_memory *,
 		    struct str space, struct str key, struct buf *value,
 		    int64_t *expires_ms);

@@ -403,18 +403,21 @@ note_run(struct store_redis *s, struct redis_op *op)
 
 static enum store_result
 redis_note_put(void *arg, struct str space, struct str key, struct str value,
-    int64_t expires_ms)
+    int64_t expires_ms, bool claim)
 {
 	int64_t left = expires_ms - clock_wall_ms();
-	struct redis_op *op = note_op('W', left > 0 ? left : 0, space, key);
+	struct redis_op *op =
+	    note_op(claim ? 'K' : 'W', left > 0 ? left : 0, space, key);
 	struct buf text = BUF_INIT(SIZE_MAX);
+	enum store_result result;
 
 	buf_printf(&text, "%lld:", (long long)expires_ms);
 	buf_addstr(&text, value);
 	redis_put_text(&op->args, buf_str(&text));
 	buf_free(&text);
 	op->sure = true;
-	return note_run(arg, op) == STORE_DOWN ? STORE_DOWN : STORE_OK;
+	result = note_run(arg, op);
+	return claim || result == STORE_DOWN ? result : STORE_OK;
 }
 
 /* "until:text"; false: none, or over. */

@@ -441,6 +441,18 @@ function slow()
 		return '0'
 	end
 
+	-- The same where there is none: "until:text" says whether there is.
+	function ops.K(left)
+		local there = call('GET', keys[key_at + 1])
+		if not there or tonumber(string.match(there, '^%d+')) <= now then
+			return ops.W(left)
+		end
+		local _
+		_, at = read('<Hc0', blob, at)
+		key()
+		return '1'
+	end
+
 	function ops.V()
 		local text = call('GET', key())
 		if not text then return '1' end

@@ -400,13 +400,13 @@ sqlite_count(void *arg, const struct store_window *w)
 
 static enum store_result
 sqlite_note_put(void *arg, struct str space, struct str key, struct str value,
-    int64_t expires_ms)
+    int64_t expires_ms, bool claim)
 {
 	struct store_sqlite *s = arg;
 	enum store_result result;
 
-	result =
-	    store_memory_note_put(s->memory, space, key, value, expires_ms);
+	result = store_memory_note_put(s->memory, space, key, value, expires_ms,
+	    claim);
 	return result == STORE_OK ? store_writer_wait(s->writer) : result;
 }
 

@@ -195,6 +195,39 @@ notes(struct store *st)
 	buf_free(&v);
 }
 
+static enum store_result
+claim(struct store *st, const char *text, int64_t expires_ms)
+{
+	return store_note_claim(st, STR("once"), STR("k"), str_of(text),
+	    expires_ms);
+}
+
+/* Of those who claim a note the first has it, until it is over. */
+static void
+claims(struct store *st)
+{
+	struct buf v = BUF_INIT(1000);
+
+	clock_fake(T0);
+	assert_int_equal(claim(st, "first", T0 + HOUR), STORE_OK);
+	assert_int_equal(claim(st, "second", T0 + 2 * HOUR), STORE_OVER);
+	clock_fake(T0 + HOUR - 1);
+	assert_int_equal(claim(st, "third", T0 + 2 * HOUR), STORE_OVER);
+	store_note_get(st, STR("once"), STR("k"), &v, NULL);
+	assert_string_equal(v.p, "first");
+	clock_fake(T0 + HOUR);
+	assert_int_equal(claim(st, "fourth", T0 + 2 * HOUR), STORE_OK);
+	assert_int_equal(store_note_del(st, STR("once"), STR("k")), STORE_OK);
+	assert_int_equal(claim(st, "fifth", T0 + 2 * HOUR), STORE_OK);
+	assert_int_equal(store_note_put(st, STR("once"), STR("k"),
+			     STR("anyway"), T0 + 2 * HOUR),
+	    STORE_OK);
+	buf_truncate(&v, 0);
+	store_note_get(st, STR("once"), STR("k"), &v, NULL);
+	assert_string_equal(v.p, "anyway");
+	buf_free(&v);
+}
+
 static void
 hostile_keys(struct store *st)
 {
@@ -319,7 +352,7 @@ members_reserved(struct store *st)
 
 static void (*const bodies[])(struct store *) = { reserve_commit_refund,
 	retry_is_exact, several_windows, change_and_count, clock_set_back,
-	notes, hostile_keys, different_members, members_reserved,
+	notes, claims, hostile_keys, different_members, members_reserved,
 	idle_keys_go };
 
 static void

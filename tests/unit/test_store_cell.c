@@ -12,7 +12,7 @@ note(struct store_memory *m, int i, int64_t expires_ms)
 
 	snprintf(key, sizeof(key), "triple-%d", i);
 	return store_memory_note_put(m, STR("greylist"), str_of(key), STR("x"),
-	    expires_ms);
+	    expires_ms, false);
 }
 
 static int
@@ -42,7 +42,7 @@ test_notes_have_an_end(void **state)
 	store_memory_refund(m, &h);
 	/* A block is worth more than what strangers leave. */
 	assert_int_equal(store_memory_note_put(m, STR("block"), STR("user=a"),
-			     STR_NONE, T0 + HOUR),
+			     STR_NONE, T0 + HOUR, false),
 	    STORE_OK);
 	store_memory_free(&m);
 }

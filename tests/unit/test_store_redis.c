@@ -28,6 +28,15 @@ test_two_posterns_share(void **state)
 	    STORE_OK);
 	assert_int_equal(store_note_get(b, STR("block"), STR("k"), NULL, NULL),
 	    STORE_OK);
+	assert_int_equal(store_note_claim(b, STR("block"), STR("k"), STR("w"),
+			     T0 + HOUR),
+	    STORE_OVER);
+	assert_int_equal(store_note_claim(b, STR("once"), STR("k"), STR("v"),
+			     T0 + HOUR),
+	    STORE_OK);
+	assert_int_equal(store_note_claim(a, STR("once"), STR("k"), STR("v"),
+			     T0 + HOUR),
+	    STORE_OVER);
 	assert_int_equal(store_clear(b, STR("user=x")), 2);
 	assert_int_equal(used(a, "user=x", HOUR), 0);
 	store_close(&a);
