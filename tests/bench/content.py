@@ -40,6 +40,8 @@ on message {{
 # What a filter must say of the signed mails, so that it is the real work.
 WANTED = {"postern": ["dkim=pass", "spf=pass", "dmarc=pass", "DKIM_VALID"],
           "rspamd": ["dkim=pass", "spf=pass", "dmarc=pass"],
+          "rspamd with the stock rules": ["dkim=pass", "spf=pass",
+                                          "dmarc=pass", "__NOT_SPOOFED"],
           "spamd": ["X-Spam-Status", "tests="]}
 
 
@@ -106,6 +108,52 @@ def peers():
                 os.killpg(up.pid, signal.SIGTERM)
 
 
+@contextlib.contextmanager
+def rspamd_with_rules(home, work):
+    """The socket and the worker of one more rspamd, set up as the first, that
+    runs the same rule files besides, in its `spamassassin' module."""
+    top = os.path.join(work, "rspamd")
+    shutil.copytree(home + "/rs/conf", top + "/conf")
+    for path in glob.glob(top + "/conf/local.d/*"):
+        text = read(path).replace(home + "/rspamd.sock", top + "/milter.sock")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text.replace(home + "/rs/", top + "/"))
+    for name, text in (
+            ("spamassassin.conf", 'ruleset = "%s";\n' % STOCK),
+            ("milter_headers.conf",
+             'use = ["authentication-results", "x-spamd-result"];\n'),
+            ("logging.inc", 'type = "file"; level = "info"; '
+             'filename = "%s/rspamd.log";\n' % top)):
+        with open(top + "/conf/local.d/" + name, "w", encoding="utf-8") as f:
+            f.write(text)
+    os.mkdir(top + "/run")
+    os.chmod(work, 0o755)
+    subprocess.run(["chown", "-R", "_rspamd", top], check=True)
+    found = {"CONFDIR": top + "/conf", "LOCAL_CONFDIR": top + "/conf",
+             "RUNDIR": top + "/run", "DBDIR": top + "/run", "LOGDIR": top}
+    up = subprocess.Popen(
+        ["/opt/rspamd/usr/bin/rspamd", "-f", "-u", "_rspamd", "-g", "_rspamd",
+         "-c", top + "/conf/rspamd.conf"] +
+        ["--var=%s=%s" % pair for pair in found.items()],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        # Its regexes are compiled for Hyperscan in the background.
+        wait_for_line(top + "/rspamd.log", "rspamd_worker_hyperscan_ready")
+        worker = subprocess.run(["pgrep", "-P", str(up.pid), "-f", "proxy"],
+                                capture_output=True, text=True, check=True)
+        yield top + "/milter.sock", worker.stdout.split()
+    finally:
+        stop(up)
+
+
+def wait_for_line(path, word, timeout=300):
+    end = time.monotonic() + timeout
+    while not os.path.exists(path) or word not in read(path):
+        if time.monotonic() > end:
+            raise SystemExit("%s does not say %s" % (path, word))
+        time.sleep(1)
+
+
 def family(pid):
     """It and its children."""
     found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True,
@@ -131,7 +179,7 @@ def memory_of(pids, word="VmRSS"):
 
 
 def read(path):
-    with open(path, encoding="ascii") as f:
+    with open(path, encoding="utf-8", errors="replace") as f:
         return f.read().strip()
 
 
@@ -217,12 +265,16 @@ def comparison(binary, driver, mails, work, zone):
                            (dns.address, dns.port), []), why
     with peers() as home:
         rspamd = family(read(home + "/rspamd.pid"))
-        others = [Spamd(home), Milter("rspamd, SPF + DKIM + DMARC", driver,
-                                      home + "/rspamd.sock", rspamd, 4)]
         mails = {"5 KB": os.path.join(peers_home(), "signed.eml"),
                  "57 KB": os.path.join(peers_home(), "signed-big.eml")}
-        return contest(binary, driver, mails, work, ("127.0.0.1", 53),
-                       others), None
+        with rspamd_with_rules(home, work) as (sock, worker):
+            others = [Spamd(home),
+                      Milter("rspamd, SPF + DKIM + DMARC", driver,
+                             home + "/rspamd.sock", rspamd, 4),
+                      Milter("rspamd with the stock rules, SPF + DKIM + DMARC",
+                             driver, sock, worker, 20)]
+            return contest(binary, driver, mails, work, ("127.0.0.1", 53),
+                           others), None
 
 
 def contest(binary, driver, mails, work, dns, others):
