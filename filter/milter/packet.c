@@ -14,7 +14,9 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/mem.h"
 
@@ -28,6 +30,12 @@ char *mi_rd_cmd(int fd, struct timeval *timeout, char *command, size_t *len,
     char *name);
 int	 mi_wr_cmd(int fd, struct timeval *timeout, int command, char *data,
     size_t len);
+
+/* Of these reasons. */
+#define NO_COMMAND_TIMEOUT	1
+#define NO_COMMAND_ERROR	4
+#define NO_COMMAND_END		5
+#define NO_COMMAND_TOO_LARGE	7
 
 static struct {
 	char	*(*read)(int, struct timeval *, char *, size_t *, char *);
@@ -48,77 +56,153 @@ library_find(void)
 }
 
 void
-packets_begin(struct packets *p)
+packets_begin(struct packets *p, int fd, const struct timeval *idle)
 {
-	if (p != NULL)
-		p->whole = p->taken = p->kept = 0;
+	p->fd = fd;
+	p->asked = false;
+	p->over = 0;
+	p->from = p->to = p->kept = 0;
+	if (fd == -1)
+		return;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, idle, sizeof(*idle));
 	mine = p;
+}
+
+void
+packets_end(void)
+{
+	mine = NULL;
 }
 
 /* --- commands ----------------------------------------------------------- */
 
-/* Of the packet at p, with its length; 0: it is not whole. */
+/* One system call.  0: nothing comes any more. */
 static size_t
-packet_size(const unsigned char *p, size_t n)
+packets_recv(struct packets *p, void *to, size_t n, int flags)
 {
-	size_t len;
+	ssize_t got;
 
-	if (n < LENGTH_BYTES + 1)
+	if (p->over != 0)
 		return 0;
-	len =
-	    (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
-	return len > 0 && len <= n - LENGTH_BYTES ? LENGTH_BYTES + len : 0;
+	do
+		got = recv(p->fd, to, n, flags);
+	while (got == -1 && errno == EINTR);
+	if (got > 0)
+		return (size_t)got;
+	if (got == 0 || errno == ECONNRESET)
+		p->over = NO_COMMAND_END;
+	else if (errno == EAGAIN)
+		p->over = NO_COMMAND_TIMEOUT;
+	else
+		p->over = NO_COMMAND_ERROR;
+	return 0;
 }
 
-/* false: there is nothing for us. */
 static bool
-packets_look(struct packets *p, int fd)
+packets_read(struct packets *p)
 {
-	ssize_t n =
-	    recv(fd, p->bytes, sizeof(p->bytes), MSG_PEEK | MSG_DONTWAIT);
-	size_t seen = n > 0 ? (size_t)n : 0, size;
+	size_t n = p->to - p->from, got;
 
-	p->whole = p->taken = 0;
-	while ((size = packet_size(p->bytes + p->whole, seen - p->whole)) > 0)
-		p->whole += size;
-	return p->whole > 0;
+	if (p->from > 0)
+		memmove(p->bytes, p->bytes + p->from, n);
+	got = packets_recv(p, p->bytes + n, sizeof(p->bytes) - n, 0);
+	p->from = 0;
+	p->to = n + got;
+	return got > 0;
 }
 
-/* They are still there, and nobody else reads.  Should they not be, the
- * engine finds the end of the connection next. */
-static void
-packets_take_out(struct packets *p, int fd)
+void
+packets_wait(struct packets *p)
 {
-	if (recv(fd, p->bytes, p->whole, MSG_WAITALL) != (ssize_t)p->whole)
-		shutdown(fd, SHUT_RDWR);
-	p->whole = p->taken = 0;
+	char first;
+
+	if (p->fd == -1 || p->from < p->to)
+		return;
+	if (p->asked)
+		(void)packets_read(p);
+	else if (packets_recv(p, &first, 1, MSG_PEEK) == 0)
+		shutdown(p->fd, SHUT_RDWR);
+}
+
+/* What was read, and the rest from where it lies. */
+static bool
+packets_copy(struct packets *p, char *to, size_t n)
+{
+	size_t done = p->to - p->from < n ? p->to - p->from : n, got;
+
+	memcpy(to, p->bytes + p->from, done);
+	p->from += done;
+	for (; done < n; done += got) {
+		got = packets_recv(p, to + done, n - done, MSG_WAITALL);
+		if (got == 0)
+			return false;
+	}
+	return true;
+}
+
+/* As mi_rd_cmd(). */
+static char *
+packets_take(struct packets *p, char *command, size_t *len)
+{
+	const unsigned char *at;
+	char *data;
+	uint32_t size;
+
+	*len = 0;
+	while (p->to - p->from < LENGTH_BYTES + 1)
+		if (!packets_read(p)) {
+			*command = p->over;
+			return NULL;
+		}
+	at = p->bytes + p->from;
+	memcpy(&size, at, LENGTH_BYTES);
+	size = ntohl(size);
+	*command = (char)at[LENGTH_BYTES];
+	p->from += LENGTH_BYTES + 1;
+	if (size <= 1)
+		return NULL;
+	if (size - 1 > MILTER_MAX_DATA_SIZE) {
+		*command = NO_COMMAND_TOO_LARGE;
+		return NULL;
+	}
+	data = mem_resize(NULL, size - 1);	/* the engine frees it */
+	if (!packets_copy(p, data, size - 1)) {
+		free(data);
+		*command = p->over;
+		return NULL;
+	}
+	*len = size - 1;
+	return data;
 }
 
 char *
 mi_rd_cmd(int fd, struct timeval *timeout, char *command, size_t *len,
     char *name)
 {
-	struct packets *p = mine;
-	const unsigned char *at;
-	char *data = NULL;
-	size_t size;
+	if (mine != NULL && mine->asked)
+		return packets_take(mine, command, len);
+	pthread_once(&once, library_find);
+	return library.read(fd, timeout, command, len, name);
+}
 
-	if (p == NULL || (p->whole == 0 && !packets_look(p, fd))) {
-		pthread_once(&once, library_find);
-		return library.read(fd, timeout, command, len, name);
-	}
-	at = p->bytes + p->taken;
-	size = packet_size(at, p->whole - p->taken);
-	*command = (char)at[LENGTH_BYTES];
-	*len = size - LENGTH_BYTES - 1;
-	if (*len > 0) {
-		data = mem_alloc(*len);		/* the engine frees it */
-		memcpy(data, at + LENGTH_BYTES + 1, *len);
-	}
-	p->taken += size;
-	if (p->taken == p->whole)
-		packets_take_out(p, fd);
-	return data;
+/*
+ * poll() for the whole program: the C library's, but for the engine's question
+ * before each command.  (A poll() as its header has it may not read *fds.)
+ */
+int	stand_in_for_poll(struct pollfd *, nfds_t, int) __asm__("poll");
+
+int
+stand_in_for_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+	struct packets *p = mine;
+	struct timespec timeout = { timeout_ms / 1000,
+		timeout_ms % 1000 * 1000000L };
+
+	if (p == NULL || n != 1 || fds->fd != p->fd || fds->events != POLLIN)
+		return ppoll(fds, n, timeout_ms < 0 ? NULL : &timeout, NULL);
+	p->asked = true;
+	fds->revents = p->from < p->to || p->over != 0 ? POLLIN : 0;
+	return fds->revents != 0;
 }
 
 /* --- answers ------------------------------------------------------------ */

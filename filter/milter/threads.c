@@ -3,8 +3,6 @@
 #include <sys/stat.h>
 
 #include <dlfcn.h>
-#include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -18,7 +16,7 @@
 
 /*
  * libmilter's side of the bargain.  These are not in mfapi.h: mi_engine()
- * handles the commands of a connection until none comes for a millisecond,
+ * handles the commands of a connection until there is none for a millisecond,
  * and says whether more may come; xxfi_close has been called when it says
  * no.  mi_clr_ctx() closes the socket and frees what the library holds.
  */
@@ -60,37 +58,17 @@ context_socket(const struct context *ctx)
 	return ctx->socket;
 }
 
-/*
- * Sleeps until the MTA says something.  One that says nothing for too long
- * is gone: the engine then reads the end of the connection, and ends it as
- * it does any other.
- */
-static void
-wait_for_command(int fd)
-{
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
-	int n;
-
-	do
-		n = poll(&pfd, 1, THREADS_IDLE_S * 1000);
-	while (n == -1 && errno == EINTR);
-	if (n == 0)
-		shutdown(fd, SHUT_RDWR);
-}
-
 static void
 serve(void *ctx)
 {
-	int fd = context_socket(ctx);
+	const struct timeval idle = { .tv_sec = THREADS_IDLE_S };
 	struct packets packets;
 
-	packets_begin(&packets);
-	do
-		if (fd != -1)
-			wait_for_command(fd);
-	while (mi_engine(ctx) == ENGINE_CONTINUE);
+	packets_begin(&packets, context_socket(ctx), &idle);
+	while (mi_engine(ctx) == ENGINE_CONTINUE)
+		packets_wait(&packets);
 	mi_clr_ctx(ctx);
-	packets_begin(NULL);
+	packets_end();
 	atomic_fetch_sub(&running, 1);
 }
 

@@ -29,9 +29,19 @@ int mi_wr_cmd(int fd, struct timeval *timeout, int command, char *data,
 static int mta, filter;		/* both ends of a connection */
 static struct packets packets;
 
+/* What the engine asks before it reads. */
+static bool
+readable(void)
+{
+	struct pollfd pfd = { .fd = filter, .events = POLLIN };
+
+	return poll(&pfd, 1, 0) == 1;
+}
+
 static int
 setup(void **state)
 {
+	const struct timeval soon = { .tv_usec = 20000 };
 	int fd[2];
 
 	(void)state;
@@ -39,8 +49,8 @@ setup(void **state)
 		return -1;
 	mta = fd[0];
 	filter = fd[1];
-	packets_begin(&packets);
-	return 0;
+	packets_begin(&packets, filter, &soon);
+	return readable() ? -1 : 0;	/* the engine asks first */
 }
 
 static int
@@ -73,15 +83,6 @@ send_command(char command, size_t n, char fill)
 	free(p);
 }
 
-/* What the engine asks before it reads. */
-static bool
-readable(void)
-{
-	struct pollfd pfd = { .fd = filter, .events = POLLIN };
-
-	return poll(&pfd, 1, 0) == 1;
-}
-
 static char
 receive(size_t n, char fill)
 {
@@ -98,7 +99,7 @@ receive(size_t n, char fill)
 	return command;
 }
 
-/* The kernel has something to read until the last one is handed out. */
+/* There is something to read until the last one is handed out. */
 static void
 test_many_at_once(void **state)
 {
@@ -106,6 +107,8 @@ test_many_at_once(void **state)
 	send_command('L', 20, 'l');
 	send_command('N', 0, ' ');
 	send_command('B', 300, 'b');
+	packets_wait(&packets);
+	assert_true(readable());
 	assert_int_equal(receive(20, 'l'), 'L');
 	assert_true(readable());
 	/* What comes meanwhile is not lost. */
@@ -113,10 +116,12 @@ test_many_at_once(void **state)
 	assert_int_equal(receive(0, ' '), 'N');
 	assert_true(readable());
 	assert_int_equal(receive(300, 'b'), 'B');
+	packets_wait(&packets);
 	assert_true(readable());
 	assert_int_equal(receive(0, ' '), 'E');
 	assert_false(readable());
 	assert_int_equal(receive(0, ' '), TIMED_OUT);
+	assert_true(readable());
 }
 
 static void
@@ -147,7 +152,7 @@ test_in_pieces(void **state)
 	assert_false(readable());
 }
 
-/* The library reads it. */
+/* More than is read at once. */
 static void
 test_large(void **state)
 {
@@ -179,13 +184,15 @@ test_lengths_that_lie(void **state)
 	static const unsigned char huge[] = { 255, 255, 255, 255, 'B', 'b' };
 	static const unsigned char much[] = { 0x7f, 255, 255, 255, 'B', 'b' };
 	static const unsigned char none[] = { 0, 0, 0, 0, 'N' };
+	const struct timeval soon = { .tv_usec = 20000 };
 
 	(void)state;
 	send_bytes(none, sizeof(none));
 	assert_int_equal(receive(0, ' '), 'N');
 	send_bytes(huge, sizeof(huge));
-	(void)receive(0, ' ');
-	assert_int_equal(recv(filter, packets.bytes, 10, 0), 1);
+	assert_int_equal(receive(0, ' '), TOO_LARGE);
+	packets_begin(&packets, filter, &soon);
+	assert_false(readable());
 	send_bytes(much, sizeof(much));
 	assert_int_equal(receive(0, ' '), TOO_LARGE);
 }
@@ -197,16 +204,35 @@ test_end(void **state)
 	send_command('Q', 0, ' ');
 	shutdown(mta, SHUT_WR);
 	assert_int_equal(receive(0, ' '), 'Q');
+	packets_wait(&packets);
 	assert_true(readable());
 	assert_int_equal(receive(0, ' '), ENDED);
 }
 
-/* A thread that never began has the library's own way. */
+/* An engine that does not ask us, and a thread that never began. */
+static void
+test_not_asked(void **state)
+{
+	const struct timeval soon = { .tv_usec = 20000 };
+	char c;
+
+	(void)state;
+	packets_begin(&packets, filter, &soon);
+	send_command('L', 3, 'l');
+	send_command('E', 0, ' ');
+	packets_wait(&packets);
+	assert_int_equal(receive(3, 'l'), 'L');
+	assert_int_equal(receive(0, ' '), 'E');
+	/* One that is silent for too long is hung up on. */
+	packets_wait(&packets);
+	assert_int_equal(recv(mta, &c, 1, MSG_DONTWAIT), 0);
+}
+
 static void
 test_without(void **state)
 {
 	(void)state;
-	packets_begin(NULL);
+	packets_end();
 	send_command('L', 3, 'l');
 	send_command('E', 0, ' ');
 	assert_int_equal(receive(3, 'l'), 'L');
@@ -337,6 +363,7 @@ main(void)
 		TEST(test_full),
 		TEST(test_lengths_that_lie),
 		TEST(test_end),
+		TEST(test_not_asked),
 		TEST(test_without),
 		TEST(test_edits_wait),
 		TEST(test_edits_that_are_large),
