@@ -34,10 +34,10 @@ struct placed {
 
 /* State i of a chain: its first i links have been met. */
 struct block {
-	size_t		 lanes;		/* 2, 4 or 8 */
+	size_t		 lanes;		/* even */
 	uint64_t	 begin[CHAIN_LANES], end[CHAIN_LANES];
 	uint64_t	*moves;		/* two rows for each byte: the states
-					 * it leads to, those it leaves */
+					 * it leads to, those that remain */
 	uint32_t	 rule[CHAIN_LANES * 64];	/* of a chain's end */
 };
 
@@ -371,22 +371,27 @@ chain_add(struct chains *c, const struct tree *t, uint32_t rule)
 	return odds < ODDS_MAX;
 }
 
+/* What a step does with the states of a chain. */
 static void
 block_set(struct block *b, size_t lane, const struct placed *p)
 {
 	uint64_t bit = UINT64_C(1) << p->bit, *moves = b->moves + lane;
+	uint64_t last = bit << (p->count - 1);
 	size_t row = 2 * b->lanes, i;
 	struct byte_set left;
 	int c;
 
 	b->begin[lane] |= bit;
-	b->end[lane] |= bit << (p->count - 1);
+	b->end[lane] |= last;
 	for (i = 0; i < p->count; i++, bit <<= 1) {
 		for (left = p->link[i].step; byte_set_take(&left, &c);)
 			moves[(size_t)c * row] |= bit;
 		for (left = p->link[i].loop; byte_set_take(&left, &c);)
 			moves[(size_t)c * row + b->lanes] |= bit;
 	}
+	/* A chain that was met remains so. */
+	for (c = 0; c < 256; c++)
+		moves[(size_t)c * row + b->lanes] |= last;
 	b->rule[lane * 64 + p->bit + p->count - 1] = p->rule;
 }
 
@@ -398,7 +403,7 @@ block_new(const struct chains *c, size_t first)
 	const struct placed *p;
 	size_t upper;
 
-	b->lanes = left > 4 ? 8 : left > 2 ? 4 : 2;
+	b->lanes = left < CHAIN_LANES ? (left + 1) / 2 * 2 : CHAIN_LANES;
 	row = 2 * b->lanes;
 	b->moves = mem_alloc(256 * row * sizeof(*b->moves));
 	for (p = c->placed; p != NULL; p = p->next)
@@ -424,41 +429,101 @@ chain_ready(struct chains *c)
 
 /* --- passes ------------------------------------------------------------- */
 
-/* The compiler makes of it what the machine has. */
-#define BLOCK_PASS(name, wide)                                                 \
-	typedef uint64_t lanes##wide                                           \
-	    __attribute__((vector_size((wide)*8), aligned(8), may_alias));     \
-	static void name(const struct block *b, struct str text,               \
-	    uint64_t *met)                                                     \
-	{                                                                      \
-		const lanes##wide *moves = (const lanes##wide *)b->moves, *at; \
-		const lanes##wide begin = *(const lanes##wide *)b->begin;      \
-		lanes##wide state = { 0 }, seen = { 0 };                       \
-		size_t i;                                                      \
-                                                                               \
-		for (i = 0; i < text.n; i++) {                                 \
-			at = &moves[2 * (unsigned char)text.p[i]];             \
-			state = (((state << 1) | begin) & at[0]) |             \
-			    (state & at[1]);                                   \
-			seen |= state;                                         \
-		}                                                              \
-		seen &= *(const lanes##wide *)b->end;                          \
-		memcpy(met, &seen, sizeof(seen));                              \
-	}
+#define PAIRS_MAX  4
+#define REST_BYTES 8	/* between two looks whether anything is open */
+#define INLINE	   static inline __attribute__((always_inline))
 
-BLOCK_PASS(pass2, 2)
-BLOCK_PASS(pass4, 4)
-BLOCK_PASS(pass8, 8)
+/* Two lanes.  Loops over pairs are unrolled for each block to stay in
+ * registers. */
+typedef uint64_t pair __attribute__((vector_size(16), aligned(8), may_alias));
+
+/* The states behind one more byte. */
+INLINE void
+step(pair *state, const pair *begin, const pair *moves, char byte, size_t pairs)
+{
+	const pair *at = moves + 2 * pairs * (unsigned char)byte;
+	size_t i;
+
+#pragma GCC unroll 4
+	for (i = 0; i < pairs; i++)
+		state[i] = (((state[i] << 1) | begin[i]) & at[i]) |
+		    (state[i] & at[pairs + i]);
+}
+
+INLINE bool
+is_none(const pair *state, size_t pairs)
+{
+	pair all = { 0 };
+	size_t i;
+
+#pragma GCC unroll 4
+	for (i = 0; i < pairs; i++)
+		all |= state[i];
+	return (all[0] | all[1]) == 0;
+}
+
+/* What began before the text goes on in it until nothing is open. */
+INLINE void
+rest_pass(const pair *moves, struct str text, pair *state, size_t pairs)
+{
+	const pair none[PAIRS_MAX] = { { 0 } };
+	size_t at = 0, end;
+
+	while (at < text.n && !is_none(state, pairs)) {
+		end = text.n - at > REST_BYTES ? at + REST_BYTES : text.n;
+		for (; at < end; at++)
+			step(state, none, moves, text.p[at], pairs);
+	}
+}
+
+/* Each step waits for the one before it, so two halves of a text take little
+ * longer than one.  A chain runs in one of them, or it begins in the first
+ * and goes on in the second, beside those that begin there. */
+INLINE void
+halves_pass(const struct block *b, struct str text, uint64_t *met, size_t pairs)
+{
+	const pair *moves = (const pair *)b->moves;
+	const pair *ends = (const pair *)b->end;
+	pair begin[PAIRS_MAX], one[PAIRS_MAX] = { { 0 } };
+	pair two[PAIRS_MAX] = { { 0 } }, all[PAIRS_MAX];
+	size_t half = text.n / 2, at, i;
+
+	memcpy(begin, b->begin, sizeof(begin));
+	for (at = 0; at < half; at++) {
+		step(one, begin, moves, text.p[at], pairs);
+		step(two, begin, moves, text.p[half + at], pairs);
+	}
+	if (text.n % 2 != 0)
+		step(two, begin, moves, text.p[text.n - 1], pairs);
+#pragma GCC unroll 4
+	for (i = 0; i < pairs; i++) {
+		all[i] = one[i] | two[i];
+		one[i] &= ~ends[i];
+	}
+	rest_pass(moves, (struct str){ text.p + half, text.n - half }, one,
+	    pairs);
+#pragma GCC unroll 4
+	for (i = 0; i < pairs; i++)
+		all[i] = (all[i] | one[i]) & ends[i];
+	memcpy(met, all, pairs * sizeof(*all));
+}
 
 static void
 block_pass(const struct block *b, struct str text, uint64_t *met)
 {
-	if (b->lanes == 2)
-		pass2(b, text, met);
-	else if (b->lanes == 4)
-		pass4(b, text, met);
-	else
-		pass8(b, text, met);
+	switch (b->lanes) {
+	case 2:
+		halves_pass(b, text, met, 1);
+		break;
+	case 4:
+		halves_pass(b, text, met, 2);
+		break;
+	case 6:
+		halves_pass(b, text, met, 3);
+		break;
+	default:
+		halves_pass(b, text, met, 4);
+	}
 }
 
 void
@@ -470,6 +535,8 @@ chain_pass(const struct chains *c, struct str text,
 	unsigned int bit;
 	size_t i, lane;
 
+	if (text.n == 0)	/* and text.p may be NULL */
+		return;
 	for (i = 0; i < c->count; i++) {
 		b = c->block[i];
 		block_pass(b, text, met);
