@@ -33,6 +33,25 @@ rename_new(const char *from, const char *to)
 	return rename(from, to);
 }
 
+/* Does it begin as SQLite's files do, or with the zeros of a lost page?  What
+ * else there is may be somebody's. */
+static bool
+was_database(const char *path)
+{
+	static const char begin[16] = "SQLite format 3", zeros[16] = "";
+	char head[sizeof(begin)];
+	FILE *f = fopen(path, "re");
+	bool was;
+
+	if (f == NULL)
+		return false;
+	was = fread(head, sizeof(head), 1, f) == 1 &&
+	    (memcmp(head, begin, sizeof(head)) == 0 ||
+		memcmp(head, zeros, sizeof(head)) == 0);
+	fclose(f);
+	return was;
+}
+
 static void
 add_stamp(struct buf *name)
 {
@@ -92,6 +111,11 @@ aside_move(const char *path, struct buf *err)
 		buf_printf(err, "%s: %s", path, strerror(errno));
 	} else if (!S_ISREG(st.st_mode)) {
 		buf_printf(err, "%s: not a regular file", path);
+	} else if (!was_database(from)) {
+		buf_printf(err,
+		    "%s never was a database: it stays as it is, name "
+		    "another file or move it away",
+		    path);
 	} else if (!move_main(from, &to)) {
 		buf_printf(err, "%s can't be moved aside: %s", path,
 		    strerror(errno));

@@ -6,6 +6,8 @@
  * them finds them together.  Nothing that is there already is overwritten:
  * a second one of the same second has ".1" behind its name.  The file keeps
  * its mode and owner; a symbolic link stays, and what it points to is moved.
+ * A file that does not begin as a database does, nor with zeros, is not moved:
+ * somebody may have named it by mistake.
  * Nobody may have the database open.  Any thread.
  */
 #ifndef SERVICE_ASIDE_H

@@ -203,6 +203,18 @@ overwrite(long at, const char *text, size_t n)
 	fclose(f);
 }
 
+/* A file that was a database once. */
+static void
+damage(const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite("SQLite format 3", 16, 1, f), 1);
+	fclose(f);
+	overwrite(16, text, 5000 - 16);
+}
+
 /* Names beside the file that a damaged one was moved to. */
 static size_t
 moved(glob_t *found)
@@ -250,6 +262,32 @@ test_foreign(void **state)
 	buf_free(&err);
 }
 
+/* Nor is a file that never was one. */
+static void
+test_no_database(void **state)
+{
+	struct buf err = BUF_INIT(4096);
+	struct history *h;
+	struct stat st;
+	glob_t found;
+
+	(void)state;
+	overwrite(0, "x", 5000);
+	assert_null(history_open(path, DAY, MB, &err));
+	assert_non_null(strstr(err.p, "not a database"));
+	assert_non_null(strstr(err.p, "stays as it is"));
+	assert_int_equal(moved(&found), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_size, 5000);
+	/* but where a page was lost there are zeros */
+	overwrite(0, "", 5000);
+	h = opened(path, DAY, MB);
+	history_close(&h);
+	assert_int_equal(moved(&found), 1);
+	globfree(&found);
+	buf_free(&err);
+}
+
 /* One that is damaged is moved aside, nothing overwritten, the mode kept. */
 static void
 test_damaged(void **state)
@@ -265,7 +303,7 @@ test_damaged(void **state)
 	for (size_t i = 1; i <= 3; i++) {
 		char text[] = { (char)('a' + i), '\0' };
 
-		overwrite(0, text, 5000);
+		damage(text);
 		assert_int_equal(chmod(path, 0640), 0);
 		h = opened(path, DAY, MB);
 		put(h, "4XqA", "a@x", " b@x ", STR("new"));
@@ -283,6 +321,7 @@ test_damaged(void **state)
 	assert_int_equal(st.st_mode & 0777, 0640);
 	assert_int_equal(st.st_size, 5000);
 	f = fopen(found.gl_pathv[0], "r");
+	assert_int_equal(fseek(f, 16, SEEK_SET), 0);
 	assert_non_null(fgets(bytes, sizeof(bytes), f));
 	fclose(f);
 	assert_memory_equal(bytes, "bbbb", 4);
@@ -299,7 +338,7 @@ test_damaged_link(void **state)
 	glob_t found;
 
 	(void)state;
-	overwrite(0, "x", 5000);
+	damage("x");
 	snprintf(link, sizeof(link), "%s-link", path);
 	assert_int_equal(symlink(path, link), 0);
 	h = opened(link, DAY, MB);
@@ -664,6 +703,7 @@ main(void)
 		TEST(test_find),
 		TEST(test_file),
 		TEST(test_foreign),
+		TEST(test_no_database),
 		TEST(test_damaged),
 		TEST(test_damaged_link),
 		TEST(test_damaged_later),

@@ -726,15 +726,16 @@ def test_why_of_a_damaged_file(postern, milter, lab):
     """It is moved aside, at the start or later, and mail goes on."""
     path = f"{lab}/why-{token()}.db"
     history = path + ".history"
+    broken = b"SQLite format 3\0" + b"not a database" * 100
     with open(history, "wb") as out:
-        out.write(b"not a database" * 100)
+        out.write(broken)
     os.chmod(history, 0o640)
     daemon = postern(WHY, state=f"sqlite:{path}")
     assert daemon.log("event=store", "state=corrupt", "not a database")
     aside, = glob.glob(history + ".corrupt-*")
     assert re.fullmatch(r"\.corrupt-\d{8}-\d{6}", aside[len(history):])
     with open(aside, "rb") as left:
-        assert left.read() == b"not a database" * 100
+        assert left.read() == broken
     assert os.stat(aside).st_mode & 0o777 == 0o640
     assert send(milter, "first@example.org") in ("a", "c")
     assert why(daemon, "--from", "first@example.org")
