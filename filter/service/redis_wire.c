@@ -237,6 +237,9 @@ wire_piece(struct redis_wire *w, bool out, char *p, size_t n, int64_t until,
 			return rc;
 		return tls_wait(w, (int)rc, until, why) ? 0 : -1;
 	}
+	/* recv() would wake up as well when the server has read what we sent */
+	if (!out && !wait_for(w->fd, POLLIN, until, why))
+		return -1;
 	rc = out ? send(w->fd, p, n, MSG_NOSIGNAL) : recv(w->fd, p, n, 0);
 	if (rc > 0)
 		return rc;
