@@ -15,7 +15,7 @@
 /* What the model knows of one counter. */
 struct counter {
 	bool distinct;
-	char key[16];
+	char key[24];
 	int64_t window;
 	uint64_t max;
 	/* units: every commit, and where the last window and 61/60 begin */
