@@ -24,7 +24,7 @@ MAIL := stage session envelope charset header header_mailbox tld field \
 	html_uri view view_line view_type view_part view_decode view_charset \
 	view_body view_style view_tag view_html view_text view_attr \
 	uri uri_text uri_canon oddity filetype \
-	archive archive_zip archive_rar archive_7z archive_disk ole inspect uuencode \
+	archive archive_pack archive_zip archive_rar archive_7z archive_disk ole inspect uuencode \
 	link_host verdict
 CHECK := check key taglist spf spf_received spf_eval spf_record spf_macro \
 	dkim_canon dkim_key dkim_signature dkim dkim_signer dkim_sign dmarc \
@@ -55,13 +55,13 @@ OBJS := $(SRCS:%.c=$(BUILD)/%.o)
 LIB_OBJS := $(filter-out $(BUILD)/filter/daemon/main.o,$(OBJS))
 
 # (libunbound's own entry asks for libevent, which nobody needs here.)
-PACKAGES := libpcre2-8 gmime-3.0 sqlite3 hiredis libpsl libidn2 libssl libcrypto zlib liblzma \
+PACKAGES := libpcre2-8 gmime-3.0 sqlite3 hiredis libpsl libidn2 libssl libcrypto zlib liblzma libzstd \
 	libcurl $(if $(GEOIP),libmaxminddb)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 HEADERS := libmilter/mfapi.h pcre2.h gmime/gmime.h sqlite3.h \
 	unbound.h libpsl.h idn2.h openssl/evp.h curl/curl.h \
-	zlib.h lzma.h hiredis/hiredis.h
+	zlib.h lzma.h bzlib.h zstd.h hiredis/hiredis.h
 
 WARN := -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wshadow \
 	-Wpointer-arith -Wwrite-strings -Wvla
@@ -70,7 +70,7 @@ HARDEN ?= -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -pthread -fPIE -Ifilter $(WARN) \
 	$(if $(WERROR),-Werror) $(HARDEN) $(PKG_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = -pthread -pie -Wl,-z,relro,-z,now $(LDFLAGS)
-LIBS := -lmilter -lunbound $(PKG_LIBS) -lm
+LIBS := -lmilter -lunbound -lbz2 $(PKG_LIBS) -lm
 
 all: $(BUILD)/postern
 

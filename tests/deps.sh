@@ -8,7 +8,7 @@ set -eu
 packages="build-essential pkg-config libmilter-dev libpcre2-dev
     libssl-dev libunbound-dev libpsl-dev publicsuffix
     libidn2-dev libgmime-3.0-dev libsqlite3-dev libhiredis-dev
-    zlib1g-dev liblzma-dev libcurl4-openssl-dev libmaxminddb-dev
+    zlib1g-dev liblzma-dev libbz2-dev libzstd-dev libcurl4-openssl-dev libmaxminddb-dev
     dns-root-data"
 case ${1-} in
 build)

@@ -105,6 +105,9 @@ static archive_reader *const readers[FILETYPE_COUNT] = {
 	[FILETYPE_RAR] = archive_rar,
 	[FILETYPE_TAR] = archive_tar,
 	[FILETYPE_GZ] = archive_gzip,
+	[FILETYPE_BZ2] = archive_bzip2,
+	[FILETYPE_XZ] = archive_xz,
+	[FILETYPE_ZST] = archive_zstandard,
 	[FILETYPE_CAB] = archive_cab,
 	[FILETYPE_ISO] = archive_iso,
 	[FILETYPE_SEVENZ] = archive_7z,
@@ -125,7 +128,9 @@ void
 archive_look(struct archive_level *l, struct str name, struct str bytes,
     enum filetype type)
 {
-	struct archive_level inner = { .a = l->a, .depth = l->depth + 1 };
+	struct archive_level inner = { .a = l->a,
+		.name = name,
+		.depth = l->depth + 1 };
 	struct archive *a = l->a;
 
 	if (readers[type] == NULL) {
@@ -148,9 +153,10 @@ archive_look(struct archive_level *l, struct str name, struct str bytes,
 }
 
 enum filetype
-archive_list(struct archive *a, struct str bytes, enum filetype type)
+archive_list(struct archive *a, struct str name, struct str bytes,
+    enum filetype type)
 {
-	struct archive_level top = { .a = a, .prefix = STR("") };
+	struct archive_level top = { .a = a, .name = name, .prefix = STR("") };
 
 	a->encrypted = false;
 	return read_level(&top, bytes, type);

@@ -2,8 +2,9 @@
  * archive - what is in an archive, by name, without unpacking it to disk.
  *
  * ZIP (by its directory and by the headers of its members, which need not
- * agree), RAR, 7z, tar, gzip, CAB and ISO images are listed; an archive in a
- * ZIP, tar or gzip is unpacked in memory and listed as well, one level deep.
+ * agree), RAR, 7z, tar, CAB and ISO images are listed, and what is packed with
+ * gzip, bzip2, xz or Zstandard; an archive in a ZIP or tar, or packed with one
+ * of these, is unpacked in memory and listed as well, one level deep.
  * Members of a ZIP that are compound files or archives are recognised
  * by their bytes, whatever they are called.
  *
@@ -55,9 +56,9 @@ struct archive {
 
 void		 archive_init(struct archive *, struct arena *, archive_file *,
 		    void *arg);
-/* Lists a whole file of that type.  What it is, told better by what is in
- * it: a ZIP may be a document or a program. */
-enum filetype	 archive_list(struct archive *, struct str bytes,
-		    enum filetype);
+/* Lists a whole file of that name, which may be none, and type.  What it is,
+ * told better by what is in it: a ZIP may be a document or a program. */
+enum filetype	 archive_list(struct archive *, struct str name,
+		    struct str bytes, enum filetype);
 
 #endif

@@ -15,6 +15,7 @@
 
 struct archive_level {
 	struct archive	*a;
+	struct str	 name;		/* of the file; may be none */
 	struct str	 prefix;	/* "inner.zip/" */
 	unsigned int	 depth;
 	uint64_t	 size, packed;	/* of all members, as declared */
@@ -29,13 +30,18 @@ struct archive_entry {
 typedef enum filetype archive_reader(struct archive_level *, struct str);
 
 archive_reader	archive_zip, archive_rar, archive_tar, archive_gzip,
-    archive_cab, archive_iso, archive_7z;
+    archive_bzip2, archive_xz, archive_zstandard, archive_cab, archive_iso,
+    archive_7z;
 
 /* false: enough, or no memory. */
 bool	archive_add(struct archive_level *, const struct archive_entry *);
 /* The member's bytes, as far as the budget went; they may be an archive. */
 void	archive_look(struct archive_level *, struct str name, struct str bytes,
 	    enum filetype);
+/* windowBits as inflateInit2() has them; at most `most' bytes into out.  How
+ * many of the packed ones that took. */
+size_t	archive_inflate(struct str packed, int bits, size_t most,
+	    struct buf *out);
 /* How many bytes may still be unpacked for this message. */
 size_t	archive_room(const struct archive *);
 

@@ -1,5 +1,5 @@
 /*
- * ZIP (APPNOTE.TXT 6.3) and gzip (RFC 1952), which share their compression.
+ * ZIP (APPNOTE.TXT 6.3).
  *
  * A ZIP says twice what is in it: in the directory at its end, which most
  * programs believe, and before each member, which is what others unpack by.
@@ -7,7 +7,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "base/mem.h"
 #include "mail/archive_part.h"
@@ -18,7 +17,6 @@
 #define LOCAL_BYTES   30
 #define BEHIND_BYTES  16
 #define PEEK_BYTES    512
-#define SAMPLE_BYTES  (256 * 1024)
 #define FLAG_SECRET   1
 #define FLAG_BEHIND   8 /* the sizes stand behind the data */
 #define METHOD_STORE  0
@@ -39,32 +37,6 @@ struct zip {
 };
 
 /* --- unpacking --------------------------------------------------------- */
-
-/* windowBits as inflateInit2() has them; at most `most' bytes into out.  How
- * many of the packed ones that took. */
-static size_t
-inflate_into(struct str packed, int bits, size_t most, struct buf *out)
-{
-	z_stream z = { .next_in = (Bytef *)(uintptr_t)packed.p,
-		.avail_in = (uInt)packed.n };
-	unsigned char block[16 * 1024];
-	int status = Z_OK;
-	size_t n;
-
-	if (inflateInit2(&z, bits) != Z_OK)
-		return 0;
-	while (status == Z_OK && out->n < most) {
-		z.next_out = block;
-		z.avail_out = most - out->n < sizeof(block) ?
-		    (uInt)(most - out->n) :
-		    (uInt)sizeof(block);
-		n = z.avail_out;
-		status = inflate(&z, Z_SYNC_FLUSH);
-		buf_add(out, block, n - z.avail_out);
-	}
-	inflateEnd(&z);
-	return packed.n - z.avail_in;
-}
 
 /* Its bytes where they stand, packed. */
 static struct str
@@ -91,7 +63,7 @@ unpack(struct zip *z, const struct member *m, struct str data, size_t most)
 	unsigned int odd;
 
 	if (m->method == METHOD_DEFLATE)
-		inflate_into(data, -15, PEEK_BYTES, &out);
+		archive_inflate(data, -15, PEEK_BYTES, &out);
 	else
 		buf_addstr(&out, str_sub(data, 0, PEEK_BYTES));
 	a->unpacked += out.n;
@@ -102,7 +74,7 @@ unpack(struct zip *z, const struct member *m, struct str data, size_t most)
 	}
 	buf_truncate(&out, 0);
 	if (m->method == METHOD_DEFLATE)
-		inflate_into(data, -15, most, &out);
+		archive_inflate(data, -15, most, &out);
 	else
 		buf_addstr(&out, str_sub(data, 0, most));
 	a->unpacked += out.n < archive_room(a) ? out.n : archive_room(a);
@@ -377,89 +349,4 @@ archive_zip(struct archive_level *l, struct str s)
 		look_into(&z, &z.members[i]);
 	free(z.members);
 	return kind_of(&z);
-}
-
-/* --- gzip -------------------------------------------------------------- */
-
-/* The name in the header, where it has one. */
-static struct str
-gzip_name(struct str s)
-{
-	unsigned char flags = (unsigned char)s.p[3];
-	size_t at = 10;
-
-	if (flags & 4 && archive_has(s, at, 2))
-		at += 2 + archive_le16(s.p + at);
-	if (!(flags & 8) || !archive_has(s, at, 1))
-		return STR_NONE;
-	return str_cut(str_sub(s, at, s.n), '\0', &(struct str){ 0 });
-}
-
-/* Its end says how long it is unpacked, but it may be several in a row, and
- * lie: so that is judged by its beginning as well. */
-static enum filetype
-gzip_sample(struct archive *a, struct str s)
-{
-	struct buf out = BUF_INIT(SAMPLE_BYTES);
-	enum filetype type;
-	size_t in, ratio;
-
-	a->peeks++;
-	in = inflate_into(s, 15 + 16, SAMPLE_BYTES, &out);
-	ratio = in > 0 ? out.n / in : 0;
-	if (out.n == SAMPLE_BYTES && ratio > ARCHIVE_BOMB_RATIO &&
-	    s.n > ARCHIVE_BOMB_BYTES / ratio)
-		a->odd |= ODD(ARCHIVE_BOMB);
-	if (out.n == 0)
-		a->odd |= ODD(ARCHIVE_BROKEN);
-	type = filetype_of(buf_str(&out));
-	buf_free(&out);
-	return type;
-}
-
-/* What is packed as one is one level, to people. */
-static void
-gzip_look(struct archive_level *l, struct str name, struct str s,
-    enum filetype type)
-{
-	struct archive *a = l->a;
-	struct buf out = BUF_INIT(archive_room(a));
-
-	inflate_into(s, 15 + 16, archive_room(a), &out);
-	a->unpacked += out.n;
-	if (archive_room(a) == 0)
-		a->odd |= ODD(ARCHIVE_MANY);
-	if (type == FILETYPE_TAR)
-		archive_tar(l, buf_str(&out));
-	else
-		archive_look(l, name.n > 0 ? name : STR("gzip"), buf_str(&out),
-		    type);
-	buf_free(&out);
-}
-
-enum filetype
-archive_gzip(struct archive_level *l, struct str s)
-{
-	struct archive_entry e = { .packed = s.n };
-	struct archive *a = l->a;
-	enum filetype type;
-
-	if (s.n < 18) {
-		a->odd |= ODD(ARCHIVE_BROKEN);
-		return FILETYPE_GZ;
-	}
-	e.size = archive_le32(s.p + s.n - 4);
-	e.name = gzip_name(s);
-	if (e.name.n > 0)
-		archive_add(l, &e);
-	else
-		l->size += e.size;
-	if (archive_room(a) == 0 || a->peeks == ARCHIVE_MAX_PEEKS) {
-		a->odd |= ODD(ARCHIVE_MANY);
-		return FILETYPE_GZ;
-	}
-	type = gzip_sample(a, s);
-	if (filetype_is_archive(type) || type == FILETYPE_OLE)
-		gzip_look(l, e.name, s, type);
-	return FILETYPE_GZ;
 }

@@ -90,7 +90,7 @@ inspect_file(struct inspect *in, struct attachment *at, struct str bytes)
 		if (in->ole.installer)
 			type = FILETYPE_MSI;
 	} else if (filetype_is_archive(type)) {
-		type = archive_list(&in->archive, bytes, type);
+		type = archive_list(&in->archive, at->name, bytes, type);
 		in->encrypted |= in->archive.encrypted;
 		find_macro_sheets(in, *new);
 	}

@@ -24,11 +24,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t unpacked = 0, n = 0;
 
 	archive_init(&a, arena, on_file, &unpacked);
-	told = archive_list(&a, bytes, type);
+	told = archive_list(&a, STR_NONE, bytes, type);
 	assert(told < FILETYPE_COUNT);
-	archive_list(&a, bytes, FILETYPE_ZIP);
-	archive_list(&a, bytes, FILETYPE_TAR);
-	archive_list(&a, bytes, FILETYPE_SEVENZ);
+	archive_list(&a, STR_NONE, bytes, FILETYPE_ZIP);
+	archive_list(&a, STR_NONE, bytes, FILETYPE_TAR);
+	archive_list(&a, STR_NONE, bytes, FILETYPE_SEVENZ);
 	for (struct archive_member *m = a.first; m != NULL; m = m->next) {
 		assert(utf8_valid(m->name));
 		n++;

@@ -1,6 +1,8 @@
 #include "mail/archive.h"
 
+#include <bzlib.h>
 #include <lzma.h>
+#include <zstd.h>
 
 #include "archive_fixture.h"
 #include "base/clock.h"
@@ -38,7 +40,8 @@ list_begin(void)
 static void
 list_add(struct listing *l, struct str bytes)
 {
-	l->type = archive_list(&l->archive, bytes, filetype_of(bytes));
+	l->type =
+	    archive_list(&l->archive, STR_NONE, bytes, filetype_of(bytes));
 }
 
 static void
@@ -128,7 +131,8 @@ test_zip_behind(void **state)
 	zip_add(&z, (struct zipped){ .name = "a", .data = STR("hello") });
 	zip_add(&z, (struct zipped){ .name = "b", .data = STR("hello") });
 	b = zip_end(&z);
-	l->type = archive_list(&l->archive, buf_str(&b), FILETYPE_ZIP);
+	l->type =
+	    archive_list(&l->archive, STR_NONE, buf_str(&b), FILETYPE_ZIP);
 	assert_names(l, "a b", 0);
 	list_free(l);
 	buf_free(&b);
@@ -308,13 +312,177 @@ test_gzip(void **state)
 	list_free(l);
 	gz = packed(buf_str(&in), 15 + 16);
 	l = list_of(&gz);
-	assert_names(l, "gzip/in.exe", 0);
+	assert_names(l, "gz/in.exe", 0);
 	list_free(l);
 	l = list_begin();
 	list_add(l, STR("\x1f\x8b\x08"));
 	assert_names(l, "", ODD(ARCHIVE_BROKEN));
 	list_free(l);
 	buf_free(&in);
+}
+
+static struct buf
+packed_bzip2(struct str s)
+{
+	unsigned int n = (unsigned int)s.n + s.n / 100 + 700;
+	char *to = malloc(n);
+	struct buf out = BUF_INIT(64 << 20);
+
+	assert_int_equal(BZ2_bzBuffToBuffCompress(to, &n,
+			     (char *)(uintptr_t)s.p, (unsigned int)s.n, 9, 0,
+			     0),
+	    BZ_OK);
+	buf_add(&out, to, n);
+	free(to);
+	return out;
+}
+
+static struct buf
+packed_xz(struct str s)
+{
+	size_t room = lzma_stream_buffer_bound(s.n), n = 0;
+	uint8_t *to = malloc(room);
+	struct buf out = BUF_INIT(64 << 20);
+
+	assert_int_equal(lzma_easy_buffer_encode(9, LZMA_CHECK_CRC64, NULL,
+			     (const uint8_t *)s.p, s.n, to, &n, room),
+	    LZMA_OK);
+	buf_add(&out, to, n);
+	free(to);
+	return out;
+}
+
+static struct buf
+packed_zstandard(struct str s)
+{
+	size_t room = ZSTD_compressBound(s.n), n;
+	char *to = malloc(room);
+	struct buf out = BUF_INIT(64 << 20);
+
+	n = ZSTD_compress(to, room, s.p, s.n, 19);
+	assert_false(ZSTD_isError(n));
+	buf_add(&out, to, n);
+	free(to);
+	return out;
+}
+
+static struct buf
+packed_gzip(struct str s)
+{
+	return packed(s, 15 + 16);
+}
+
+static const struct packing {
+	const char *end;
+	enum filetype type;
+	struct buf (*pack)(struct str);
+} packings[] = {
+	{ "gz", FILETYPE_GZ, packed_gzip },
+	{ "bz2", FILETYPE_BZ2, packed_bzip2 },
+	{ "xz", FILETYPE_XZ, packed_xz },
+	{ "zst", FILETYPE_ZST, packed_zstandard },
+};
+
+#define PACKINGS (sizeof(packings) / sizeof(packings[0]))
+
+static struct listing *
+list_called(const char *name, const struct packing *p, struct buf *file)
+{
+	struct listing *l = list_begin();
+	char whole[64];
+
+	snprintf(whole, sizeof(whole), "%s%s", name, p->end);
+	l->type = archive_list(&l->archive, str_of(whole), buf_str(file),
+	    filetype_of(buf_str(file)));
+	assert_int_equal(l->type, p->type);
+	buf_free(file);
+	return l;
+}
+
+/* What is packed is called as the file is; what it holds is seen. */
+static void
+test_packed(void **state)
+{
+	struct buf zip = zip_of("in.exe", STR("MZ")), tar = BUF_INIT(1 << 20);
+	struct listing *l;
+	struct buf b;
+
+	(void)state;
+	tar_add(&tar, "a.exe", STR("MZ"), '0');
+	put_zeros(&tar, 1024);
+	for (size_t i = 0; i < PACKINGS; i++) {
+		b = packings[i].pack(STR("MZ"));
+		l = list_called("order.exe.", &packings[i], &b);
+		assert_names(l, "order.exe", 0);
+		list_free(l);
+		b = packings[i].pack(buf_str(&zip));
+		l = list_called("order.zip.", &packings[i], &b);
+		assert_names(l, "order.zip order.zip/in.exe", 0);
+		list_free(l);
+		b = packings[i].pack(buf_str(&tar));
+		l = list_called("t", &packings[i], &b);
+		assert_names(l, "a.exe", 0);
+		list_free(l);
+	}
+	buf_free(&zip);
+	buf_free(&tar);
+}
+
+/* Cut anywhere, or with any byte changed: nothing but what there is. */
+static void
+test_packed_broken(void **state)
+{
+	struct buf zip = zip_of("in.exe", STR("MZ")), b, part;
+	struct listing *l;
+
+	(void)state;
+	for (size_t i = 0; i < PACKINGS; i++) {
+		b = packings[i].pack(buf_str(&zip));
+		for (size_t n = 6; n < b.n; n++) {
+			part = BUF_INIT(1 << 20);
+			buf_add(&part, b.p, n);
+			l = list_of(&part);
+			assert_true(l->archive.count <= 1);
+			list_free(l);
+			part = BUF_INIT(1 << 20);
+			buf_add(&part, b.p, b.n);
+			part.p[n] ^= 0x55;
+			l = list_of(&part);
+			assert_true(l->archive.count <= 3);
+			list_free(l);
+		}
+		buf_free(&b);
+	}
+	buf_free(&zip);
+}
+
+/* Far more than anybody unpacks, in little. */
+static void
+test_packed_bombs(void **state)
+{
+	struct buf zeros = BUF_INIT(64 << 20), b, all;
+	struct listing *l;
+
+	(void)state;
+	put_zeros(&zeros, 12 << 20);
+	for (size_t i = 0; i < PACKINGS; i++) {
+		b = packings[i].pack(buf_str(&zeros));
+		all = BUF_INIT(64 << 20);
+		while (all.n < 512 * 1024)
+			buf_addstr(&all, buf_str(&b));
+		buf_free(&b);
+		l = list_of(&all);
+		assert_int_equal(l->archive.odd, ODD(ARCHIVE_BOMB));
+		list_free(l);
+		/* The same in another: it is not unpacked whole. */
+		b = packings[i].pack(buf_str(&zeros));
+		all = packings[i].pack(buf_str(&b));
+		buf_free(&b);
+		l = list_of(&all);
+		assert_true(l->archive.unpacked <= ARCHIVE_MAX_UNPACKED);
+		list_free(l);
+	}
+	buf_free(&zeros);
 }
 
 static void
@@ -663,12 +831,13 @@ test_damaged(void **state)
 	zip_add(&z, (struct zipped){ .name = "in.zip", .data = buf_str(&in) });
 	b = zip_end(&z);
 	for (size_t n = 0; n <= b.n; n++)
-		archive_list(&l->archive, str_sub(buf_str(&b), 0, n),
+		archive_list(&l->archive, STR_NONE, str_sub(buf_str(&b), 0, n),
 		    FILETYPE_ZIP);
 	for (size_t i = 0; i < b.n; i++) {
 		for (int bit = 0; bit < 8; bit++) {
 			b.p[i] = (char)(b.p[i] ^ 1 << bit);
-			archive_list(&l->archive, buf_str(&b), FILETYPE_ZIP);
+			archive_list(&l->archive, STR_NONE, buf_str(&b),
+			    FILETYPE_ZIP);
 			b.p[i] = (char)(b.p[i] ^ 1 << bit);
 		}
 	}
@@ -705,6 +874,9 @@ main(void)
 		cmocka_unit_test(test_nested),
 		cmocka_unit_test(test_tar),
 		cmocka_unit_test(test_gzip),
+		cmocka_unit_test(test_packed),
+		cmocka_unit_test(test_packed_broken),
+		cmocka_unit_test(test_packed_bombs),
 		cmocka_unit_test(test_rar4),
 		cmocka_unit_test(test_rar5),
 		cmocka_unit_test(test_cab),
