@@ -29,10 +29,10 @@ MAIL := stage session envelope charset header header_mailbox tld field \
 CHECK := check key taglist spf spf_received spf_eval spf_record spf_macro \
 	dkim_canon dkim_key dkim_signature dkim dkim_signer dkim_sign dmarc \
 	dmarc_record arc_set arc dnsbl uribl greylist limit limit_book limit_ask notify authres
-SCORE := regex perl_share perl_regex meta meta_range rule \
+SCORE := regex perl_share perl_regex meta meta_range meta_need rule \
 	rule_trust rule_text condition option replace_tag rule_file ruleset \
 	ruleset_report capture tree literal \
-	chain automaton prefilter outset plan eval_pattern eval_list eval \
+	chain automaton prefilter needs outset plan eval_pattern eval_list eval \
 	eval_header eval_date eval_forged eval_welcome eval_trusted eval_freemail eval_mime \
 	eval_image eval_body eval_html eval_uri eval_relay auth_rule links match \
 	demand score score_report

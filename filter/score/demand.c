@@ -4,10 +4,9 @@
 
 #include "score/match.h"
 #include "score/meta_range.h"
+#include "score/needs.h"
 
 #define SPARES		128	/* texts that are made at once */
-#define FIELD_BYTES	200	/* of a header field, roughly */
-#define FUNCTION_COST	20000	/* that of a header rule */
 
 /* A text that a waiting rule could hit in. */
 struct demand_text {
@@ -15,33 +14,20 @@ struct demand_text {
 	const struct str *text;
 };
 
-struct texts {
-	struct demand_text *first;
-	double		 cost;
-};
-
-/* What a meta could be, by what is known until now. */
-struct memo {
-	struct meta_range range;
-	bool		 good;
-};
-
-union demand_kept {
-	struct texts	*texts;		/* NULL: all it looks at */
-	struct memo	*memo;		/* of a meta */
-};
-
 bool
 demand_begin(struct match *m)
 {
 	const struct plan *plan = m->set->plan;
 	struct demand *d = &m->demand;
+	size_t open_bytes = outset_words(plan->nmetas) * sizeof(*d->open);
 
 	d->state = arena_alloc(m->arena, plan->count + 1);
-	d->kept = arena_alloc(m->arena, (plan->count + 1) * sizeof(*d->kept));
-	if (d->state == NULL || d->kept == NULL)
+	d->open = arena_alloc(m->arena, open_bytes);
+	d->texts = arena_alloc(m->arena, plan->count * sizeof(*d->texts));
+	if (d->state == NULL || d->open == NULL || d->texts == NULL)
 		return false;
 	memcpy(d->state, plan->outset.state, plan->count);
+	memcpy(d->open, plan->outset.open, open_bytes);
 	memcpy(m->count, plan->outset.count, plan->count * sizeof(*m->count));
 	return true;
 }
@@ -50,11 +36,14 @@ demand_begin(struct match *m)
 static void
 open_watchers(struct match *m, size_t rule)
 {
-	const struct outset_links *links = &m->set->plan->outset.watchers;
-	uint32_t i, meta;
+	const struct plan *plan = m->set->plan;
+	const struct outset_links *links = &plan->outset.watchers;
+	uint32_t i, meta, place;
 
 	for (i = links->first[rule]; i < links->first[rule + 1]; i++) {
 		meta = links->meta[i];
+		place = plan->meta_of[meta];
+		m->demand.open[place / 64] |= (uint64_t)1 << place % 64;
 		m->demand.state[meta] = OUTSET_OPEN;
 		m->count[meta] = 0;
 	}
@@ -64,8 +53,16 @@ void
 demand_known(struct match *m, const struct score_rule *r)
 {
 	m->demand.state[r->index] = OUTSET_KNOWN;
-	if (m->count[r->index] != m->set->plan->outset.count[r->index])
+	if (m->count[r->index] != 0)
 		open_watchers(m, r->index);
+}
+
+void
+demand_whole(struct match *m, const struct score_rule *r)
+{
+	if (m->demand.state[r->index] == OUTSET_KNOWN)
+		open_watchers(m, r->index);
+	m->demand.state[r->index] = OUTSET_WAITS;
 }
 
 static struct demand_text *
@@ -80,199 +77,184 @@ text_new(struct match *m)
 	return d->nspare > 0 ? &d->spare[--d->nspare] : NULL;
 }
 
-/* What a byte of text costs: long regexes try much at each. */
-static double
-weight(const struct score_rule *r)
-{
-	return (double)(r->pattern.n + 20);
-}
-
-static double
-whole_cost(const struct match *m, const struct score_rule *r)
-{
-	if (r->eval.p != NULL)
-		return FUNCTION_COST;
-	if (r->kind == RULE_HEADER || r->kind == RULE_MIMEHEADER)
-		return FIELD_BYTES * weight(r);
-	return (double)m->view->full.n * weight(r);
-}
-
-void
-demand_whole(struct match *m, const struct score_rule *r)
-{
-	if (m->demand.state[r->index] == OUTSET_WAITS)
-		return;
-	m->demand.state[r->index] = OUTSET_WAITS;
-	open_watchers(m, r->index);
-}
-
-/* false: the rule waits for all that it looks at. */
-static bool
-texts_begin(struct match *m, const struct score_rule *r)
-{
-	union demand_kept *kept = &m->demand.kept[r->index];
-
-	if (m->demand.state[r->index] != OUTSET_WAITS) {
-		demand_whole(m, r);
-		kept->texts = arena_alloc(m->arena, sizeof(*kept->texts));
-	}
-	return kept->texts != NULL;
-}
-
 void
 demand_text(struct match *m, const struct score_rule *r, const struct str *text)
 {
-	union demand_kept *kept = &m->demand.kept[r->index];
+	struct demand *d = &m->demand;
 	struct demand_text *t;
 
-	if (!texts_begin(m, r))
+	if (d->state[r->index] == OUTSET_WAITS)
 		return;
 	t = text_new(m);
 	if (t == NULL) {
-		kept->texts = NULL;
+		demand_whole(m, r);
 		return;
 	}
-	t->text = text;
-	t->next = kept->texts->first;
-	kept->texts->first = t;
-	kept->texts->cost += (double)text->n * weight(r);
-}
-
-/* What was thought of metas that read the rule is no more true.  (Those who
- * read a meta whose memo is not good have no good one themselves.) */
-static void
-forget_readers(struct match *m, size_t rule)
-{
-	const struct outset_links *links = &m->set->plan->outset.readers;
-	struct memo *memo;
-	uint32_t i, meta;
-
-	for (i = links->first[rule]; i < links->first[rule + 1]; i++) {
-		meta = links->meta[i];
-		memo = m->demand.kept[meta].memo;
-		if (memo == NULL || !memo->good)
-			continue;
-		memo->good = false;
-		forget_readers(m, meta);
-	}
+	if (d->state[r->index] == OUTSET_KNOWN)
+		open_watchers(m, r->index);
+	d->state[r->index] = OUTSET_FOUND;
+	*t = (struct demand_text){ d->texts[r->index], text };
+	d->texts[r->index] = t;
 }
 
 static void
 ask(struct match *m, const struct score_rule *r)
 {
-	const struct texts *texts = m->demand.kept[r->index].texts;
+	bool found = m->demand.state[r->index] == OUTSET_FOUND;
 	const struct demand_text *t;
 
 	m->demand.state[r->index] = OUTSET_KNOWN;
-	forget_readers(m, r->index);
-	if (texts == NULL) {
+	if (!found)
 		match_rule(m, r);
-		return;
-	}
-	for (t = texts->first; t != NULL && !m->stopped; t = t->next)
-		match_text(m, r, *t->text);
+	else
+		for (t = m->demand.texts[r->index]; t != NULL && !m->stopped;
+		     t = t->next)
+			match_text(m, r, *t->text);
 }
 
 /* --- metas -------------------------------------------------------------- */
 
-static struct meta_range meta_now(struct match *, const struct plan_meta *);
+static void meta_count(struct match *, const struct plan_meta *);
 
+/* After that the rule is known. */
 static void
-range_now(void *arg, uint32_t rule, struct meta_range *out)
+learn(struct match *m, uint32_t rule)
 {
-	struct match *m = arg;
 	const struct plan *plan = m->set->plan;
-	const struct score_rule *r;
-	const struct texts *texts;
 
-	if (m->demand.state[rule] == OUTSET_OPEN) {
-		*out = meta_now(m, &plan->metas[plan->meta_of[rule]]);
-		return;
-	}
-	r = plan->by_index[rule];
-	texts = m->demand.kept[rule].texts;
-	*out = (struct meta_range){ .high = r->most,
-		.cost = texts != NULL ? texts->cost : whole_cost(m, r),
-		.ask = rule };
+	if (m->demand.state[rule] == OUTSET_OPEN)
+		meta_count(m, &plan->metas[plan->meta_of[rule]]);
+	else if (m->demand.state[rule] != OUTSET_KNOWN)
+		ask(m, plan->by_index[rule]);
 }
 
-static void
-remember(struct match *m, uint32_t rule, const struct meta_range *range)
+static bool
+known(const struct match *m, uint32_t side)
 {
-	union demand_kept *kept = &m->demand.kept[rule];
-
-	if (kept->memo == NULL)
-		kept->memo = arena_alloc(m->arena, sizeof(*kept->memo));
-	if (kept->memo != NULL)
-		*kept->memo = (struct memo){ *range, true };
-	else
-		m->limited = m->stopped = true;
+	return m->demand.state[needs_rule(side)] == OUTSET_KNOWN;
 }
 
-/* Most metas are settled by a rule that is known not to have hit. */
+/* A side that is known. */
+static bool
+met(const struct match *m, uint32_t side)
+{
+	return (m->count[needs_rule(side)] != 0) == needs_hit(side);
+}
+
+/* Is it known that one of the meta's needs is not met? */
 static bool
 settled(const struct match *m, const struct plan_meta *meta)
 {
-	uint64_t must = meta->must;
-	uint32_t rule;
+	const uint32_t *need;
+	uint32_t i;
 
-	for (; must != 0; must &= must - 1) {
-		rule = meta->reads[__builtin_ctzll(must)];
-		if (m->demand.state[rule] == OUTSET_KNOWN &&
-		    m->count[rule] == 0)
+	for (need = meta->needs; *need != 0; need = needs_next(need)) {
+		for (i = 1; i <= *need; i++)
+			if (!known(m, need[i]) || met(m, need[i]))
+				break;
+		if (i > *need)
 			return true;
 	}
 	return false;
 }
 
-/* The depth of metas that read metas is bounded (plan_late()). */
-static struct meta_range
-meta_now(struct match *m, const struct plan_meta *meta)
+/* Asks until the need is met by one of its sides; false: by none. */
+static bool
+need_met(struct match *m, const uint32_t *need)
 {
-	const struct memo *memo = m->demand.kept[meta->rule].memo;
-	struct meta_facts facts = { meta->reads, m->demand.state, m->count,
-		range_now, m };
-	struct meta_range range;
+	uint32_t i;
 
-	if (memo != NULL && memo->good)
-		return memo->range;
-	range = settled(m, meta) ? meta_range_known(0) :
-				   meta_range(meta->meta, &facts);
-	if (range.ask != META_ASK_NONE) {
-		remember(m, meta->rule, &range);
-	} else {
-		m->count[meta->rule] = range.low;
-		m->demand.state[meta->rule] = OUTSET_KNOWN;
+	for (i = 1; i <= *need; i++)
+		if (known(m, need[i]) && met(m, need[i]))
+			return true;
+	for (i = 1; i <= *need && !m->stopped; i++) {
+		learn(m, needs_rule(need[i]));
+		if (met(m, need[i]))
+			return true;
 	}
-	return range;
+	return false;
 }
 
+/* Of a rule that is not known. */
+static void
+range_of(void *arg, uint32_t rule, struct meta_range *out)
+{
+	const struct match *m = arg;
+	const struct plan *plan = m->set->plan;
+
+	*out = (struct meta_range){ .cost = plan->cost[rule], .ask = rule };
+	if (m->demand.state[rule] == OUTSET_OPEN)
+		out->high = plan->metas[plan->meta_of[rule]].most;
+	else
+		out->high = plan->by_index[rule]->most;
+}
+
+/* Asks until no more than one value is left. */
+static double
+meta_value(struct match *m, const struct plan_meta *meta)
+{
+	struct meta_facts facts = { meta->reads, m->demand.state, m->count,
+		range_of, m };
+	struct meta_range range = meta_range(meta->meta, &facts);
+
+	while (range.ask != META_ASK_NONE && !m->stopped) {
+		learn(m, range.ask);
+		range = meta_range(meta->meta, &facts);
+	}
+	return range.ask == META_ASK_NONE ? range.low : 0;
+}
+
+/* The depth of metas that read metas is bounded (plan_late()). */
 static void
 meta_count(struct match *m, const struct plan_meta *meta)
 {
-	const struct plan *plan = m->set->plan;
-	struct meta_range range;
+	const uint32_t *need = meta->needs;
+	double count = 0;
 
-	while (m->demand.state[meta->rule] == OUTSET_OPEN && !m->stopped) {
-		range = meta_now(m, meta);
-		if (range.ask != META_ASK_NONE)
-			ask(m, plan->by_index[range.ask]);
+	if (!settled(m, meta)) {
+		while (*need != 0 && need_met(m, need))
+			need = needs_next(need);
+		if (*need == 0)
+			count = meta_value(m, meta);
 	}
+	m->count[meta->rule] = count;
+	m->demand.state[meta->rule] = OUTSET_KNOWN;
+}
+
+/* A late one is counted when it is needed. */
+static void
+meta_turn(struct match *m, const struct plan_meta *meta)
+{
+	const struct plan *plan = m->set->plan;
+	uint32_t rule = meta->rule;
+
+	if (!plan->late[rule])
+		meta_count(m, meta);
+	else if (settled(m, meta))
+		m->demand.state[rule] = OUTSET_KNOWN;
+	if (m->demand.state[rule] == OUTSET_OPEN ||
+	    m->count[rule] != plan->outset.count[rule])
+		open_watchers(m, rule);
 }
 
 void
 demand_metas(struct match *m)
 {
 	const struct plan *plan = m->set->plan;
-	const struct plan_meta *meta, *end = plan->metas + plan->nmetas;
+	uint64_t *open = m->demand.open, rest;
+	size_t place = 0;
 
-	/* A meta stands behind those it reads. */
-	for (meta = plan->metas; meta < end; meta++)
-		if (m->stopped)
-			m->count[meta->rule] = 0;
-		else if (m->demand.state[meta->rule] == OUTSET_OPEN)
-			open_watchers(m, meta->rule);
-	for (meta = plan->metas; meta < end && !m->stopped; meta++)
-		if (!plan->late[meta->rule])
-			meta_count(m, meta);
+	/* A meta stands behind those it reads: where it is opened by one of
+	 * them, its turn is still to come. */
+	while (place < plan->nmetas && !m->stopped) {
+		rest = open[place / 64] >> place % 64;
+		if (rest == 0) {
+			place = (place / 64 + 1) * 64;
+			continue;
+		}
+		place += (size_t)__builtin_ctzll(rest);
+		meta_turn(m, &plan->metas[place++]);
+	}
+	for (; place < plan->nmetas; place++)
+		m->count[plan->metas[place].rule] = 0;
 }

@@ -2,11 +2,13 @@
  * demand - rules that are asked only when a meta needs to know.
  *
  * A rule named __X scores nothing; it is there for metas.  Most are cheap to
- * rule out, some are dear, and often a meta is decided without them: "A && B"
+ * rule out, some are dear, and often a meta is settled without them: "A && B"
  * where A has not hit.  So such a rule waits, with the texts in which it could
- * hit, until a meta that is wanted itself can't be decided otherwise; then
- * the cheapest that matters is asked (score/meta_range.h).  Who hits does not
- * change by it, only who is asked.
+ * hit, until a meta that is wanted itself needs it: a need that is known not
+ * to be met settles the meta, else its needs are asked for in their order
+ * (score/needs.h) until one is not met; and where all are, whatever can still
+ * change the value (score/meta_range.h).  Who hits does not change by it, only
+ * who is asked.
  *
  * Inside of score/ only.  One thread, one message; what it keeps lives in the
  * message's arena.
@@ -25,7 +27,9 @@ struct match;
 
 struct demand {
 	unsigned char	*state;		/* enum outset_state of each rule */
-	union demand_kept *kept;	/* of each */
+	uint64_t	*open;		/* a bit for each of plan.metas: its
+					 * turn is to come */
+	struct demand_text **texts;	/* of each that was found in some */
 	struct demand_text *spare;
 	size_t		 nspare;
 };

@@ -404,74 +404,6 @@ no_value(void *arg, size_t i)
 	return 0;
 }
 
-static uint64_t
-must_bit(const struct meta_step *s)
-{
-	return s->name < META_MUST_MAX ? (uint64_t)1 << s->name : 0;
-}
-
-/*
- * The names that make a value 0 by being 0 themselves.  What divides by zero
- * is no number, and counts 0 as well.
- */
-static uint64_t
-must_of(const struct meta *m)
-{
-	uint64_t stack[META_DEPTH] = { 0 };
-	const struct meta_step *s, *before = NULL;
-	size_t top = 0;
-
-	for (s = m->steps; s < m->steps + m->nsteps; before = s++) {
-		switch (s->op) {
-		case OP_NUMBER:
-			stack[top++] = 0;
-			break;
-		case OP_NAME:
-			stack[top++] = must_bit(s);
-			break;
-		case OP_ADD_NAME:
-			stack[top - 1] &= must_bit(s);
-			break;
-		case OP_NEG:
-		case OP_ELSE_AND:
-		case OP_ELSE_OR:
-			break;
-		case OP_NOT:
-			stack[top - 1] = 0;
-			break;
-		case OP_COND:
-			top -= 2;
-			stack[top - 1] = stack[top] & stack[top + 1];
-			break;
-		case OP_AND:
-		case OP_MUL:
-			top--;
-			stack[top - 1] |= stack[top];
-			break;
-		case OP_OR:
-		case OP_ADD:
-		case OP_SUB:
-			top--;
-			stack[top - 1] &= stack[top];
-			break;
-		case OP_DIV:
-			top--;
-			break;
-		case OP_GT:
-			/* 0 is not above a number that is not below it. */
-			top--;
-			if (before->op != OP_NUMBER || before->number < 0)
-				stack[top - 1] = 0;
-			break;
-		default:
-			top--;
-			stack[top - 1] = 0;
-			break;
-		}
-	}
-	return stack[0];
-}
-
 /* What parse() found, in memory of its own size. */
 static struct meta *
 keep(struct arena *a, const struct meta *found)
@@ -489,7 +421,6 @@ keep(struct arena *a, const struct meta *found)
 	memcpy(m->names, found->names, found->nnames * sizeof(struct str));
 	m->nsteps = found->nsteps;
 	m->nnames = found->nnames;
-	m->must = must_of(m);
 	return m;
 }
 
@@ -513,12 +444,6 @@ meta_parse(struct arena *a, struct str text, struct buf *why)
 	free(found.steps);
 	free(found.names);
 	return m;
-}
-
-uint64_t
-meta_must(const struct meta *m)
-{
-	return m->must;
 }
 
 struct str

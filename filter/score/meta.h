@@ -26,10 +26,6 @@ struct meta;
 struct meta	*meta_parse(struct arena *, struct str text, struct buf *why);
 /* The names it reads, in order; i counts from 0, STR_NONE at the end. */
 struct str	 meta_name(const struct meta *, size_t i);
-/* Names of which none may be 0 if it is to hit, a bit each; of the first
- * META_MUST_MAX. */
-#define META_MUST_MAX	64
-uint64_t	 meta_must(const struct meta *);
 /* value(arg, i) is the value of the i-th name. */
 double		 meta_eval(const struct meta *,
 		    double (*value)(void *arg, size_t i), void *arg);

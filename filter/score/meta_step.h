@@ -47,7 +47,6 @@ struct meta {
 	size_t		 nsteps;
 	struct str	*names;
 	size_t		 nnames;
-	uint64_t	 must;		/* meta_must() */
 };
 
 /* Of two values; what is divided by zero is NaN. */

@@ -2,28 +2,25 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "score/meta_range.h"
+#include "score/needs.h"
 #include "score/plan.h"
 
-#define ANY_VALUE	1e300
-#define WATCH_ALL	UINT32_MAX
-
-/* How often a rule turns out not to be as it was at the outset. */
-enum odds {
-	ODDS_NEVER,
-	ODDS_WORDS,		/* where the text has what its regex needs */
-	ODDS_FIELD,		/* where there is such a field */
-	ODDS_META,		/* where any of several does */
-};
+/* How often a rule turns out not to be as it was at the outset: where the
+ * text has what its regex needs, where there is such a field, where nothing
+ * rules it out. */
+enum odds { ODDS_WORDS = 1, ODDS_ASKED = 10, ODDS_FIELD = 20 };
 
 struct maker {
 	struct plan	*plan;
 	struct outset	*out;
-	unsigned char	*odds;		/* of each rule */
-	uint32_t	*watches;	/* of each meta: one of its operands,
-					 * or WATCH_ALL */
+	unsigned int	*odds;		/* of each rule */
+	unsigned char	*open;		/* 1 of each rule, 0 of none */
+	const uint32_t	**watches;	/* of each meta: the need that is not
+					 * met; NULL: all that it reads */
 };
 
 static void *
@@ -38,25 +35,31 @@ keep(struct maker *mk, size_t n)
 /* --- rules that look at the message ------------------------------------- */
 
 static bool
-waits(const struct plan *plan, const struct score_rule *r)
+ruled_out(const struct plan *plan, const struct score_rule *r)
 {
-	return r->eval.p != NULL || r->perl.captures ||
-	    (!plan_covers(plan, r) && !plan_exists(plan, r));
+	return r->eval.p == NULL && !r->perl.captures &&
+	    (plan_covers(plan, r) || plan_exists(plan, r));
 }
 
+/* One that is asked in any case is known when the first meta is counted. */
 static void
 leaves_make(struct maker *mk)
 {
+	const struct plan *plan = mk->plan;
 	const struct score_rule *r;
 	size_t i;
 
-	for (i = 0; i < mk->plan->count; i++) {
-		r = mk->plan->by_index[i];
+	for (i = 0; i < plan->count; i++) {
+		r = plan->by_index[i];
 		if (r->off || r->kind == RULE_META)
 			continue;
-		mk->odds[i] = r->exists ? ODDS_FIELD : ODDS_WORDS;
-		if (waits(mk->plan, r))
-			mk->out->state[i] = OUTSET_WAITS;
+		if (!ruled_out(plan, r)) {
+			mk->odds[i] = ODDS_ASKED;
+			if (plan->late[i])
+				mk->out->state[i] = OUTSET_WAITS;
+		} else {
+			mk->odds[i] = r->exists ? ODDS_FIELD : ODDS_WORDS;
+		}
 	}
 }
 
@@ -69,47 +72,79 @@ range_of(void *arg, uint32_t rule, struct meta_range *out)
 	const struct plan *plan = arg;
 	const struct score_rule *r = plan->by_index[rule];
 
-	*out = (struct meta_range){ .high = r->kind == RULE_META ? ANY_VALUE :
-								   r->most,
-		.ask = rule };
+	*out = (struct meta_range){ .ask = rule };
+	if (r->kind != RULE_META)
+		out->high = r->most;
+	else if (!r->off)
+		out->high = plan->metas[plan->meta_of[rule]].most;
 }
 
-/* An operand that makes the meta 0, the one that does so most often. */
-static uint32_t
-zero_operand(const struct maker *mk, const struct plan_meta *meta)
+static bool
+unmet(const struct maker *mk, uint32_t side)
 {
-	uint64_t must = meta->must;
-	uint32_t best = WATCH_ALL, rule;
+	uint32_t rule = needs_rule(side);
 
-	for (; must != 0; must &= must - 1) {
-		rule = meta->reads[__builtin_ctzll(must)];
-		if (mk->out->state[rule] == OUTSET_KNOWN &&
-		    mk->out->count[rule] == 0 &&
-		    (best == WATCH_ALL || mk->odds[rule] < mk->odds[best]))
-			best = rule;
+	return mk->out->state[rule] == OUTSET_KNOWN &&
+	    (mk->out->count[rule] == 0) == needs_hit(side);
+}
+
+/* The odds that the need is met though it is not at the outset; 0: it may
+ * well be. */
+static unsigned int
+need_odds(const struct maker *mk, const uint32_t *need)
+{
+	unsigned int odds = 1;
+	uint32_t i;
+
+	for (i = 1; i <= *need; i++) {
+		if (!unmet(mk, need[i]))
+			return 0;
+		odds += mk->odds[needs_rule(need[i])];
+	}
+	return odds;
+}
+
+/* The need that keeps the meta at 0 in most messages, and its odds. */
+static const uint32_t *
+need_unmet(const struct maker *mk, const struct plan_meta *meta,
+    unsigned int *odds)
+{
+	const uint32_t *need, *best = NULL;
+	unsigned int n;
+
+	for (need = meta->needs; *need != 0; need = needs_next(need)) {
+		n = need_odds(mk, need);
+		if (n > 0 && (best == NULL || n < *odds)) {
+			best = need;
+			*odds = n;
+		}
 	}
 	return best;
 }
 
 static void
-meta_make(struct maker *mk, const struct plan_meta *meta)
+meta_make(struct maker *mk, struct plan_meta *meta)
 {
-	struct meta_facts facts = { meta->reads, mk->out->state, mk->out->count,
+	struct meta_facts facts = { meta->reads, mk->open, mk->out->count,
 		range_of, mk->plan };
-	uint32_t rule = meta->rule;
+	uint32_t rule = meta->rule, place = mk->plan->meta_of[rule];
 	struct meta_range range;
+	size_t i;
 
-	mk->watches[rule] = zero_operand(mk, meta);
-	if (mk->watches[rule] != WATCH_ALL) {
-		mk->odds[rule] = mk->odds[mk->watches[rule]];
+	meta->most = meta_range(meta->meta, &facts).high;
+	mk->watches[rule] = need_unmet(mk, meta, &mk->odds[rule]);
+	if (mk->watches[rule] != NULL)
 		return;
-	}
-	mk->odds[rule] = ODDS_META;
+	for (i = 0; i < meta->nreads; i++)
+		mk->odds[rule] += mk->odds[meta->reads[i]];
+	facts.open = mk->out->state;
 	range = meta_range(meta->meta, &facts);
-	if (range.ask == META_ASK_NONE)
+	if (range.ask == META_ASK_NONE) {
 		mk->out->count[rule] = range.low;
-	else
+	} else {
 		mk->out->state[rule] = OUTSET_OPEN;
+		mk->out->open[place / 64] |= (uint64_t)1 << place % 64;
+	}
 }
 
 /* --- who watches whom --------------------------------------------------- */
@@ -122,28 +157,16 @@ static void
 each_watched(const struct maker *mk, const struct plan_meta *meta,
     struct outset_links *links, each_link *fn)
 {
-	size_t i;
+	const uint32_t *need = mk->watches[meta->rule];
+	uint32_t i;
 
-	if (mk->out->state[meta->rule] == OUTSET_OPEN)
+	for (i = 1; need != NULL && i <= *need; i++)
+		fn(links, needs_rule(need[i]), meta->rule);
+	if (need != NULL || mk->out->state[meta->rule] == OUTSET_OPEN)
 		return;
-	if (mk->watches[meta->rule] != WATCH_ALL) {
-		fn(links, mk->watches[meta->rule], meta->rule);
-		return;
-	}
 	for (i = 0; i < meta->nreads; i++)
 		if (mk->out->state[meta->reads[i]] == OUTSET_KNOWN)
 			fn(links, meta->reads[i], meta->rule);
-}
-
-static void
-each_read(const struct maker *mk, const struct plan_meta *meta,
-    struct outset_links *links, each_link *fn)
-{
-	size_t i;
-
-	(void)mk;
-	for (i = 0; i < meta->nreads; i++)
-		fn(links, meta->reads[i], meta->rule);
 }
 
 static void
@@ -161,21 +184,19 @@ link_add(struct outset_links *links, uint32_t rule, uint32_t meta)
 }
 
 static void
-links_make(struct maker *mk, struct outset_links *links,
-    void (*each)(const struct maker *, const struct plan_meta *,
-	struct outset_links *, each_link *))
+links_make(struct maker *mk, struct outset_links *links)
 {
 	const struct plan *plan = mk->plan;
 	size_t i, n = plan->count + 1;
 
 	links->first = keep(mk, (n + 2) * sizeof(*links->first));
 	for (i = 0; i < plan->nmetas; i++)
-		each(mk, &plan->metas[i], links, link_count);
+		each_watched(mk, &plan->metas[i], links, link_count);
 	for (i = 0; i <= n; i++)
 		links->first[i + 1] += links->first[i];
 	links->meta = keep(mk, (links->first[n] + 1) * sizeof(*links->meta));
 	for (i = 0; i < plan->nmetas; i++)
-		each(mk, &plan->metas[i], links, link_add);
+		each_watched(mk, &plan->metas[i], links, link_add);
 	/* Now first[i + 1] is where the metas of rule i start. */
 	links->first++;
 }
@@ -183,19 +204,24 @@ links_make(struct maker *mk, struct outset_links *links,
 void
 outset_make(struct plan *plan)
 {
+	size_t n = plan->count + 1;
 	struct maker mk = { .plan = plan,
 		.out = &plan->outset,
-		.odds = mem_alloc(plan->count + 1),
-		.watches = mem_alloc((plan->count + 1) * sizeof(uint32_t)) };
+		.odds = mem_alloc(n * sizeof(*mk.odds)),
+		.open = mem_alloc(n),
+		.watches = mem_alloc(n * sizeof(*mk.watches)) };
 	size_t i;
 
-	mk.out->count = keep(&mk, (plan->count + 1) * sizeof(double));
-	mk.out->state = keep(&mk, plan->count + 1);
+	mk.out->count = keep(&mk, n * sizeof(double));
+	mk.out->state = keep(&mk, n);
+	mk.out->open =
+	    keep(&mk, outset_words(plan->nmetas) * sizeof(*mk.out->open));
+	memset(mk.open, 1, plan->count);
 	leaves_make(&mk);
 	for (i = 0; i < plan->nmetas; i++)
 		meta_make(&mk, &plan->metas[i]);
-	links_make(&mk, &mk.out->watchers, each_watched);
-	links_make(&mk, &mk.out->readers, each_read);
+	links_make(&mk, &mk.out->watchers);
 	free(mk.odds);
+	free(mk.open);
 	free(mk.watches);
 }

@@ -5,14 +5,16 @@
  * (score/prefilter.h), or the field they look at.  So every message begins
  * with all such rules known to be 0, and with what the metas come to if that
  * stays so.  Where a rule turns out otherwise, the metas that watch it are
- * open, and so are those that watch them; the others keep their values.  A
- * meta that is 0 for one of its operands watches but that one.
+ * open, and so are those that watch them if they come to something else; the
+ * others keep their values.  A meta that is 0 for a need of its that is not
+ * met (score/needs.h) watches but the sides of that.
  *
  * Inside of score/ only.  Part of the plan, made with it.
  */
 #ifndef SCORE_OUTSET_H
 #define SCORE_OUTSET_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "score/rule.h"
@@ -22,6 +24,7 @@ struct plan;
 enum outset_state {
 	OUTSET_KNOWN = 0,	/* the rule counts what it counts */
 	OUTSET_WAITS,		/* it has to be asked */
+	OUTSET_FOUND,		/* in some texts: there it has to be */
 	OUTSET_OPEN		/* a meta that has to be counted */
 };
 
@@ -34,10 +37,17 @@ struct outset_links {
 struct outset {
 	double		*count;		/* of each rule, and of none */
 	unsigned char	*state;		/* enum outset_state */
+	uint64_t	*open;		/* a bit for each of plan.metas */
 	struct outset_links watchers;	/* metas to open if a rule turns out
 					 * otherwise */
-	struct outset_links readers;	/* all that name it */
 };
+
+/* What so many bits take. */
+static inline size_t
+outset_words(size_t bits)
+{
+	return bits / 64 + 1;
+}
 
 /* All else of the plan is made. */
 void	outset_make(struct plan *);

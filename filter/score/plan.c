@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "score/automaton.h"
 #include "score/eval.h"
+#include "score/needs.h"
 #include "score/plan.h"
 #include "score/rule_text.h"
 
@@ -121,8 +122,10 @@ meta_place(struct plan *plan, const struct score_rule *r)
 	for (i = 0; i < r->nreads; i++)
 		reads[i] = (uint32_t)(r->reads[i] != NULL ? r->reads[i]->index :
 							    plan->count);
-	*pm = (struct plan_meta){ r->meta, meta_must(r->meta), reads,
-		(uint32_t)r->nreads, (uint32_t)r->index };
+	*pm = (struct plan_meta){ .meta = r->meta,
+		.reads = reads,
+		.nreads = (uint32_t)r->nreads,
+		.rule = (uint32_t)r->index };
 	plan->meta_of[r->index] = (uint32_t)plan->nmetas++;
 }
 
@@ -475,11 +478,13 @@ plan_new(const struct ruleset *set, bool every)
 	plan->late = plan_alloc(plan, set->count * sizeof(*plan->late));
 	plan->depth = plan_alloc(plan, set->count * sizeof(*plan->depth));
 	plan_late(plan, set);
+	plan->cost = plan_alloc(plan, (set->count + 1) * sizeof(float));
 	if (every)
 		memset(plan->late, false, set->count);
 	plan->tlds = tlds_make(set);
 	prefilter_make(plan);
 	alone_make(plan);
+	needs_make(plan);
 	outset_make(plan);
 	return plan;
 }

@@ -45,11 +45,12 @@ struct plan_field {
 /* A meta in force; it stands behind those that it reads. */
 struct plan_meta {
 	const struct meta *meta;
-	uint64_t	 must;		/* meta_must() */
+	const uint32_t	*needs;		/* to hit; score/needs.h */
 	const uint32_t	*reads;		/* rules, in the order of meta_name();
 					 * plan.count: none, so it is 0 */
 	uint32_t	 nreads;
 	uint32_t	 rule;
+	double		 most;		/* it can come to, or more */
 };
 
 /* Rules that were too much for a message. */
@@ -91,6 +92,7 @@ struct plan {
 					 * look; 0: not in force */
 	struct plan_health *health;	/* of each rule */
 	struct plan_doubt *doubt;	/* of each rule */
+	float		*cost;		/* of each rule, to ask it */
 	struct tld_set	*tlds;		/* NULL: the public suffix list */
 	struct prefilter *prefilter;	/* NULL: every rule is asked */
 	struct outset	 outset;

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "score/meta.h"
+#include "score/meta_need.h"
 #include "score/meta_range.h"
 
 struct values {
@@ -245,6 +246,133 @@ test_asks(void **state)
 	assert_true(range_of("B + C > 3", 1).ask == 2);
 }
 
+/* --- needs --------------------------------------------------------------- */
+
+/* Is one of the sides as it has to be? */
+static bool
+need_met(const struct values *v, const struct meta_need *need)
+{
+	bool hit, met = false;
+	size_t i;
+
+	for (i = 0; meta_name(v->meta, i).p != NULL; i++) {
+		hit = v->by_letter[meta_name(v->meta, i).p[0] - 'A'] != 0;
+		met |= hit && (need->hit >> i & 1) != 0;
+		met |= !hit && (need->miss >> i & 1) != 0;
+	}
+	return met;
+}
+
+static bool
+needs_met(const struct values *v, const struct meta_needs *needs)
+{
+	size_t i;
+
+	for (i = 0; i < needs->count; i++)
+		if (!need_met(v, &needs->need[i]))
+			return false;
+	return true;
+}
+
+/* Where a need is not met, the meta is 0.  How often that settled it? */
+static unsigned int
+check_needs(struct values *v, const struct meta_needs *needs, struct str text)
+{
+	unsigned int settled = 0;
+	int i;
+
+	for (i = 0; i < 27; i++) {
+		v->by_letter[0] = i % 3;
+		v->by_letter[1] = i / 3 % 3;
+		v->by_letter[2] = i / 9;
+		if (needs_met(v, needs))
+			continue;
+		settled++;
+		if (meta_eval(v->meta, letter_value, v) != 0)
+			fail_msg("%.*s with %d %d %d is not 0", STR_FMT(text),
+			    i % 3, i / 3 % 3, i / 9);
+	}
+	return settled;
+}
+
+static void
+test_needs(void **state)
+{
+	struct buf text = BUF_INIT(4096), why = BUF_INIT(4096);
+	struct arena *a = arena_new(64 << 20);
+	struct meta_needs needs;
+	unsigned int i, settled = 0;
+	struct values v = { 0 };
+
+	(void)state;
+	for (i = 0; i < 20000; i++) {
+		buf_truncate(&text, 0);
+		buf_truncate(&why, 0);
+		random_text(&text, 4);
+		arena_reset(a);
+		v.meta = meta_parse(a, buf_str(&text), &why);
+		if (v.meta == NULL)
+			continue;
+		needs = meta_needs(a, v.meta);
+		settled += check_needs(&v, &needs, buf_str(&text));
+	}
+	assert_true(settled > 20000);
+	buf_free(&text);
+	buf_free(&why);
+	arena_free(&a);
+}
+
+/* Needs as "AB c": A or B, and that C is 0. */
+static void
+assert_needs(const char *text, const char *expected)
+{
+	struct arena *a = arena_new(1 << 20);
+	struct buf why = BUF_INIT(1024), got = BUF_INIT(1024);
+	const struct meta *m = meta_parse(a, str_of(text), &why);
+	struct meta_needs needs;
+	size_t i, k;
+	char name;
+
+	assert_non_null(m);
+	needs = meta_needs(a, m);
+	for (i = 0; i < needs.count; i++) {
+		buf_adds(&got, i > 0 ? " " : "");
+		for (k = 0; meta_name(m, k).p != NULL; k++) {
+			name = meta_name(m, k).p[0];
+			if (needs.need[i].hit >> k & 1)
+				buf_addc(&got, name);
+			if (needs.need[i].miss >> k & 1)
+				buf_addc(&got, name - 'A' + 'a');
+		}
+	}
+	assert_string_equal(got.p != NULL ? got.p : "", expected);
+	buf_free(&why);
+	buf_free(&got);
+	arena_free(&a);
+}
+
+static void
+test_needs_of(void **state)
+{
+	(void)state;
+	assert_needs("A", "A");
+	assert_needs("!A", "a");
+	assert_needs("(A || B) && !C", "AB c");
+	assert_needs("A && !(B || C)", "A b c");
+	assert_needs("!(A && !B)", "aB");
+	assert_needs("A && B || C", "AC BC");
+	assert_needs("(A + B + C) > 1", "ABC");
+	assert_needs("A > 2 && B * C", "A B C");
+	assert_needs("A == 0", "");
+	assert_needs("A < 2", "");
+	assert_needs("A || !A", "");
+	assert_needs("A || 1", "");
+	/* 1 where B is 0, but no number where it is not. */
+	assert_needs("!(A && B / (A - A)) && C", "C");
+}
+
+/* --- all of them --------------------------------------------------------- */
+
 /* A stranger does not write rules, but a long one must not overrun. */
 static void
 test_deep(void **state)
@@ -268,6 +396,8 @@ main(void)
 		cmocka_unit_test(test_deep),
 		cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_asks),
+		cmocka_unit_test(test_needs),
+		cmocka_unit_test(test_needs_of),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
