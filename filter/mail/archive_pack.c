@@ -10,6 +10,7 @@
 
 #define BLOCK_BYTES	(16 * 1024)
 #define SAMPLE_BYTES	(256 * 1024)
+#define DEEP_PEEKS	25	/* what a look at more counts as */
 #define SUFFIX_MAX	5
 /* What a file may ask for to be unpacked: as much as `xz -9' writes.  Little
  * of it is touched before the caps on unpacked bytes end it. */
@@ -155,20 +156,43 @@ name_inside(struct str name)
 						   STR_NONE;
 }
 
+/* How many times longer the beginning is unpacked; 0: it is less than `most',
+ * or no longer than that of other files. */
+static size_t
+growth(unpacker *unpack, struct str s, size_t most, struct buf *out)
+{
+	size_t in = unpack(s, most, out), ratio = in > 0 ? out->n / in : 0;
+
+	return out->n == most && ratio > ARCHIVE_BOMB_RATIO ? ratio : 0;
+}
+
+static bool
+is_bomb(struct str s, size_t ratio)
+{
+	return ratio > 0 && s.n > ARCHIVE_BOMB_BYTES / ratio;
+}
+
 /* What it says of its size may be nothing, or a lie: so that is judged by its
  * beginning as well. */
 static enum filetype
 sample(struct archive *a, unpacker *unpack, struct str s)
 {
 	struct buf out = BUF_INIT(SAMPLE_BYTES);
+	struct buf more = BUF_INIT(ARCHIVE_MAX_UNPACKED);
 	enum filetype type;
-	size_t in, ratio;
+	size_t ratio;
 
 	a->peeks++;
-	in = unpack(s, SAMPLE_BYTES, &out);
-	ratio = in > 0 ? out.n / in : 0;
-	if (out.n == SAMPLE_BYTES && ratio > ARCHIVE_BOMB_RATIO &&
-	    s.n > ARCHIVE_BOMB_BYTES / ratio)
+	ratio = growth(unpack, s, SAMPLE_BYTES, &out);
+	/* 45 bytes of bzip2 may be as many megabytes: what is behind the
+	 * first of them has to be seen. */
+	if (ratio > 0 && !is_bomb(s, ratio) &&
+	    a->peeks + DEEP_PEEKS <= ARCHIVE_MAX_PEEKS) {
+		a->peeks += DEEP_PEEKS;
+		ratio = growth(unpack, s, ARCHIVE_MAX_UNPACKED, &more);
+		buf_free(&more);
+	}
+	if (is_bomb(s, ratio))
 		a->odd |= ODD(ARCHIVE_BOMB);
 	if (out.n == 0)
 		a->odd |= ODD(ARCHIVE_BROKEN);
