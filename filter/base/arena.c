@@ -53,18 +53,32 @@ arena_run_cleanups(struct arena *a)
 	}
 }
 
+/* Does it stay, for what comes next? */
+static bool
+block_stays(const struct block *b)
+{
+#ifdef ARENA_EMULATE
+	(void)b;
+	return false;
+#else
+	return b->next == NULL && b->size == BLOCK_FIRST;
+#endif
+}
+
 void
 arena_reset(struct arena *a)
 {
 	struct block *b;
 
 	arena_run_cleanups(a);
-	while ((b = a->blocks) != NULL) {
+	while ((b = a->blocks) != NULL && !block_stays(b)) {
 		a->blocks = b->next;
 		free(b);
 	}
+	if (b != NULL)
+		b->used = 0;
 	a->used = 0;
-	a->block_size = BLOCK_FIRST;
+	a->block_size = b != NULL ? 2 * BLOCK_FIRST : BLOCK_FIRST;
 	a->overflowed = false;
 }
 
@@ -74,6 +88,7 @@ arena_free(struct arena **ap)
 	if (*ap == NULL)
 		return;
 	arena_reset(*ap);
+	free((*ap)->blocks);
 	free(*ap);
 	*ap = NULL;
 }

@@ -154,6 +154,30 @@ str_count(struct str s, char c)
 	return n;
 }
 
+/* The high bit of each byte that is c or more. */
+static inline uint64_t
+bytes_from(uint64_t w, unsigned int c)
+{
+	return ((w & EACH_BYTE * 0x7f) + EACH_BYTE * (0x80 - c)) | w;
+}
+
+size_t
+str_words(struct str s)
+{
+	uint64_t w, next, good;
+	size_t n;
+
+	for (n = 0; s.n - n > sizeof(w); n += sizeof(w)) {
+		memcpy(&w, s.p + n, sizeof(w));
+		memcpy(&next, s.p + n + 1, sizeof(next));
+		good = bytes_from(next, ' ' + 1) & ~next;
+		good = (good | bytes_from(w, ' ' + 1)) & bytes_from(w, ' ');
+		if ((good & ~w & EACH_BYTE * 0x80) != EACH_BYTE * 0x80)
+			break;
+	}
+	return n;
+}
+
 size_t
 str_ascii(struct str s)
 {
@@ -412,6 +436,8 @@ str_ifind(struct str hay, struct str needle)
 
 /* Buffers. */
 
+#define BUF_FIRST	256	/* most never need more */
+
 /* Room for n more bytes and a NUL. */
 static bool
 buf_room(struct buf *b, size_t n)
@@ -425,8 +451,8 @@ buf_room(struct buf *b, size_t n)
 	}
 	if (b->n + n < cap)
 		return true;
-	if (cap < 64)
-		cap = 64;
+	if (cap < BUF_FIRST)
+		cap = BUF_FIRST;
 	while (cap <= b->n + n)
 		cap = cap > SIZE_MAX / 2 ? SIZE_MAX : cap * 2;
 	if (b->max < cap - 1)

@@ -101,6 +101,9 @@ bool		str_u64(struct str, uint64_t *);	/* decimal, all of it */
 size_t		str_count(struct str, char c);	/* how many are there */
 /* How many bytes of ASCII it begins with. */
 size_t		str_ascii(struct str);
+/* How many bytes it begins with, by eights, that are words of ASCII and single
+ * blanks in front of them. */
+size_t		str_words(struct str);
 /* The characters of UTF-8: bytes that continue none. */
 size_t		str_chars(struct str);
 uint64_t	str_hash(struct str);			/* seeded per process */

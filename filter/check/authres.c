@@ -94,7 +94,8 @@ id_quoted(struct id *id, struct str s, size_t i)
 static bool
 is_token(unsigned char c)
 {
-	return c > ' ' && c != 0x7f && strchr("()<>@,;:\\\"/[]?=", c) == NULL;
+	return chr_alnum(c) ||
+	    (c > ' ' && c != 0x7f && strchr("()<>@,;:\\\"/[]?=", c) == NULL);
 }
 
 /* Reads the first word.  Some readers would put a name together that has
@@ -257,7 +258,9 @@ put_result(struct out *o, const char *method, enum auth_result result)
 
 	buf_adds(&o->b, ";");
 	o->column = LINE_COLUMNS;
-	buf_printf(&word, "%s=%s", method, auth_result_word(result));
+	buf_adds(&word, method);
+	buf_addc(&word, '=');
+	buf_adds(&word, auth_result_word(result));
 	put(o, buf_str(&word));
 	buf_free(&word);
 	o->results++;
@@ -339,8 +342,12 @@ clean(struct out *o, struct str value, struct buf *out)
 		while (n > VALUE_MAX_BYTES - 4 && (value.p[n] & 0xc0) == 0x80)
 			n--;
 	}
-	charset_add_guess(&text, str_sub(value, 0, n));
-	add_clean(out, buf_str(&text), o->utf8);
+	value = str_sub(value, 0, n);
+	if (str_ascii(value) < n) {
+		charset_add_guess(&text, value);
+		value = buf_str(&text);
+	}
+	add_clean(out, value, o->utf8);
 	buf_free(&text);
 }
 

@@ -84,6 +84,13 @@ is_fold(struct str s, size_t i)
 	    (s.p[i] == '\r' && i + 1 < s.n && s.p[i + 1] == '\n');
 }
 
+static bool
+is_word(struct str s, size_t i)
+{
+	return (unsigned char)s.p[i] > ' ' ||
+	    (!is_wsp(s.p[i]) && !is_fold(s, i));
+}
+
 struct relax {
 	bool space, any;
 };
@@ -96,13 +103,13 @@ relaxed_value(struct dkim_hash *h, struct relax *state, struct str value)
 	size_t i = 0, from;
 
 	while (i < value.n) {
-		if (is_wsp(value.p[i]) || is_fold(value, i)) {
+		if (!is_word(value, i)) {
 			state->space |= is_wsp(value.p[i]);
 			i++;
 			continue;
 		}
 		from = i;
-		while (i < value.n && !is_wsp(value.p[i]) && !is_fold(value, i))
+		while (i < value.n && is_word(value, i))
 			i++;
 		if (state->space && state->any)
 			dkim_hash_add(h, " ", 1);
@@ -131,17 +138,17 @@ simple_value(struct dkim_hash *h, struct str value)
 static void
 hash_name(struct dkim_hash *h, struct str name, bool relaxed)
 {
-	size_t i;
-	char c;
+	char lower[64];
+	size_t i, n;
 
-	if (!relaxed) {
+	if (!relaxed)
 		dkim_hash_add(h, name.p, name.n);
-	} else {
-		name = str_trim(name);
-		for (i = 0; i < name.n; i++) {
-			c = (char)chr_lower((unsigned char)name.p[i]);
-			dkim_hash_add(h, &c, 1);
-		}
+	for (name = str_trim(name); relaxed && name.n > 0;
+	     name = str_sub(name, n, name.n)) {
+		n = name.n < sizeof(lower) ? name.n : sizeof(lower);
+		for (i = 0; i < n; i++)
+			lower[i] = (char)chr_lower((unsigned char)name.p[i]);
+		dkim_hash_add(h, lower, n);
 	}
 	dkim_hash_add(h, ":", 1);
 }
@@ -250,7 +257,8 @@ body_text(struct dkim_body *b, const char *p, size_t n)
 static bool
 is_plain(const struct dkim_body *b, char c)
 {
-	return c != '\r' && !(b->relaxed && is_wsp(c));
+	return (unsigned char)c > ' ' ||
+	    (c != '\r' && !(b->relaxed && is_wsp(c)));
 }
 
 /* How many bytes stand as they are: in relaxed words and one space between
@@ -258,7 +266,8 @@ is_plain(const struct dkim_body *b, char c)
 static size_t
 unchanged_len(const struct dkim_body *b, const char *p, size_t n)
 {
-	size_t i = 0;
+	size_t i =
+	    n > 0 && is_plain(b, *p) ? str_words((struct str){ p, n }) : 0;
 
 	while (i < n &&
 	    (is_plain(b, p[i]) ||

@@ -265,7 +265,7 @@ chars_valid(struct str name, struct str value)
 	for (i = 0; i < value.n; i++) {
 		unsigned char c = (unsigned char)value.p[i];
 
-		if (chr_space(c) || (c > ' ' && c < 0x7f) || (utf8 && c > 0x7f))
+		if ((c > ' ' && c < 0x7f) || chr_space(c) || (utf8 && c > 0x7f))
 			continue;
 		return false;
 	}

@@ -26,10 +26,12 @@ struct scan {
 	bool full; /* the arena is */
 };
 
+/* One of these, none of which is a letter or a digit. */
 static bool
 is_in(char c, const char *set)
 {
-	return c != '\0' && strchr(set, c) != NULL;
+	return !chr_alnum((unsigned char)c) && c != '\0' &&
+	    strchr(set, c) != NULL;
 }
 
 static size_t

@@ -24,12 +24,20 @@ is_named(const struct header *h, uint64_t hash, struct str name)
 	return h->hash == hash && str_ieq(h->name, name);
 }
 
+/* Most names that are asked for are not there: their length tells. */
+static uint64_t
+length_bit(struct str name)
+{
+	return (uint64_t)1 << name.n % 64;
+}
+
 static void
 link_field(struct headers *hs, struct header *h)
 {
 	struct header **bucket, *o;
 
 	h->hash = str_ihash(h->name);
+	hs->lengths |= length_bit(h->name);
 	bucket = &hs->by_name[h->hash % HEADER_BUCKETS];
 	for (o = *bucket; o != NULL && !is_named(o, h->hash, h->name);)
 		o = o->older;
@@ -72,9 +80,13 @@ header_add(struct arena *a, struct headers *hs, struct str name,
 const struct header *
 header_get(const struct headers *hs, struct str name, unsigned int nth)
 {
-	uint64_t hash = str_ihash(name);
-	const struct header *h = hs->by_name[hash % HEADER_BUCKETS];
+	const struct header *h;
+	uint64_t hash;
 
+	if ((hs->lengths & length_bit(name)) == 0)
+		return NULL;
+	hash = str_ihash(name);
+	h = hs->by_name[hash % HEADER_BUCKETS];
 	while (h != NULL && (h->nth != nth || !is_named(h, hash, name)))
 		h = h->older;
 	return h;
@@ -93,6 +105,8 @@ last_named(const struct headers *hs, uint64_t hash, struct str name)
 const struct header *
 header_last(const struct headers *hs, struct str name)
 {
+	if ((hs->lengths & length_bit(name)) == 0)
+		return NULL;
 	return last_named(hs, str_ihash(name), name);
 }
 

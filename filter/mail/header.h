@@ -36,6 +36,7 @@ struct header {
 struct headers {
 	struct header	*first, *last;
 	struct header	*by_name[HEADER_BUCKETS];	/* the last ones */
+	uint64_t	 lengths;	/* of names, modulo 64: a bit each */
 	size_t		 count;		/* all, kept or not */
 	size_t		 bytes;		/* all, as on the wire with CR LF */
 	bool		 truncated;

@@ -672,8 +672,9 @@ relay_value(struct arena *a, struct str s)
 	char *p = (char *)(uintptr_t)out.p;
 
 	for (size_t i = 0; i < out.n; i++)
-		if (chr_white((unsigned char)p[i]) || p[i] == '\0' ||
-		    strchr("#[]()<>|", p[i]) != NULL)
+		if (!chr_alnum((unsigned char)p[i]) &&
+		    (chr_white((unsigned char)p[i]) || p[i] == '\0' ||
+			strchr("#[]()<>|", p[i]) != NULL))
 			p[i] = '!';
 	return out;
 }

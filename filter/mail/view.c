@@ -19,44 +19,34 @@ is_crlf(struct str s)
 	return true;
 }
 
-/* Returns the end; out may be NULL for the length alone. */
-static size_t
+/* No more than s.n bytes; returns the end. */
+static char *
 add_lf(char *out, struct str s)
 {
 	const char *p = s.p, *end = s.p + s.n, *cr;
-	size_t n = 0;
 
-	if (!is_crlf(s)) {
-		if (out != NULL)
-			memcpy(out, s.p, s.n);
-		return s.n;
-	}
+	if (!is_crlf(s))
+		return mempcpy(out, s.p, s.n);
 	while (p < end) {
 		cr = memchr(p, '\r', (size_t)(end - p));
 		if (cr == NULL)
 			cr = end;
-		if (out != NULL)
-			memcpy(out + n, p, (size_t)(cr - p));
-		n += (size_t)(cr - p);
+		out = mempcpy(out, p, (size_t)(cr - p));
 		p = cr;
-		if (p < end && (p + 1 == end || p[1] != '\n')) {
-			if (out != NULL)
-				out[n] = '\r';
-			n++;
-		}
+		if (p < end && (p + 1 == end || p[1] != '\n'))
+			*out++ = '\r';
 		p += p < end;
 	}
-	return n;
+	return out;
 }
 
 static char *
 add_fields(char *out, const struct headers *hs)
 {
 	for (const struct header *h = hs->first; h != NULL; h = h->next) {
-		memcpy(out, h->name.p, h->name.n);
-		out += h->name.n;
+		out = mempcpy(out, h->name.p, h->name.n);
 		*out++ = ':';
-		out += add_lf(out, h->value);
+		out = add_lf(out, h->value);
 		*out++ = '\n';
 	}
 	*out++ = '\n';
@@ -68,19 +58,18 @@ static bool
 make_full(struct arena *a, struct view *v, const struct headers *hs,
     struct str body)
 {
-	size_t n = 1;
-	char *p, *at;
+	size_t room = 1 + body.n + 1;
+	char *p, *at, *end;
 
 	for (const struct header *h = hs->first; h != NULL; h = h->next)
-		n += h->name.n + 2 + add_lf(NULL, h->value);
-	n += add_lf(NULL, body);
-	p = arena_alloc(a, n + 1);
+		room += h->name.n + 2 + h->value.n;
+	p = arena_alloc(a, room);
 	if (p == NULL)
 		return false;
 	at = add_fields(p, hs);
-	v->full = (struct str){ p, n };
-	v->body_text = str_sub(v->full, (size_t)(at - p), n);
-	add_lf(at, body);
+	end = add_lf(at, body);
+	v->full = (struct str){ p, (size_t)(end - p) };
+	v->body_text = (struct str){ at, (size_t)(end - at) };
 	return true;
 }
 

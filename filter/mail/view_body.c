@@ -207,6 +207,19 @@ is_rendered(const struct view_part *p)
 	    (str_eq(p->type, STR("text/plain")) || is_html(p));
 }
 
+/* How much of the text at i is words of ASCII, and one blank before each. */
+static size_t
+words_len(struct str s, size_t i)
+{
+	const signed char *p = (const signed char *)s.p + i;
+	size_t left = s.n - i, n = str_words(str_sub(s, i, left));
+
+	while (n < left &&
+	    (p[n] > ' ' || (p[n] == ' ' && n + 1 < left && p[n + 1] > ' ')))
+		n++;
+	return n;
+}
+
 /* White space: what holds two line ends or more becomes an LF, other runs
  * become a blank.  NUL is an LF as well. */
 static size_t
@@ -216,11 +229,12 @@ even_space(char *out, struct str s, bool wide)
 
 	while (i < s.n) {
 		const char *first, *last;
-		size_t end = i, step;
+		size_t end = i + words_len(s, i), step;
 
-		if (s.p[i] > ' ' ||
-		    (s.p[i] == ' ' && i + 1 < s.n && s.p[i + 1] > ' ')) {
-			out[n++] = s.p[i++];
+		if (end > i) {
+			memcpy(out + n, s.p + i, end - i);
+			n += end - i;
+			i = end;
 			continue;
 		}
 		while (

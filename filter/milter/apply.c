@@ -81,7 +81,7 @@ edit_value(struct arena *a, const struct offer *offer, struct str value)
 	if ((offer->protocol & SMFIP_HDR_LEADSPC) == 0 &&
 	    str_starts(value, STR(" ")))
 		value = str_sub(value, 1, value.n);
-	text = arena_printf(a, "%s%.*s", space ? " " : "", STR_FMT(value));
+	text = arena_join(a, space ? STR(" ") : STR(""), value, STR(""));
 	return (char *)text.p;
 }
 

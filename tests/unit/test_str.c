@@ -187,6 +187,38 @@ test_counts(void **state)
 		}
 }
 
+static bool
+is_word_or_blank(struct str s, size_t i)
+{
+	const signed char *p = (const signed char *)s.p;
+
+	return p[i] > ' ' || (p[i] == ' ' && i + 1 < s.n && p[i + 1] > ' ');
+}
+
+/* Never too many, and in clean text all but a few. */
+static void
+test_words(void **state)
+{
+	static const char clean[] = "Many words, and one blank between two.";
+	char text[sizeof(clean)];
+	struct str s = { text, sizeof(clean) - 1 };
+
+	(void)state;
+	assert_int_equal(str_words(STR_NONE), 0);
+	assert_int_equal(str_words(STR(clean)), s.n / 8 * 8);
+	for (int c = 0; c < 256; c++)
+		for (size_t at = 0; at < s.n; at++) {
+			size_t n, good = 0;
+
+			memcpy(text, clean, sizeof(text));
+			text[at] = (char)c;
+			while (good < s.n && is_word_or_blank(s, good))
+				good++;
+			n = str_words(s);
+			assert_true(n <= good && good - n <= 16);
+		}
+}
+
 /* A search that looked at every place anew would take minutes. */
 static void
 test_ifind_linear(void **state)
@@ -444,6 +476,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_ifind_windows),
 		cmocka_unit_test(test_fold),
 		cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_ifind_linear),
 		cmocka_unit_test(test_u64),
 		cmocka_unit_test(test_siphash),
