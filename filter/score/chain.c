@@ -7,7 +7,7 @@
 
 #define LINKS_MAX	24	/* of a chain before the best are chosen */
 #define LINKS_USED	8
-#define BRANCHES_MAX	6	/* of a choice, each with a chain of its own */
+#define BRANCHES_MAX	12	/* of a choice, each with a chain of its own */
 #define ODDS_MAX	0.002	/* a byte of mail begins the chain */
 #define ODDS_RARE	1e-5	/* more links would spare nothing */
 
@@ -117,7 +117,7 @@ set_odds(struct byte_set s)
 		else if (c == ' ')
 			odds += 0.15;
 		else
-			odds += c < 128 ? 0.003 : 0.0005;
+			odds += c < 128 ? 0.003 : 0.0001;
 	}
 	return odds < 1 ? odds : 1;
 }
