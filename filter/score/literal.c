@@ -5,6 +5,8 @@
 
 #define EXACT_MAX	48
 #define CLASS_MAX	4	/* bytes of a class that are told apart */
+#define ODDS_COMMON	5e-3	/* met in most texts */
+#define COMMON_FACTOR	10	/* of common trigrams */
 #define COPIES_MAX	3	/* of a{3}: written out */
 
 /* Any of these strings, and nothing else; count 0: anything. */
@@ -49,14 +51,34 @@ byte_odds(unsigned char c)
 	return 0.01;
 }
 
-static double
-string_odds(struct str s)
+/* Three bytes that stand in words of most mails. */
+static bool
+is_common(const char *p)
+{
+	static const char common[][4] = { "the", "he ", " th", "ing", "ng ",
+		"and", "nd ", " an", "you", " yo", "our", "for", "ion", "tio",
+		"ent", "ver", "all", "ter", "pro", "con", "thi", "hat", "wit",
+		"ail", "com", ".co", "net", "htt", "ttp", "tp:", "p:/", "://",
+		"www", "---" };
+	size_t i;
+
+	for (i = 0; i < sizeof(common) / sizeof(*common); i++)
+		if (memcmp(p, common[i], 3) == 0)
+			return true;
+	return false;
+}
+
+double
+literal_odds(struct str s)
 {
 	double odds = 1;
 	size_t i;
 
-	for (i = 0; i < s.n; i++)
+	for (i = 0; i < s.n; i++) {
 		odds *= 2 * byte_odds((unsigned char)s.p[i]);
+		if (i >= 2 && is_common(s.p + i - 2))
+			odds *= COMMON_FACTOR;
+	}
 	return odds;
 }
 
@@ -97,21 +119,20 @@ reduce(struct arena *a, struct exact e)
 	return (struct exact){ kept, n };
 }
 
-/* One more set that must be met; the rarest ones stay. */
+/* One more set that must be met; the rarest ones stay, the first of them
+ * first. */
 static void
 must_add(struct literals *must, struct literal_set set)
 {
-	size_t i, worst = 0;
+	size_t i = must->count;
 
-	if (must->count < LITERAL_SETS) {
-		must->set[must->count++] = set;
+	if (i < LITERAL_SETS)
+		must->count++;
+	else if (set.odds >= must->set[--i].odds)
 		return;
-	}
-	for (i = 1; i < must->count; i++)
-		if (must->set[i].odds > must->set[worst].odds)
-			worst = i;
-	if (set.odds < must->set[worst].odds)
-		must->set[worst] = set;
+	for (; i > 0 && must->set[i - 1].odds > set.odds; i--)
+		must->set[i] = must->set[i - 1];
+	must->set[i] = set;
 }
 
 static void
@@ -136,7 +157,7 @@ must_exact(struct arena *a, struct literals *must, struct exact e)
 	if (e.count > 1)
 		e = reduce(a, e);
 	for (i = 0; i < e.count; i++)
-		set.odds += string_odds(e.text[i]);
+		set.odds += literal_odds(e.text[i]);
 	set.text = e.text;
 	set.count = e.count;
 	if (set.count > 0)
@@ -306,48 +327,45 @@ node_sequence(struct arena *a, const struct tree *t)
 	return sequence_end(a, &s);
 }
 
-/* The rarest of sets of which one is enough. */
-static struct literal_set
-rarest(const struct literals *must)
+/* Each branch meets the sets of its own: the rarest of each together are one
+ * set, so are the next. */
+static void
+must_merge(struct arena *a, struct literals *all, const struct literals *branch)
 {
-	struct literal_set best = must->set[0];
-	size_t i;
+	struct exact joined;
+	size_t i, n = 0;
 
-	for (i = 1; i < must->count; i++)
-		if (must->set[i].odds < best.odds)
-			best = must->set[i];
-	return best;
+	for (i = 0; i < all->count && i < branch->count; i++) {
+		joined = both(a,
+		    (struct exact){ all->set[i].text, all->set[i].count },
+		    (struct exact){ branch->set[i].text,
+			branch->set[i].count });
+		if (joined.count == 0)
+			continue;
+		all->set[n++] = (struct literal_set){ joined.text, joined.count,
+			all->set[i].odds + branch->set[i].odds };
+	}
+	all->count = n;
 }
 
-/* Each branch meets one set of its own: together they are one. */
 static struct node
 node_choice(struct arena *a, const struct tree *t)
 {
 	struct node node = { 0 }, branch;
-	struct literal_set all = { 0 }, best;
-	struct literals must;
-	struct exact joined;
-	bool first = true, known = true;
+	bool first = true;
 
 	for (t = t->child; t != NULL; t = t->next, first = false) {
 		branch = node_of(a, t);
-		node.exact =
-		    first ? branch.exact : both(a, node.exact, branch.exact);
-		must = node_must(a, &branch);
-		known = known && must.count > 0;
-		if (!known)
-			continue;
-		best = rarest(&must);
-		joined = first ? (struct exact){ best.text, best.count } :
-				 both(a, (struct exact){ all.text, all.count },
-				     (struct exact){ best.text, best.count });
-		all.text = joined.text;
-		all.count = joined.count;
-		all.odds += best.odds;
-		known = all.count > 0;
+		branch.must = node_must(a, &branch);
+		if (first) {
+			node = branch;
+		} else {
+			node.exact = both(a, node.exact, branch.exact);
+			must_merge(a, &node.must, &branch.must);
+		}
 	}
-	if (known && node.exact.count == 0)
-		must_add(&node.must, all);
+	if (node.exact.count > 0)	/* tells as much */
+		node.must.count = 0;
 	return node;
 }
 
@@ -376,5 +394,7 @@ literal_sets(struct arena *a, const struct tree *t, struct literals *out)
 	struct node node = node_of(a, t);
 
 	*out = node_must(a, &node);
+	while (out->count > 1 && out->set[out->count - 1].odds > ODDS_COMMON)
+		out->count--;
 	return out->count > 0;
 }

@@ -18,8 +18,8 @@
 #include "base/str.h"
 #include "score/tree.h"
 
-#define LITERAL_SETS	3	/* at most, the rarest */
-#define LITERAL_STRINGS	128	/* of one set */
+#define LITERAL_SETS	2	/* at most: the rarest, it first */
+#define LITERAL_STRINGS	256	/* of one set */
 #define LITERAL_SHORTEST 3	/* bytes; shorter ones are everywhere */
 #define LITERAL_LONGEST	32
 
@@ -36,5 +36,8 @@ struct literals {
 
 /* false: nothing is known. */
 bool	literal_sets(struct arena *, const struct tree *, struct literals *);
+
+/* Roughly how often a string is met: the less, the better it is to look for. */
+double	literal_odds(struct str);
 
 #endif

@@ -1,4 +1,6 @@
 #include <assert.h>
+#include <endian.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,12 +12,15 @@
 
 /*
  * Literals are found by a window of each, four bytes or three, where it is
- * rarest.  A table of bits says for each place of the text whether a window
- * may stand there; the rest is comparing.
+ * rarest.  A table says for each place of the text whether a window may end
+ * there: its slots go by the last three bytes, a slot's bits by the byte
+ * before them.  The rest is comparing.
  */
 #define WINDOW		4
 #define RECENT		8	/* bytes of text that are at hand */
-#define BITS_LOG	16
+#define SLOTS_LOG	14
+#define SLOTS		(1 << SLOTS_LOG)
+#define STRETCH		64	/* places that are looked at in one go */
 #define CHAINED		255
 
 /* A rule that wants the literal, and which of its sets it belongs to. */
@@ -27,7 +32,7 @@ struct owner {
 
 struct lit {
 	struct str	 text;		/* lower case */
-	uint32_t	 key;		/* its window */
+	uint32_t	 slot;		/* of its window */
 	uint32_t	 behind;	/* bytes behind the window's end */
 	uint32_t	 number;
 	struct owner	*owners;
@@ -41,12 +46,10 @@ struct entry {
 
 struct table {
 	struct map	*by_text;	/* struct lit */
-	unsigned char	*bits4, *bits3;
-	struct entry	*entries;	/* bucket by bucket */
-	uint32_t	*first;		/* of each bucket, and their end */
-	uint32_t	 mask;		/* of buckets */
+	unsigned char	*ends;		/* each slot's: windows may end */
+	struct entry	*entries;	/* slot by slot */
+	uint32_t	*first;		/* of each slot, and their end */
 	size_t		 nlits;
-	bool		 has3;
 };
 
 struct prefilter {
@@ -86,8 +89,7 @@ prefilter_free(struct prefilter **p)
 		return;
 	for (i = 0; i < PREFILTER_TEXTS; i++) {
 		map_free(&(*p)->tables[i].by_text, NULL);
-		free((*p)->tables[i].bits4);
-		free((*p)->tables[i].bits3);
+		free((*p)->tables[i].ends);
 		free((*p)->tables[i].entries);
 		free((*p)->tables[i].first);
 		chain_free(&(*p)->chains[i]);
@@ -100,45 +102,50 @@ prefilter_free(struct prefilter **p)
 
 /* --- literals, while rules are added ------------------------------------ */
 
-/* How common a byte is in mail: the lower, the better a window. */
-static int
-commonness(unsigned char c)
+/* Bytes of text, the last one highest: where a window may end. */
+static uint32_t
+slot_of(uint32_t bytes)
 {
-	static const char common[] = " etaoinsrhldcumpgfywbv";
-	const char *at = memchr(common, c, sizeof(common) - 1);
-
-	return at == NULL ? 0 : (int)(sizeof(common) - (size_t)(at - common));
+	return (bytes >> 8) * 2654435761U >> (32 - SLOTS_LOG);
 }
 
-static uint32_t
-window_key(const char *p, size_t n)
+static unsigned int
+bit_of(uint32_t bytes)
 {
-	uint32_t key = 0;
-	size_t i;
+	return bytes & 7;
+}
 
-	for (i = 0; i < n; i++)
-		key = key << 8 | (unsigned char)p[i];
-	return key;
+static struct entry
+entry_of(const struct lit *lit)
+{
+	size_t end = lit->text.n - lit->behind, i;
+	struct entry e = { .lit = lit };
+
+	for (i = end > RECENT ? end - RECENT : 0; i < end; i++) {
+		e.bytes = e.bytes >> 8 |
+		    (uint64_t)(unsigned char)lit->text.p[i] << 56;
+		e.mask = e.mask >> 8 | UINT64_C(0xff) << 56;
+	}
+	return e;
 }
 
 /* Where the literal is rarest. */
 static void
 window_choose(struct lit *lit)
 {
-	size_t n = lit->text.n < WINDOW ? lit->text.n : WINDOW, at, i;
+	size_t n = lit->text.n < WINDOW ? lit->text.n : WINDOW, at;
 	size_t best = 0;
-	int sum, least = -1;
+	double odds, least = HUGE_VAL;
 
 	for (at = 0; at + n <= lit->text.n; at++) {
-		for (sum = 0, i = 0; i < n; i++)
-			sum += commonness((unsigned char)lit->text.p[at + i]);
-		if (least < 0 || sum < least) {
-			least = sum;
+		odds = literal_odds((struct str){ lit->text.p + at, n });
+		if (odds < least) {
+			least = odds;
 			best = at;
 		}
 	}
-	lit->key = window_key(lit->text.p + best, n);
 	lit->behind = (uint32_t)(lit->text.n - best - n);
+	lit->slot = slot_of((uint32_t)(entry_of(lit).bytes >> 32));
 }
 
 static void
@@ -185,75 +192,33 @@ prefilter_add(struct prefilter *p, enum prefilter_text text, uint32_t rule,
 
 /* --- tables, once all are there ----------------------------------------- */
 
-static uint32_t
-spread(uint32_t key)
-{
-	return key * 2654435761U;
-}
-
-static void
-bit_set(unsigned char *bits, uint32_t key)
-{
-	uint32_t at = spread(key) >> (32 - BITS_LOG);
-
-	bits[at >> 3] |= (unsigned char)(1 << (at & 7));
-}
-
-static bool
-bit_get(const unsigned char *bits, uint32_t key)
-{
-	uint32_t at = spread(key) >> (32 - BITS_LOG);
-
-	return bits[at >> 3] & (1 << (at & 7));
-}
-
-static uint32_t
-bucket_of(const struct table *t, uint32_t key)
-{
-	return (spread(key) >> 8) & t->mask;
-}
-
-static struct entry
-entry_of(const struct lit *lit)
-{
-	size_t end = lit->text.n - lit->behind, i;
-	struct entry e = { .lit = lit };
-
-	for (i = end > RECENT ? end - RECENT : 0; i < end; i++) {
-		e.bytes = e.bytes << 8 | (unsigned char)lit->text.p[i];
-		e.mask = e.mask << 8 | 0xff;
-	}
-	return e;
-}
-
 static void
 table_ready(struct table *t)
 {
 	struct map_iter count = { 0 }, fill = { 0 };
 	const struct lit *lit;
+	struct entry e;
 	struct str text;
-	uint32_t b;
+	uint32_t slot;
 	void *value;
 
-	for (t->mask = 1; t->mask < 2 * t->nlits; t->mask *= 2)
-		continue;
-	t->mask--;
+	t->ends = mem_alloc(SLOTS);
 	t->entries = mem_alloc((t->nlits + 1) * sizeof(*t->entries));
-	t->first = mem_alloc((t->mask + 2) * sizeof(*t->first));
-	t->bits4 = mem_alloc(1 << (BITS_LOG - 3));
-	t->bits3 = mem_alloc(1 << (BITS_LOG - 3));
+	t->first = mem_alloc((SLOTS + 1) * sizeof(*t->first));
 	while (map_next(t->by_text, &count, &text, &value)) {
 		lit = value;
-		t->first[bucket_of(t, lit->key)]++;
+		t->first[lit->slot]++;
 	}
-	/* Each bucket's end, which goes down to its begin. */
-	for (b = 0; b <= t->mask; b++)
-		t->first[b + 1] += t->first[b];
+	/* Each slot's end, which goes down to its begin. */
+	for (slot = 0; slot < SLOTS; slot++)
+		t->first[slot + 1] += t->first[slot];
 	while (map_next(t->by_text, &fill, &text, &value)) {
 		lit = value;
-		t->has3 = t->has3 || lit->text.n < WINDOW;
-		bit_set(lit->text.n < WINDOW ? t->bits3 : t->bits4, lit->key);
-		t->entries[--t->first[bucket_of(t, lit->key)]] = entry_of(lit);
+		e = entry_of(lit);
+		t->ends[lit->slot] |= lit->text.n < WINDOW ?
+		    UINT8_MAX :
+		    (unsigned char)(1 << bit_of((uint32_t)(e.bytes >> 32)));
+		t->entries[--t->first[lit->slot]] = e;
 	}
 }
 
@@ -340,19 +305,53 @@ stands(const struct prefilter *p, const struct lit *lit, struct str text,
 	return same(p->lower, (const unsigned char *)text.p + start, lit->text);
 }
 
-/* A window may end before text[end]; recent: the bytes up to there. */
+/* Bytes of the text in lower case, and those before them. */
+struct stretch {
+	unsigned char	 before[RECENT], byte[STRETCH];
+};
+
+static void
+stretch_fill(struct stretch *st, const char *text, size_t n)
+{
+	size_t i;
+
+	memcpy(st->before, st->byte + STRETCH - RECENT, RECENT);
+	memcpy(st->byte, text, n);
+	/* All of them, known before, are as quick as one. */
+	for (i = 0; i < STRETCH; i++)
+		st->byte[i] |=
+		    st->byte[i] >= 'A' && st->byte[i] <= 'Z' ? 0x20 : 0;
+}
+
+/* A bit for each place, the first one highest: a window may end there. */
+static uint64_t
+stretch_ends(const struct stretch *st, const unsigned char *ends, size_t n)
+{
+	uint64_t places = 0;
+	uint32_t bytes;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		memcpy(&bytes, st->before + RECENT - WINDOW + 1 + i, WINDOW);
+		bytes = le32toh(bytes);
+		places =
+		    places << 1 | (ends[slot_of(bytes)] >> bit_of(bytes) & 1);
+	}
+	return places << (STRETCH - n);
+}
+
+/* A window may end at text[at]; recent: the bytes up to there. */
 static void
 window_look(const struct prefilter *p, const struct table *t,
-    struct prefilter_scratch *s, uint32_t key, uint64_t recent, struct str text,
-    size_t end)
+    struct prefilter_scratch *s, uint64_t recent, struct str text, size_t at)
 {
-	uint32_t b = bucket_of(t, key);
-	const struct entry *e = t->entries + t->first[b];
-	const struct entry *last = t->entries + t->first[b + 1];
+	uint32_t slot = slot_of((uint32_t)(recent >> 32));
+	const struct entry *e = t->entries + t->first[slot];
+	const struct entry *last = t->entries + t->first[slot + 1];
 
 	for (; e < last; e++)
 		if ((recent & e->mask) == e->bytes &&
-		    stands(p, e->lit, text, end))
+		    stands(p, e->lit, text, at + 1))
 			literal_found(p, s, e->lit);
 }
 
@@ -360,18 +359,20 @@ static void
 literals_pass(const struct prefilter *p, const struct table *t, struct str text,
     struct prefilter_scratch *s)
 {
-	uint64_t recent = 0;	/* no literal has a NUL */
-	uint32_t key;
-	size_t i;
+	struct stretch st = { .byte = { 0 } };
+	uint64_t places, recent;
+	size_t at, n, i;
 
-	for (i = 0; i < text.n; i++) {
-		recent = recent << 8 | p->lower[(unsigned char)text.p[i]];
-		key = (uint32_t)recent;
-		if (bit_get(t->bits4, key))
-			window_look(p, t, s, key, recent, text, i + 1);
-		key &= 0xffffff;
-		if (t->has3 && bit_get(t->bits3, key))
-			window_look(p, t, s, key, recent, text, i + 1);
+	for (at = 0; at < text.n; at += n) {
+		n = text.n - at < STRETCH ? text.n - at : STRETCH;
+		stretch_fill(&st, text.p + at, n);
+		places = stretch_ends(&st, t->ends, n);
+		while (places != 0) {
+			i = (size_t)__builtin_clzll(places);
+			places &= ~(UINT64_C(1) << (STRETCH - 1 - i));
+			memcpy(&recent, st.before + 1 + i, RECENT);
+			window_look(p, t, s, le64toh(recent), text, at + i);
+		}
 	}
 }
 

@@ -47,7 +47,7 @@ test_plain(void **state)
 	assert_literals("Cheap PILLS", "i", "cheap pills");
 	assert_literals("\\bfoo\\.bar$", "", "foo.bar");
 	assert_literals("a\\x62c\\x{64}e", "", "abcde");
-	assert_literals("abc.*defg", "", "abc & defg");
+	assert_literals("abc.*defg", "", "defg & abc");
 	assert_literals("ab", "", "");
 	assert_literals("", "", "");
 }
@@ -118,6 +118,22 @@ test_groups(void **state)
 	assert_literals("a c # x\n d e", "x", "acde");
 	assert_literals("(?x) a c d", "", "acd");
 	assert_literals("(?x: a c d) e", "", "acd e");
+}
+
+/* The rarest are told, and none that any mail has beside a rarer one. */
+static void
+test_rarest(void **state)
+{
+	(void)state;
+	assert_literals("quiz.*xylem.*viagra", "", "quiz & viagra");
+	assert_literals("viagra.*the", "", "viagra");
+	assert_literals("the", "", "the");
+	/* Of each branch the rarest, then the next. */
+	assert_literals("cat.+fish|dog.+house", "", "fish|house & cat|dog");
+	assert_literals("cat.+fish|dog", "", "fish|dog");
+	assert_literals("cat.+fish|do", "", "");
+	assert_true(literal_odds(STR("our ")) > literal_odds(STR("uro ")));
+	assert_true(literal_odds(STR("abc")) > literal_odds(STR("abcd")));
 }
 
 /* What is not understood gives nothing. */
@@ -244,6 +260,7 @@ main(void)
 		cmocka_unit_test(test_nul),
 		cmocka_unit_test(test_repeats),
 		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_rarest),
 		cmocka_unit_test(test_unknown),
 		cmocka_unit_test(test_never_misses),
 	};

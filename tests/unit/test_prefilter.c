@@ -31,13 +31,19 @@ assert_pass(const struct prefilter *p, const char *text, const char *want)
 {
 	struct arena *a = arena_new(1 << 20);
 	struct prefilter_scratch s;
-	char got[64] = "";
+	char got[11] = "";
+	bool named[10] = { false };
 	size_t i, n;
 
 	assert_true(prefilter_begin(p, a, &s));
 	prefilter_pass(p, PREFILTER_BODY, str_of(text), &s);
-	for (i = n = 0; i < s.nfound; i++)
-		got[n++] = (char)('0' + s.found[i]);
+	for (i = 0; i < s.nfound; i++) {
+		assert_false(named[s.found[i]]);
+		named[s.found[i]] = true;
+	}
+	for (i = n = 0; i < 10; i++)
+		if (named[i])
+			got[n++] = (char)('0' + i);
 	assert_string_equal(got, want);
 	arena_free(&a);
 }
@@ -69,7 +75,50 @@ test_pass(void **state)
 	assert_pass(p, "xyabcyz", "");
 	assert_pass(p, "V-1-a-g-r.a", "2");
 	assert_pass(p, "v iegra", "");
-	assert_pass(p, "viagra abcxyz CHEAP PILLS cheap pills", "102");
+	assert_pass(p, "viagra abcxyz CHEAP PILLS cheap pills", "012");
+	prefilter_free(&p);
+}
+
+/* Literals of many lengths are met at each place, and only where all of them
+ * stands. */
+static void
+test_places(void **state)
+{
+	static const char *const words[] = { "xyz", "wxyz", "vwxyz", "xyzab",
+		"abcdefghijklmnopqr", "with the zebra" };
+	struct prefilter *p = prefilter_new(10);
+	char text[161], want[2] = "0";
+	size_t at, i;
+
+	(void)state;
+	for (i = 0; i < 6; i++)
+		assert_true(prefilter_add(p, PREFILTER_BODY, (uint32_t)i,
+		    str_of(words[i]), STR("")));
+	prefilter_ready(p);
+	/* The others hold the first. */
+	for (i = 4; i < 6; i++)
+		for (at = 0; at + strlen(words[i]) < sizeof(text); at++) {
+			memset(text, '-', sizeof(text));
+			text[sizeof(text) - 1] = '\0';
+			memcpy(text + at, words[i], strlen(words[i]));
+			text[at] = (char)(text[at] - 0x20);
+			want[0] = (char)('0' + i);
+			assert_pass(p, text, want);
+			text[at + 1] = '-';
+			assert_pass(p, text, "");
+		}
+	for (at = 0; at + 5 < sizeof(text); at++) {
+		memset(text, '-', sizeof(text));
+		text[sizeof(text) - 1] = '\0';
+		memcpy(text + at, "VWXYZ", 5);
+		assert_pass(p, text, "012");
+		text[at] = text[at + 1];
+		assert_pass(p, text, "01");
+		text[at + 1] = '\xdf';
+		assert_pass(p, text, "0");
+		text[at + 2] = '8';
+		assert_pass(p, text, "");
+	}
 	prefilter_free(&p);
 }
 
@@ -374,6 +423,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pass),
+		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_chains_never_miss),
 		cmocka_unit_test(test_automata_shared),
 		cmocka_unit_test(test_same_hits),
