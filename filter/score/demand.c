@@ -20,14 +20,18 @@ demand_begin(struct match *m)
 	const struct plan *plan = m->set->plan;
 	struct demand *d = &m->demand;
 	size_t open_bytes = outset_words(plan->nmetas) * sizeof(*d->open);
+	size_t hits_bytes = outset_words(plan->count) * sizeof(*d->hits);
 
 	d->state = arena_alloc(m->arena, plan->count + 1);
 	d->open = arena_alloc(m->arena, open_bytes);
+	d->hits = arena_alloc(m->arena, hits_bytes);
 	d->texts = arena_alloc(m->arena, plan->count * sizeof(*d->texts));
-	if (d->state == NULL || d->open == NULL || d->texts == NULL)
+	if (d->state == NULL || d->open == NULL || d->hits == NULL ||
+	    d->texts == NULL)
 		return false;
 	memcpy(d->state, plan->outset.state, plan->count);
 	memcpy(d->open, plan->outset.open, open_bytes);
+	memcpy(d->hits, plan->outset.hits, hits_bytes);
 	memcpy(m->count, plan->outset.count, plan->count * sizeof(*m->count));
 	return true;
 }
@@ -38,12 +42,11 @@ open_watchers(struct match *m, size_t rule)
 {
 	const struct plan *plan = m->set->plan;
 	const struct outset_links *links = &plan->outset.watchers;
-	uint32_t i, meta, place;
+	uint32_t i, meta;
 
 	for (i = links->first[rule]; i < links->first[rule + 1]; i++) {
 		meta = links->meta[i];
-		place = plan->meta_of[meta];
-		m->demand.open[place / 64] |= (uint64_t)1 << place % 64;
+		outset_set(m->demand.open, plan->meta_of[meta]);
 		m->demand.state[meta] = OUTSET_OPEN;
 		m->count[meta] = 0;
 	}
@@ -53,8 +56,10 @@ void
 demand_known(struct match *m, const struct score_rule *r)
 {
 	m->demand.state[r->index] = OUTSET_KNOWN;
-	if (m->count[r->index] != 0)
-		open_watchers(m, r->index);
+	if (m->count[r->index] == 0)
+		return;
+	outset_set(m->demand.hits, r->index);
+	open_watchers(m, r->index);
 }
 
 void
@@ -228,10 +233,13 @@ meta_turn(struct match *m, const struct plan_meta *meta)
 	const struct plan *plan = m->set->plan;
 	uint32_t rule = meta->rule;
 
-	if (!plan->late[rule])
+	if (!plan->late[rule]) {
 		meta_count(m, meta);
-	else if (settled(m, meta))
+		if (m->count[rule] != 0)
+			outset_set(m->demand.hits, rule);
+	} else if (settled(m, meta)) {
 		m->demand.state[rule] = OUTSET_KNOWN;
+	}
 	if (m->demand.state[rule] == OUTSET_OPEN ||
 	    m->count[rule] != plan->outset.count[rule])
 		open_watchers(m, rule);

@@ -29,6 +29,8 @@ struct demand {
 	unsigned char	*state;		/* enum outset_state of each rule */
 	uint64_t	*open;		/* a bit for each of plan.metas: its
 					 * turn is to come */
+	uint64_t	*hits;		/* a bit for each rule: it may have hit;
+					 * not of those that are late */
 	struct demand_text **texts;	/* of each that was found in some */
 	struct demand_text *spare;
 	size_t		 nspare;

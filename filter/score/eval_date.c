@@ -126,8 +126,7 @@ without(struct arena *a, struct str s, struct str first, struct str last)
 	size_t from = (size_t)(first.p - s.p);
 	size_t to = (size_t)(last.p - s.p) + last.n;
 
-	return arena_printf(a, "%.*s%.*s", (int)from, s.p,
-	    STR_FMT(str_sub(s, to, s.n)));
+	return arena_join(a, str_sub(s, 0, from), str_sub(s, to, s.n), STR(""));
 }
 
 /* RFC 5322 section 3.3, and what mailers make of it.  false: no date. */

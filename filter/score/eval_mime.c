@@ -141,13 +141,17 @@ is_entity(struct str line, size_t i)
 static void
 count_entities(struct eval_mime *m, struct str line)
 {
+	ptrdiff_t at;
 	size_t i, n = 0;
 
-	for (i = 0; i < line.n; i++)
-		if (line.p[i] == '&' && is_entity(line, i)) {
+	for (i = 0; (at = str_chr(str_sub(line, i, line.n), '&')) >= 0;) {
+		i += (size_t)at;
+		if (is_entity(line, i)) {
 			n++;
 			i += 7;
 		}
+		i++;
+	}
 	m->normal += (double)(line.n + 1 - 8 * n);
 	m->unicode += (double)n;
 }

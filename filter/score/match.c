@@ -18,7 +18,9 @@
 static void
 rule_strike(struct match *m, const struct score_rule *r, const char *why)
 {
-	struct plan_health *h = &m->set->plan->health[r->index];
+	struct plan *plan = m->set->plan;
+	struct plan_health *h = &plan->health[r->index];
+	int64_t until;
 
 	m->out[r->index] = 1;
 	m->limited = true;
@@ -29,7 +31,9 @@ rule_strike(struct match *m, const struct score_rule *r, const char *why)
 	if (atomic_fetch_add(&h->strikes, 1) + 1 < MATCH_STRIKES)
 		return;
 	atomic_store(&h->strikes, 0);
-	atomic_store(&h->off_until, clock_mono_ms() + MATCH_PAUSE_MS);
+	until = clock_mono_ms() + MATCH_PAUSE_MS;
+	atomic_store(&h->off_until, until);
+	atomic_store(&plan->all_on, until);
 	log_event(LOG_EV_SCORE, "rule=%.*s problem=%s pause_s=%d",
 	    STR_FMT(r->name), "too much for too many messages",
 	    MATCH_PAUSE_MS / 1000);
@@ -39,11 +43,14 @@ rule_strike(struct match *m, const struct score_rule *r, const char *why)
 static void
 rules_pause(struct match *m)
 {
+	struct plan *plan = m->set->plan;
 	int64_t now = clock_mono_ms();
 	size_t i;
 
-	for (i = 0; i < m->set->plan->count; i++)
-		if (atomic_load_explicit(&m->set->plan->health[i].off_until,
+	if (atomic_load_explicit(&plan->all_on, memory_order_acquire) <= now)
+		return;
+	for (i = 0; i < plan->count; i++)
+		if (atomic_load_explicit(&plan->health[i].off_until,
 			memory_order_relaxed) > now) {
 			m->out[i] = 1;
 			m->limited = true;
@@ -143,12 +150,31 @@ enough(const struct match *m, const struct score_rule *r)
 	return m->count[r->index] >= r->most;
 }
 
+/* A rule may count each letter of a text. */
+static void
+count_byte(struct match *m, const struct score_rule *r, struct str subject,
+    char byte)
+{
+	double *count = &m->count[r->index];
+
+	if (m->out[r->index] || out_of_time(m, r))
+		return;
+	*count += (double)str_count(subject, byte);
+	if (*count > r->most)
+		*count = r->most;
+}
+
 /* Every match in the text, up to the rule's maxhits. */
 static void
 count_sifted(struct match *m, const struct score_rule *r, struct str subject)
 {
+	int byte = r->multiple && r->regex != NULL ? regex_byte(r->regex) : -1;
 	size_t start = 0, from, to;
 
+	if (byte >= 0) {
+		count_byte(m, r, subject, (char)byte);
+		return;
+	}
 	while (!enough(m, r) && start <= subject.n) {
 		if (search(m, r, subject, start, &from, &to) != REGEX_YES)
 			return;

@@ -141,9 +141,11 @@ meta_make(struct maker *mk, struct plan_meta *meta)
 	range = meta_range(meta->meta, &facts);
 	if (range.ask == META_ASK_NONE) {
 		mk->out->count[rule] = range.low;
+		if (range.low != 0)
+			outset_set(mk->out->hits, rule);
 	} else {
 		mk->out->state[rule] = OUTSET_OPEN;
-		mk->out->open[place / 64] |= (uint64_t)1 << place % 64;
+		outset_set(mk->out->open, place);
 	}
 }
 
@@ -214,6 +216,7 @@ outset_make(struct plan *plan)
 
 	mk.out->count = keep(&mk, n * sizeof(double));
 	mk.out->state = keep(&mk, n);
+	mk.out->hits = keep(&mk, outset_words(n) * sizeof(*mk.out->hits));
 	mk.out->open =
 	    keep(&mk, outset_words(plan->nmetas) * sizeof(*mk.out->open));
 	memset(mk.open, 1, plan->count);

@@ -38,6 +38,7 @@ struct outset {
 	double		*count;		/* of each rule, and of none */
 	unsigned char	*state;		/* enum outset_state */
 	uint64_t	*open;		/* a bit for each of plan.metas */
+	uint64_t	*hits;		/* a bit for each rule that is not 0 */
 	struct outset_links watchers;	/* metas to open if a rule turns out
 					 * otherwise */
 };
@@ -47,6 +48,12 @@ static inline size_t
 outset_words(size_t bits)
 {
 	return bits / 64 + 1;
+}
+
+static inline void
+outset_set(uint64_t *words, size_t bit)
+{
+	words[bit / 64] |= (uint64_t)1 << bit % 64;
 }
 
 /* All else of the plan is made. */

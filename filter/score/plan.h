@@ -91,6 +91,7 @@ struct plan {
 	uint8_t		*depth;		/* of metas: through how many they
 					 * look; 0: not in force */
 	struct plan_health *health;	/* of each rule */
+	atomic_llong	 all_on;	/* mono ms: by then none pauses */
 	struct plan_doubt *doubt;	/* of each rule */
 	float		*cost;		/* of each rule, to ask it */
 	struct tld_set	*tlds;		/* NULL: the public suffix list */

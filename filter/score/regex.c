@@ -387,6 +387,12 @@ regex_match(const struct regex *re, struct str subject)
 	return regex_search(re, subject, 0, NULL, NULL, 0);
 }
 
+int
+regex_byte(const struct regex *re)
+{
+	return re->plain && re->length == 1 ? (unsigned char)*re->pattern : -1;
+}
+
 struct str
 regex_group(const struct regex *re, size_t i, size_t *number)
 {

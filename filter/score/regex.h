@@ -32,6 +32,8 @@ enum regex_answer regex_match(const struct regex *, struct str subject);
 /* The same; on YES from[0]..to[0] is the match, further pairs the groups. */
 enum regex_answer regex_search(const struct regex *, struct str subject,
 		    size_t start, size_t from[], size_t to[], size_t pairs);
+/* The byte that it is, if it is but one; -1: it is not. */
+int		 regex_byte(const struct regex *);
 /* The i-th named group and its number; STR_NONE: there are no more.  Several
  * groups may have one name. */
 struct str	 regex_group(const struct regex *, size_t i, size_t *number);

@@ -43,14 +43,19 @@ static bool
 add_hits(struct sum *sum, const struct plan *plan)
 {
 	const double *count = sum->match->count;
-	size_t i;
+	size_t i, word, words = outset_words(plan->count);
+	uint64_t rest;
 
 	sum->tail = &sum->result->hits;
 	sum->sub_tail = &sum->result->subs;
-	for (i = 0; i < plan->count; i++)
-		if (count[i] > 0 && !plan->late[i] &&
-		    !add_hit(sum, plan->by_index[i], count[i]))
-			return false;
+	for (word = 0; word < words; word++)
+		for (rest = sum->match->demand.hits[word]; rest != 0;
+		     rest &= rest - 1) {
+			i = word * 64 + (size_t)__builtin_ctzll(rest);
+			if (count[i] > 0 && !plan->late[i] &&
+			    !add_hit(sum, plan->by_index[i], count[i]))
+				return false;
+		}
 	/* 0.7 and 0.1 are 0.8, not a little less. */
 	sum->result->score = round(sum->result->score * 1000) / 1000;
 	sum->result->limited = sum->match->limited;
