@@ -9,6 +9,7 @@
 
 #define NUMBER_LEN 8
 #define NUMBERS	   (REDIS_OUT_MAX - 1) /* of a result, besides its code */
+#define WINDOW_LEN 25		       /* of units */
 
 /* --- numbers ----------------------------------------------------------- */
 
@@ -46,8 +47,8 @@ redis_put_text(struct buf *b, struct str s)
 }
 
 /* Of what the script has counted; anything else is 0. */
-static int64_t
-get_number(const char *p)
+int64_t
+redis_get_number(const char *p)
 {
 	uint64_t bits = 0;
 	double number;
@@ -166,24 +167,27 @@ redis_batch_write(struct buf *out, const struct redis_ops *batch,
 	redis_wire_word(out, head->lease);
 	redis_put_number(&blob, head->now_ms);
 	redis_put_number(&blob, head->lease_ms);
+	redis_put_number(&blob, head->stay_ms);
 	buf_addc(&blob, head->expire);
 	redis_put_short(&blob, batch->n);
 	for (struct redis_op *op = batch->head; op; op = op->next) {
 		buf_addstr(out, buf_str(&op->keys));
 		buf_addstr(&blob, buf_str(&op->args));
 	}
+	/* the script reads an operation with a window, if it has one or not */
+	buf_add(&blob, (char[WINDOW_LEN]){ 0 }, WINDOW_LEN);
 	redis_wire_word(out, head->was);
 	redis_wire_word(out, head->is);
 	redis_wire_word(out, buf_str(&blob));
 	buf_free(&blob);
 }
 
-/* What the script says of an operation: '0', '1' or '2', and of those that ask
- * how much is used, three numbers. */
-static size_t
-result_len(const struct redis_op *op)
+/* Does the answer have three numbers for it, besides its code? */
+static bool
+tells_numbers(const struct redis_op *op, char code)
 {
-	return strchr("RPU", op->letter) ? 1 + NUMBERS * NUMBER_LEN : 1;
+	return op->letter == 'P' || op->letter == 'U' ||
+	    (op->letter == 'R' && code == '1');
 }
 
 /* A string with all results; where notes were found a list of it and them. */
@@ -205,44 +209,49 @@ answer_results(const redisReply *r, size_t *texts)
 static bool
 answer_fits(const struct redis_ops *batch, const redisReply *r)
 {
-	size_t texts, at = 0;
+	size_t texts, need = batch->n;
 	const redisReply *all = answer_results(r, &texts);
+	const char *code;
 
-	if (all == NULL)
+	if (all == NULL || all->len < batch->n)
 		return false;
-	for (struct redis_op *op = batch->head; op; op = op->next) {
-		if (all->len < at + result_len(op) || all->str[at] < '0' ||
-		    all->str[at] > '2')
+	code = all->str;
+	for (struct redis_op *op = batch->head; op; op = op->next, code++) {
+		if (*code < '0' || *code > '2')
 			return false;
-		if (op->letter == 'V' && all->str[at] == '0' && texts-- == 0)
+		if (op->letter == 'V' && *code == '0' && texts-- == 0)
 			return false;
-		at += result_len(op);
+		if (tells_numbers(op, *code))
+			need += NUMBERS * NUMBER_LEN;
 	}
-	return all->len == at && texts == 0;
+	return all->len == need && texts == 0;
 }
 
 bool
 redis_batch_read(struct redis_ops *batch, const redisReply *r)
 {
 	const redisReply *text;
-	const char *p;
+	const char *code, *numbers;
 	size_t texts;
 
 	if (!answer_fits(batch, r))
 		return false;
-	p = answer_results(r, &texts)->str;
+	code = answer_results(r, &texts)->str;
+	numbers = code + batch->n;
 	texts = 1;
-	for (struct redis_op *op = batch->head; op; op = op->next) {
-		op->out[0] = *p - '0';
-		for (size_t i = 0; 1 + i * NUMBER_LEN < result_len(op); i++)
-			op->out[1 + i] = get_number(p + 1 + i * NUMBER_LEN);
-		if (op->letter == 'V' && op->out[0] == 0) {
+	for (struct redis_op *op = batch->head; op; op = op->next, code++) {
+		op->out[0] = *code - '0';
+		if (tells_numbers(op, *code))
+			for (size_t i = 1; i <= NUMBERS; i++) {
+				op->out[i] = redis_get_number(numbers);
+				numbers += NUMBER_LEN;
+			}
+		if (op->letter == 'V' && *code == '0') {
 			text = r->element[texts++];
 			op->text = mem_alloc(text->len + 1);
 			memcpy(op->text, text->str, text->len);
 			op->ntext = text->len;
 		}
-		p += result_len(op);
 	}
 	return true;
 }

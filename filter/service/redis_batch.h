@@ -47,6 +47,7 @@ void		 redis_op_free(struct redis_op *);
 /* As the script reads them: a double, 16 bits, bytes with their length in 16
  * bits before them. */
 void		 redis_put_number(struct buf *, int64_t);
+int64_t		 redis_get_number(const char *);
 void		 redis_put_short(struct buf *, size_t);
 void		 redis_put_text(struct buf *, struct str);
 
@@ -64,6 +65,7 @@ struct redis_batch_head {
 	struct str	 was, is;	/* how the lease begins */
 	int64_t		 now_ms;	/* -1: the server knows */
 	int64_t		 lease_ms;
+	int64_t		 stay_ms;	/* so long its key; 0: as it does */
 	bool		 expire;	/* keys go by themselves */
 };
 

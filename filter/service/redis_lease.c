@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "service/redis_batch.h"
 
 /* The script, as the assembler finds it from the top of the sources. */
 __asm__(".section .rodata\n"
@@ -17,19 +18,18 @@ __asm__(".section .rodata\n"
 	".previous\n");
 extern const char redis_lease_script[], redis_lease_script_end[];
 
-/* Takes the lease over: what it said, which stays, and the secret all
- * posterns share. */
+/* Takes the lease over: what it said of the last batch, which stays until the
+ * next, and the secret all posterns share. */
 #define BEGIN                                                          \
-	"local had = redis.call('GET', KEYS[1]) or '' "                \
-	"local now = ARGV[2] if now == '' then "                       \
-	"local t = redis.call('TIME') "                                \
-	"now = string.format('%.0f', t[1] * 1000 + "                   \
-	"math.floor(t[2] / 1000)) end "                                \
-	"local results = string.gsub(had, '^%x*:0:[^\\n]*\\n?', '') "  \
-	"redis.call('SET', KEYS[1], ARGV[1] .. ':0:' .. now .. ':\\n' " \
-	".. results, 'PX', 86400000) "                                 \
+	"local said = redis.call('GET', KEYS[1]) or '' "               \
+	"local now = tonumber(ARGV[2]) "                               \
+	"if not now then local t = redis.call('TIME') "                \
+	"now = t[1] * 1000 + math.floor(t[2] / 1000) end "             \
+	"said = string.gsub(said, '^%x*:0:........', '') "             \
+	"redis.call('SET', KEYS[1], ARGV[1] .. ':0:' .. "              \
+	"struct.pack('<d', now) .. said, 'PX', ARGV[4]) "              \
 	"redis.call('SET', KEYS[2], ARGV[3], 'NX') "                   \
-	"return { had, redis.call('GET', KEYS[2]) }"
+	"return { said, redis.call('GET', KEYS[2]) }"
 
 static void
 random_id(char out[REDIS_ID_LEN + 1])
@@ -84,22 +84,19 @@ redis_lease_load(struct redis_lease *l, struct redis_wire *wire,
 
 bool
 redis_lease_tells(struct str said, const char *epoch, uint64_t seq, size_t n,
-    struct str *codes, uint64_t *when)
+    struct str *codes, int64_t *when_ms)
 {
 	char head[REDIS_ID_LEN + 32];
-	struct str line, text;
+	size_t at;
 
 	snprintf(head, sizeof(head), "%s:%llu:", epoch,
 	    (unsigned long long)seq);
-	while (said.p) {
-		line = str_cut(said, '\n', &said);
-		if (!str_starts(line, str_of(head)))
-			continue;
-		text = str_sub(line, strlen(head), line.n);
-		text = str_cut(text, ':', codes);
-		return str_u64(text, when) && codes->n == n;
-	}
-	return false;
+	at = strlen(head);
+	if (!str_starts(said, str_of(head)) || said.n < at + 8 + n)
+		return false;
+	*when_ms = redis_get_number(said.p + at);
+	*codes = str_sub(said, at + 8, at + 8 + n);
+	return true;
 }
 
 static void
@@ -117,18 +114,20 @@ bool
 redis_lease_begin(struct redis_lease *l, struct redis_wire *wire,
     struct buf *said, struct buf *why)
 {
-	char now[24], secret[2 * REDIS_ID_LEN + 1], epoch[REDIS_ID_LEN + 1];
+	char now[24], stay[24], secret[2 * REDIS_ID_LEN + 1],
+	    epoch[REDIS_ID_LEN + 1];
 	redisReply *r;
 	bool ok;
 
+	snprintf(stay, sizeof(stay), "%d", REDIS_STAY_MS);
 	random_id(epoch);
 	random_id(secret);
 	random_id(secret + REDIS_ID_LEN);
 	r = redis_wire_ask(wire,
 	    (struct str[]){ STR("EVAL"), STR(BEGIN), STR("2"), str_of(l->name),
 		STR(REDIS_PREFIX "s"), str_of(epoch), own_time(l, now),
-		str_of(secret) },
-	    8, why);
+		str_of(secret), str_of(stay) },
+	    9, why);
 	if (r == NULL)
 		return false;
 	ok = r->type == REDIS_REPLY_ARRAY && r->elements == 2 &&

@@ -3,7 +3,7 @@
  * script there (store_redis.lua), and a lease.
  *
  * The lease says which batch of the process was run last, and what came of
- * the last two.  Whoever takes it over begins an epoch: batches of an older
+ * it.  Whoever takes it over begins an epoch: batches of an older
  * one can't be run any more.  Reservations of a process count as long as its
  * lease is renewed, which each batch does.
  *
@@ -18,7 +18,7 @@
 #define REDIS_PREFIX	"{postern}" /* of all keys; one cluster slot */
 #define REDIS_LEASE_MS	30000
 #define REDIS_ID_LEN	16
-#define REDIS_RESULTS	2 /* of so many batches */
+#define REDIS_STAY_MS	86400000 /* what it said of the last batch */
 
 struct redis_lease {
 	char		 name[64];
@@ -36,7 +36,7 @@ bool	redis_lease_begin(struct redis_lease *, struct redis_wire *,
 	    struct buf *said, struct buf *why);
 /* Was this batch of n operations run?  Then with what results, and when. */
 bool	redis_lease_tells(struct str said, const char *epoch, uint64_t seq,
-	    size_t n, struct str *codes, uint64_t *when_ms);
+	    size_t n, struct str *codes, int64_t *when_ms);
 void	redis_lease_end(const struct redis_lease *, struct redis_wire *);
 /* Logs what makes a server forget. */
 void	redis_lease_warn(struct redis_wire *, struct str spec);

@@ -18,7 +18,8 @@
 #define RETRY_MAX_MS 5000
 #define TRIES_MAX    5
 #define MENDS_MAX    3
-#define FLIGHTS_MAX  REDIS_RESULTS
+#define FLIGHTS_MAX  1
+#define STAY_EVERY   1000 /* batches; of beats, less than REDIS_STAY_MS */
 
 /* A caller who waits, for all of his operations or to have something to do. */
 struct redis_waiter {
@@ -218,7 +219,7 @@ flight_settle(struct redis_link *k, struct flight *f, struct str lease,
 {
 	struct str codes = STR_NONE;
 	struct redis_op *op;
-	uint64_t when = 0;
+	int64_t when = 0;
 	bool run;
 
 	run = redis_lease_tells(lease, k->unsure_epoch, f->seq, f->ops.n,
@@ -232,7 +233,7 @@ flight_settle(struct redis_link *k, struct flight *f, struct str lease,
 		}
 		if (!op->sure)
 			k->settled(k->arg, op, run ? REDIS_RUN : REDIS_NOT_RUN,
-			    (int64_t)when);
+			    when);
 		op_leave(op);
 	}
 }
@@ -330,6 +331,7 @@ flight_write(struct redis_link *k, const struct flight *f, struct buf *out)
 	struct redis_batch_head head = { .sha = str_of(k->lease.sha),
 		.lease = str_of(k->lease.name),
 		.lease_ms = REDIS_LEASE_MS,
+		.stay_ms = f->seq % STAY_EVERY == 0 ? REDIS_STAY_MS : 0,
 		.now_ms = k->url.own_clock ? clock_wall_ms() : -1,
 		.expire = !k->url.own_clock };
 

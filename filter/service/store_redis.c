@@ -32,6 +32,9 @@ struct store_redis {
 enum state { HELD, UNSURE, COUNTED, OUTLIVED };
 enum wish { WAIT, KEEP, GIVE_BACK };
 
+/* What a window asks about. */
+enum kind { UNITS, MEMBER, ANYBODY };
+
 /* The windows as the script reads them. */
 struct windows {
 	size_t n;
@@ -79,24 +82,26 @@ static size_t
 windows_add(struct windows *ws, const struct store_window *w,
     const uint64_t secret[2])
 {
-	uint64_t most = w->member.p ? MEMBERS_MAX : COUNT_MAX, hash;
-	struct str member = w->cost ? STR("") : STR("*");
+	enum kind kind = w->member.p ? MEMBER : w->cost ? UNITS : ANYBODY;
+	int64_t max = at_most(w->max, kind == MEMBER ? MEMBERS_MAX : COUNT_MAX);
+	int64_t room = at_most(w->room, COUNT_MAX + 1);
+	uint64_t hash;
 	size_t cost;
 
+	buf_addc(&ws->args, (char)kind);
 	redis_put_number(&ws->args, w->window_ms);
-	redis_put_number(&ws->args, at_most(w->max, most));
+	redis_put_number(&ws->args, kind == UNITS ? max - room : max);
 	cost = ws->args.n;
 	redis_put_number(&ws->args, at_most(w->cost, COUNT_MAX + 1));
-	redis_put_number(&ws->args, at_most(w->room, COUNT_MAX + 1));
-	if (w->member.p) {
+	if (kind != UNITS)
+		redis_put_number(&ws->args, room);
+	if (kind == MEMBER) {
 		hash = str_hash_keyed(w->member, secret);
-		member = (struct str){ (const char *)&hash, sizeof(hash) };
-	} else {
-		windows_key(ws, 'u', w);
+		buf_add(&ws->args, (const char *)&hash, sizeof(hash));
 	}
-	buf_addc(&ws->args, (char)member.n);
-	buf_addstr(&ws->args, member);
-	if (w->member.p || w->cost == 0) {
+	if (kind != MEMBER)
+		windows_key(ws, 'u', w);
+	if (kind != UNITS) {
 		windows_key(ws, 'd', w);
 		windows_key(ws, 'e', w);
 	}

@@ -76,7 +76,9 @@ test_answers(void **state)
 	assert_int_equal(op.out[2], -1);
 	assert_int_equal(op.out[3], (int64_t)1 << 52);
 	assert_true(ANSWERS("CGN", "$3\r\n020\r\n"));
-	assert_true(ANSWERS("CRC", "$27\r\n00" NUMBERS "0\r\n"));
+	assert_true(ANSWERS("R", "$1\r\n0\r\n"));
+	assert_true(ANSWERS("CRC", "$27\r\n010" NUMBERS "\r\n"));
+	assert_true(ANSWERS("PRU", "$51\r\n000" NUMBERS NUMBERS "\r\n"));
 	assert_true(ANSWERS("", "$0\r\n\r\n"));
 	assert_true(answers("VV", "*2\r\n$2\r\n01\r\n$3\r\na\0b\r\n", 21, &op));
 	assert_int_equal(op.ntext, 3);
@@ -117,9 +119,10 @@ test_wrong_answers(void **state)
 	assert_false(ANSWERS("C", "$0\r\n\r\n"));
 	assert_false(ANSWERS("C", "$2\r\n00\r\n"));
 	assert_false(ANSWERS("", "$1\r\n0\r\n"));
-	assert_false(ANSWERS("R", "$1\r\n0\r\n"));
-	assert_false(ANSWERS("R", "$24\r\n0ABCDEFGHABCDEFGH1234567\r\n"));
-	assert_false(ANSWERS("R", "$26\r\n0" NUMBERS "0\r\n"));
+	assert_false(ANSWERS("R", "$1\r\n1\r\n"));
+	assert_false(ANSWERS("R", "$25\r\n0" NUMBERS "\r\n"));
+	assert_false(ANSWERS("R", "$24\r\n1ABCDEFGHABCDEFGH1234567\r\n"));
+	assert_false(ANSWERS("R", "$26\r\n1" NUMBERS "0\r\n"));
 	/* a text too many, too few, or that is none */
 	assert_false(ANSWERS("C", "*2\r\n$1\r\n0\r\n$1\r\nx\r\n"));
 	assert_false(ANSWERS("V", "$1\r\n0\r\n"));
@@ -169,11 +172,13 @@ test_written(void **state)
 {
 	static const char wanted[] =
 	    "*8\r\n$7\r\nEVALSHA\r\n$3\r\nsha\r\n$1\r\n2\r\n$1\r\nl\r\n"
-	    "$2\r\nk\0\r\n$4\r\ne:0:\r\n$4\r\ne:1:\r\n$35\r\n"
+	    "$2\r\nk\0\r\n$4\r\ne:0:\r\n$4\r\ne:1:\r\n$68\r\n"
 	    "\0\0\0\0\0\0\xf0\xbf" /* -1.0 */
 	    "\0\0\0\0\0\x4c\xdd\x40" /* 30000.0 */
+	    "\0\0\0\0\0\0\0\x40" /* 2.0 */
 	    "\1\1\0"
-	    "W\0\0\0\0\0\0\x14\x40\0\0\3\0a:b\r\n";
+	    "W\0\0\0\0\0\0\x14\x40\0\0\3\0a:b"
+	    "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\r\n";
 	struct redis_op *op = redis_op_new('W', 5, 0);
 	struct buf out = BUF_INIT(SIZE_MAX);
 	struct redis_ops batch;
@@ -190,6 +195,7 @@ test_written(void **state)
 		.is = STR("e:1:"),
 		.now_ms = -1,
 		.lease_ms = 30000,
+		.stay_ms = 2,
 		.expire = true });
 	assert_int_equal(out.n, sizeof(wanted) - 1);
 	assert_memory_equal(out.p, wanted, out.n);

@@ -199,11 +199,11 @@ is_lease(const char *piece, ssize_t n)
 	return n > 8 && memcmp(piece, "*2\r\n$", 5) == 0 && piece[6] != '\r';
 }
 
-/* The results of one reservation. */
+/* The results of less than ten operations. */
 static bool
 is_batch(const char *piece, ssize_t n)
 {
-	return n > 8 && memcmp(piece, "$25\r\n", 5) == 0 && piece[5] == '0';
+	return n > 5 && piece[0] == '$' && memcmp(piece + 2, "\r\n0", 3) == 0;
 }
 
 static bool
