@@ -18,10 +18,9 @@
 #define RETRY_MAX_MS 5000
 #define TRIES_MAX    5
 #define MENDS_MAX    3
-#define FLIGHTS_MAX  1
 #define STAY_EVERY   1000 /* batches; of beats, less than REDIS_STAY_MS */
 
-/* A caller who waits, for all of his operations or to have something to do. */
+/* A caller who waits, for all of his operations or for his turn. */
 struct redis_waiter {
 	struct redis_waiter *next; /* of those to wake */
 	sem_t sem;
@@ -49,18 +48,15 @@ struct redis_link {
 	bool warned;
 	/* what follows is locked */
 	pthread_mutex_t lock;
-	pthread_cond_t work, calm; /* for the thread; nobody sends */
+	pthread_cond_t work; /* for the thread */
 	struct redis_ops queue;
-	struct flight flights[FLIGHTS_MAX]; /* a ring, from `oldest' on */
-	size_t oldest, nflights;
-	size_t crowd; /* about how many operations there are at a time */
-	uint64_t seq;
-	bool sending, reading; /* somebody does */
+	struct flight flight;
+	size_t crowd; /* about how many operations come at a time */
+	bool busy; /* somebody sends a batch and waits for its answer */
 	bool up, stop, idle, has_secret;
 	unsigned int mends;
-	/* answers that were lost, and the epoch of their batches */
-	struct flight unsure[FLIGHTS_MAX];
-	size_t nunsure;
+	/* a batch whose answer was lost, and its epoch */
+	struct flight unsure;
 	char unsure_epoch[REDIS_ID_LEN + 1];
 	uint64_t lost, secret[2];
 };
@@ -165,8 +161,8 @@ redis_link_queue_locked(struct redis_link *k, struct redis_op *op)
 		return;
 	}
 	link_add(k, op);
-	/* else whoever reads the next answer sends it */
-	if (k->idle && k->up && k->nflights == 0)
+	/* else whoever has the next answer sends it */
+	if (k->idle && k->up && !k->busy)
 		pthread_cond_signal(&k->work);
 }
 
@@ -178,21 +174,13 @@ redis_link_queue(struct redis_link *k, struct redis_op *op)
 	pthread_mutex_unlock(&k->lock);
 }
 
-static struct flight *
-link_flight(struct redis_link *k, size_t i)
-{
-	return &k->flights[(k->oldest + i) % FLIGHTS_MAX];
-}
-
 uint64_t
 redis_link_pending(struct redis_link *k)
 {
 	uint64_t n;
 
 	pthread_mutex_lock(&k->lock);
-	n = k->queue.n;
-	for (size_t i = 0; i < k->nflights; i++)
-		n += link_flight(k, i)->ops.n;
+	n = k->queue.n + k->flight.ops.n;
 	pthread_mutex_unlock(&k->lock);
 	return n;
 }
@@ -211,24 +199,26 @@ redis_link_secret(struct redis_link *k, uint64_t secret[2])
 
 /* --- connections and the lease ----------------------------------------- */
 
-/* Says what became of a batch whose answer was lost: *again are to be sent
- * once more. */
+/* Says what became of the batch whose answer was lost; what has to be done in
+ * the end is sent once more. */
 static void
-flight_settle(struct redis_link *k, struct flight *f, struct str lease,
-    struct redis_ops *again)
+link_settle(struct redis_link *k, struct str lease)
 {
+	struct flight *f = &k->unsure;
 	struct str codes = STR_NONE;
+	struct redis_ops again;
 	struct redis_op *op;
 	int64_t when = 0;
 	bool run;
 
+	redis_ops_init(&again);
 	run = redis_lease_tells(lease, k->unsure_epoch, f->seq, f->ops.n,
 	    &codes, &when);
 	for (size_t i = 0; (op = redis_ops_take(&f->ops)) != NULL; i++) {
 		if (run)
 			op->out[0] = codes.p[i] - '0';
 		if (op->sure && !run) {
-			redis_ops_add(again, op);
+			redis_ops_add(&again, op);
 			continue;
 		}
 		if (!op->sure)
@@ -236,17 +226,6 @@ flight_settle(struct redis_link *k, struct flight *f, struct str lease,
 			    when);
 		op_leave(op);
 	}
-}
-
-static void
-link_settle(struct redis_link *k, struct str lease)
-{
-	struct redis_ops again;
-
-	redis_ops_init(&again);
-	for (size_t i = 0; i < k->nunsure; i++)
-		flight_settle(k, &k->unsure[i], lease, &again);
-	k->nunsure = 0;
 	redis_ops_put_back(&k->queue, &again);
 }
 
@@ -261,7 +240,7 @@ link_begin(struct redis_link *k, struct buf *why)
 	    redis_lease_begin(&k->lease, k->wire, &said, why);
 	if (ok) {
 		pthread_mutex_lock(&k->lock);
-		k->seq = 0;
+		k->flight.seq = 0;
 		link_settle(k, buf_str(&said));
 		memcpy(k->secret, k->lease.secret, sizeof(k->secret));
 		k->has_secret = true;
@@ -300,28 +279,11 @@ link_connect(struct redis_link *k, bool *refused, struct buf *why)
 
 /* --- batches ------------------------------------------------------------ */
 
-/*
- * A second batch goes when half of all who usually have something under way
- * wait for it: then both sides have something to do, and batches stay big.
- * Locked, as all below are on entry and on return; those that send and read
- * are not between.
- */
+/* Locked, as all below are on entry and on return; on the way they are not. */
 static bool
-link_may_send(struct redis_link *k)
+link_may_go(const struct redis_link *k)
 {
-	if (!k->up || k->sending || k->queue.n == 0)
-		return false;
-	if (k->nflights == 0)
-		return true;
-	return !k->url.tls && k->nflights < FLIGHTS_MAX &&
-	    k->queue.n * 2 >= k->crowd;
-}
-
-static bool
-link_may_read(const struct redis_link *k)
-{
-	return k->up && k->nflights && !k->reading &&
-	    !(k->url.tls && k->sending);
+	return k->up && !k->busy && k->queue.n > 0;
 }
 
 static void
@@ -344,18 +306,6 @@ flight_write(struct redis_link *k, const struct flight *f, struct buf *out)
 	redis_batch_write(out, &f->ops, &head);
 }
 
-static void
-link_guess_crowd(struct redis_link *k)
-{
-	size_t n = k->queue.n;
-
-	for (size_t i = 0; i < k->nflights; i++)
-		n += link_flight(k, i)->ops.n;
-	if (n < k->crowd)
-		n = k->crowd - (k->crowd - n + 7) / 8;
-	k->crowd = n;
-}
-
 /*
  * Those whose answers came together soon ask again together: lets those run
  * who can, as long as more of the crowd turn up.  A big batch costs the server
@@ -374,34 +324,19 @@ link_gather(struct redis_link *k)
 	} while (n < k->queue.n && k->queue.n < k->crowd);
 }
 
-/* Sends what is queued, or nothing, to keep the lease. */
+/* What is queued goes as one batch. */
 static void
-link_send(struct redis_link *k)
+link_board(struct redis_link *k)
 {
-	struct buf out = BUF_INIT(SIZE_MAX), ignored = BUF_INIT(1024);
-	struct flight *f;
-	bool ok;
+	size_t n = k->queue.n;
 
-	k->sending = true;
-	if (k->nflights == 0 && k->queue.n < k->crowd)
-		link_gather(k);
-	link_guess_crowd(k);
-	f = link_flight(k, k->nflights++);
-	redis_ops_init(&f->ops);
-	redis_ops_batch(&k->queue, &f->ops);
-	for (struct redis_op *op = f->ops.head; op; op = op->next)
+	if (n < k->crowd)
+		n = k->crowd - (k->crowd - n + 7) / 8;
+	k->crowd = n;
+	redis_ops_batch(&k->queue, &k->flight.ops);
+	for (struct redis_op *op = k->flight.ops.head; op; op = op->next)
 		op->sent = true;
-	f->seq = ++k->seq;
-	flight_write(k, f, &out);
-	pthread_mutex_unlock(&k->lock);
-	ok = redis_wire_send(k->wire, buf_str(&out), &ignored);
-	buf_free(&out);
-	buf_free(&ignored);
-	if (!ok) /* who reads tells everybody */
-		redis_wire_break(k->wire);
-	pthread_mutex_lock(&k->lock);
-	k->sending = false;
-	pthread_cond_broadcast(&k->calm);
+	k->flight.seq++;
 }
 
 /* What the server will never take is given up at last. */
@@ -423,33 +358,24 @@ flight_tried(struct redis_link *k, struct flight *f, struct redis_waiter **wake)
 	redis_ops_put_back(&f->ops, &left);
 }
 
-/* Those who wait are told; what must be done stays.  By who reads. */
+/* Those who wait are told; what must be done stays. */
 static void
 link_down(struct redis_link *k, const char *why, struct redis_waiter **wake)
 {
+	struct flight *f = &k->flight;
 	struct redis_ops left;
 	struct redis_op *op;
-	struct flight *f;
 
 	k->up = false;
-	redis_wire_break(k->wire);
-	while (k->sending)
-		pthread_cond_wait(&k->calm, &k->lock);
 	pthread_mutex_unlock(&k->lock);
 	redis_wire_close(&k->wire);
 	store_health_set(k->health, why);
 	pthread_mutex_lock(&k->lock);
+	for (op = f->ops.head; op; op = op->next)
+		op_finish(op, false, wake);
+	redis_ops_put_back(&k->unsure.ops, &f->ops);
+	k->unsure.seq = f->seq;
 	memcpy(k->unsure_epoch, k->lease.epoch, sizeof(k->lease.epoch));
-	for (size_t i = 0; i < k->nflights; i++) {
-		f = link_flight(k, i);
-		for (op = f->ops.head; op; op = op->next)
-			op_finish(op, false, wake);
-		redis_ops_init(&k->unsure[i].ops);
-		redis_ops_put_back(&k->unsure[i].ops, &f->ops);
-		k->unsure[i].seq = f->seq;
-	}
-	k->nunsure = k->nflights;
-	k->nflights = 0;
 	redis_ops_init(&left);
 	while ((op = redis_ops_take(&k->queue)) != NULL)
 		if (op->sure) {
@@ -462,42 +388,26 @@ link_down(struct redis_link *k, const char *why, struct redis_waiter **wake)
 	pthread_cond_signal(&k->work);
 }
 
-/*
- * The server has forgotten the script, or our lease, and so has run none of
- * what is under way: all of it is to be sent again.  By who reads.
- */
+/* The server has forgotten the script, or our lease, and so has not run the
+ * batch: it is to be sent again. */
 static bool
 link_mend(struct redis_link *k, struct buf *why)
 {
-	redisReply *r;
-	struct flight *f;
-	bool ok = true;
+	bool ok;
 
 	if (++k->mends > MENDS_MAX) {
 		buf_adds(why, "the server forgets what it was told");
 		return false;
 	}
-	while (k->sending)
-		pthread_cond_wait(&k->calm, &k->lock);
-	k->sending = true; /* nobody else, until we are done */
 	pthread_mutex_unlock(&k->lock);
-	for (size_t i = 1; ok && i < k->nflights; i++) {
-		r = redis_wire_reply(k->wire, why);
-		ok = r && r->type == REDIS_REPLY_ERROR;
-		if (r)
-			freeReplyObject(r);
-	}
-	ok = ok && link_begin(k, why);
+	ok = link_begin(k, why);
 	pthread_mutex_lock(&k->lock);
-	k->sending = false;
-	pthread_cond_broadcast(&k->calm);
-	while (ok && k->nflights) {
-		f = link_flight(k, --k->nflights);
-		for (struct redis_op *op = f->ops.head; op; op = op->next)
-			op->sent = false;
-		redis_ops_put_back(&k->queue, &f->ops);
-	}
-	return ok;
+	if (!ok)
+		return false;
+	for (struct redis_op *op = k->flight.ops.head; op; op = op->next)
+		op->sent = false;
+	redis_ops_put_back(&k->queue, &k->flight.ops);
+	return true;
 }
 
 static bool
@@ -511,12 +421,12 @@ is_forgotten(const redisReply *r)
 		str_starts(text, STR("ERR STALE")));
 }
 
-/* What the oldest batch came to; false: the link goes down. */
+/* What the batch came to; false: the link goes down. */
 static bool
 link_answer(struct redis_link *k, const redisReply *r, struct buf *why,
     struct redis_waiter **wake)
 {
-	struct flight *f = link_flight(k, 0);
+	struct flight *f = &k->flight;
 	struct redis_op *op;
 
 	if (is_forgotten(r))
@@ -531,39 +441,42 @@ link_answer(struct redis_link *k, const redisReply *r, struct buf *why,
 		return false;
 	}
 	k->mends = 0;
-	k->oldest = (k->oldest + 1) % FLIGHTS_MAX;
-	k->nflights--;
 	while ((op = redis_ops_take(&f->ops)) != NULL)
 		op_finish_leave(op, true, wake);
 	return true;
 }
 
-/* Waits for the oldest answer, and wakes those who waited for it. */
+/* Sends what is queued, or nothing, to keep the lease; waits for the answer,
+ * and wakes those who waited for it. */
 static void
-link_read(struct redis_link *k)
+link_trip(struct redis_link *k)
 {
-	struct buf why = BUF_INIT(1024);
+	struct buf out = BUF_INIT(SIZE_MAX), why = BUF_INIT(1024);
 	struct redis_waiter *wake = NULL;
-	redisReply *r;
+	redisReply *r = NULL;
 
-	k->reading = true;
+	k->busy = true;
+	if (k->queue.n < k->crowd)
+		link_gather(k);
+	link_board(k);
 	pthread_mutex_unlock(&k->lock);
-	r = redis_wire_reply(k->wire, &why);
+	flight_write(k, &k->flight, &out);
+	if (redis_wire_send(k->wire, buf_str(&out), &why))
+		r = redis_wire_reply(k->wire, &why);
 	pthread_mutex_lock(&k->lock);
 	if (r == NULL || !link_answer(k, r, &why, &wake))
 		link_down(k, why.n ? why.p : "failed", &wake);
-	k->reading = false;
-	if (wake || r) {
-		pthread_mutex_unlock(&k->lock);
-		wake_all(wake);
-		if (r)
-			freeReplyObject(r);
-		pthread_mutex_lock(&k->lock);
-	}
+	k->busy = false;
+	pthread_mutex_unlock(&k->lock);
+	wake_all(wake);
+	if (r)
+		freeReplyObject(r);
+	buf_free(&out);
 	buf_free(&why);
+	pthread_mutex_lock(&k->lock);
 }
 
-/* Who sleeps and has most to gain. */
+/* Who sleeps, and waits longest. */
 static struct redis_waiter *
 ops_sleeper(const struct redis_ops *q)
 {
@@ -573,22 +486,17 @@ ops_sleeper(const struct redis_ops *q)
 	return NULL;
 }
 
-/* Before one goes who may have had something to do: another has it now. */
+/* Before one goes who could have sent what is queued: another does it now. */
 static struct redis_waiter *
 link_pass(struct redis_link *k)
 {
-	struct redis_waiter *w = NULL;
+	struct redis_waiter *w;
 
-	while (link_may_send(k))
-		link_send(k);
-	if (!link_may_read(k))
+	if (!link_may_go(k))
 		return NULL;
-	for (size_t i = 0; i < k->nflights && w == NULL; i++)
-		w = ops_sleeper(&link_flight(k, i)->ops);
-	if (w == NULL)
-		w = ops_sleeper(&k->queue);
+	w = ops_sleeper(&k->queue);
 	if (w) {
-		k->reading = w->called = true;
+		w->called = true;
 		w->asleep = false;
 		w->next = NULL;
 	} else if (k->idle) {
@@ -616,7 +524,7 @@ link_enter(struct redis_link *k, struct redis_op *op, struct redis_waiter *w)
 }
 
 /* Until everything is done (then it is not locked any more, and false), or
- * somebody has to read. */
+ * somebody has to send. */
 static bool
 link_wait(struct redis_link *k, struct redis_waiter *w)
 {
@@ -627,7 +535,7 @@ link_wait(struct redis_link *k, struct redis_waiter *w)
 	if (!w->called)
 		return false;
 	pthread_mutex_lock(&k->lock);
-	w->called = k->reading = false;
+	w->called = false;
 	return true;
 }
 
@@ -642,10 +550,8 @@ redis_link_run(struct redis_link *k, struct redis_op **ops, size_t n)
 	for (size_t i = 0; i < n; i++)
 		w.left += link_enter(k, ops[i], &w);
 	while (locked && w.left) {
-		if (link_may_send(k))
-			link_send(k);
-		else if (link_may_read(k))
-			link_read(k);
+		if (link_may_go(k))
+			link_trip(k);
 		else
 			locked = link_wait(k, &w);
 	}
@@ -662,7 +568,7 @@ redis_link_run(struct redis_link *k, struct redis_op **ops, size_t n)
 static bool
 link_has_work(struct redis_link *k)
 {
-	return k->stop || link_may_send(k) || link_may_read(k);
+	return k->stop || link_may_go(k);
 }
 
 /* Up: for something to do, or for the next beat.  Down: for the next try. */
@@ -692,10 +598,8 @@ link_work(struct redis_link *k)
 {
 	struct redis_waiter *w;
 
-	if (link_may_send(k) || (k->nflights == 0 && !k->sending))
-		link_send(k);
-	else if (link_may_read(k))
-		link_read(k);
+	if (!k->busy)
+		link_trip(k);
 	w = link_pass(k);
 	if (w == NULL)
 		return;
@@ -735,11 +639,11 @@ link_main(void *arg)
 		link_sleep(k, up ? BEAT_MS : pause);
 		if (k->up != up)
 			continue;
-		if (k->stop && k->nflights == 0 && k->queue.n == 0)
+		if (k->stop && !k->busy && k->queue.n == 0)
 			break;
 		if (k->up) {
 			link_work(k);
-		} else if (k->reading) {
+		} else if (k->busy) {
 			continue; /* who noticed has not told everybody yet */
 		} else if (link_up(k)) {
 			pause = RETRY_MIN_MS;
@@ -768,12 +672,13 @@ redis_link_open(const struct redis_url *url, redis_settled *settled, void *arg,
 	k->arg = arg;
 	k->health = health;
 	redis_ops_init(&k->queue);
+	redis_ops_init(&k->flight.ops);
+	redis_ops_init(&k->unsure.ops);
 	redis_lease_init(&k->lease, url->own_clock);
 	pthread_mutex_init(&k->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&k->work, &attr);
-	pthread_cond_init(&k->calm, &attr);
 	pthread_condattr_destroy(&attr);
 	if (!link_connect(k, &refused, &why) && !refused)
 		store_health_set(health, why.n ? why.p : "failed");
@@ -804,7 +709,6 @@ void
 redis_link_close(struct redis_link **kp)
 {
 	struct redis_link *k = *kp;
-	struct redis_ops again;
 
 	if (k->running) {
 		pthread_mutex_lock(&k->lock);
@@ -816,13 +720,9 @@ redis_link_close(struct redis_link **kp)
 	if (k->wire)
 		redis_lease_end(&k->lease, k->wire);
 	redis_wire_close(&k->wire);
-	redis_ops_init(&again);
-	for (size_t i = 0; i < k->nunsure; i++)
-		flight_settle(k, &k->unsure[i], STR(""), &again);
-	ops_free(&again);
+	link_settle(k, STR(""));
 	ops_free(&k->queue);
 	pthread_cond_destroy(&k->work);
-	pthread_cond_destroy(&k->calm);
 	pthread_mutex_destroy(&k->lock);
 	free(k);
 	*kp = NULL;

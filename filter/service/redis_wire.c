@@ -216,12 +216,6 @@ redis_wire_close(struct redis_wire **wp)
 	*wp = NULL;
 }
 
-void
-redis_wire_break(struct redis_wire *w)
-{
-	shutdown(w->fd, SHUT_RDWR);
-}
-
 /* One piece out or in: how many bytes, 0 after a wait, -1 at the end. */
 static ssize_t
 wire_piece(struct redis_wire *w, bool out, char *p, size_t n, int64_t until,

@@ -2,9 +2,8 @@
  * redis_wire - a connection to a Redis or Valkey server: commands out,
  * replies in, each within a time.
  *
- * One thread at a time; without TLS, one may send while another waits for a
- * reply.  Whatever fails makes the connection useless: why
- * was said, and it is to be closed.  Replies are hiredis' own structures,
+ * One thread at a time.  Whatever fails makes the connection useless: why was
+ * said, and it is to be closed.  Replies are hiredis' own structures,
  * for freeReplyObject().
  */
 #ifndef SERVICE_REDIS_WIRE_H
@@ -27,8 +26,6 @@ struct redis_wire;
 struct redis_wire *redis_wire_open(const struct redis_url *, size_t first,
     struct str key, bool *refused, struct buf *why);
 void		 redis_wire_close(struct redis_wire **);
-/* Whoever is sending or waits for a reply fails at once. */
-void		 redis_wire_break(struct redis_wire *);
 bool		 redis_wire_send(struct redis_wire *, struct str bytes,
 		    struct buf *why);
 /* NULL: nothing came in time, or no RESP.  Errors are replies, too. */
