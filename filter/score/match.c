@@ -223,49 +223,83 @@ count_each(struct match *m, const struct plan_list *list)
 
 /* tflags nosubject: the first line of a body is the subject. */
 static bool
-passes_over(const struct score_rule *r, size_t line)
+passes_over(const struct score_rule *r, bool first)
 {
-	return line == 0 && r->nosubject;
+	return first && r->nosubject;
 }
 
-/* Of the rules found in a line those that have to be asked, and those that
- * are doubted. */
+/* A rule that could match. */
 static void
-choose_found(struct match *m, const struct plan_list *doubted, size_t line)
+count_text(struct match *m, const struct score_rule *r, const struct str *text,
+    bool first)
+{
+	if (m->stopped || enough(m, r) || passes_over(r, first))
+		return;
+	if (late(m, r)) {
+		demand_text(m, r, text);
+	} else {
+		count_sifted(m, r, *text);
+		demand_known(m, r);
+	}
+}
+
+/* Of the rules that wait those that could match. */
+static void
+wait_end(struct match *m)
+{
+	struct match_wait *w = &m->wait;
+	uint32_t could;
+	size_t i;
+
+	sieve_ask(w->ask, w->count);
+	for (i = 0; i < w->count; i++)
+		for (could = w->ask[i].could; could != 0; could &= could - 1)
+			count_text(m,
+			    sieve_rule(w->ask[i].group,
+				(unsigned int)__builtin_ctz(could)),
+			    w->ask[i].text, w->first[i]);
+	w->count = 0;
+}
+
+/* Many are asked at a time: the text must last until wait_end(). */
+static void
+wait_for(struct match *m, struct sieve_group *group, const struct str *text,
+    bool first)
+{
+	struct match_wait *w = &m->wait;
+
+	if (w->count == MATCH_WAITING)
+		wait_end(m);
+	w->ask[w->count] = (struct sieve_ask){ .group = group, .text = text };
+	w->first[w->count++] = first;
+}
+
+static void
+wait_for_all(struct match *m, const struct sieve *sieve, const struct str *text,
+    bool first)
+{
+	size_t i;
+
+	for (i = 0; sieve != NULL && i < sieve->count; i++)
+		wait_for(m, sieve->group[i], text, first);
+}
+
+/* The rules that the prefilter named. */
+static void
+count_found(struct match *m, const struct str *text, bool first)
 {
 	const struct plan *plan = m->set->plan;
-	uint32_t *found = m->scratch.found;
-	const struct score_rule *r;
-	size_t i, n = 0;
-
-	for (i = 0; i < m->scratch.nfound; i++) {
-		r = plan->by_index[found[i]];
-		if (!enough(m, r) && !passes_over(r, line))
-			found[n++] = found[i];
-	}
-	for (i = 0; i < doubted->count; i++) {
-		r = doubted->rule[i];
-		if (!enough(m, r) && !passes_over(r, line))
-			found[n++] = (uint32_t)r->index;
-	}
-	m->scratch.nfound = n;
-}
-
-static void
-count_found(struct match *m, const struct str *text)
-{
+	struct sieve_group *slow;
 	const struct score_rule *r;
 	size_t i;
 
-	plan_sift(m->set->plan, *text, m->scratch.found, &m->scratch.nfound);
 	for (i = 0; i < m->scratch.nfound && !m->stopped; i++) {
-		r = m->set->plan->by_index[m->scratch.found[i]];
-		if (late(m, r)) {
-			demand_text(m, r, text);
-		} else {
-			count_sifted(m, r, *text);
-			demand_known(m, r);
-		}
+		r = plan->by_index[m->scratch.found[i]];
+		slow = plan_slow(plan, r);
+		if (slow == NULL)
+			count_text(m, r, text, first);
+		else if (!enough(m, r) && !passes_over(r, first))
+			wait_for(m, slow, text, first);
 	}
 }
 
@@ -277,7 +311,7 @@ count_rule(struct match *m, const struct score_rule *r, const struct str *line,
 
 	for (i = 0; i < n && !enough(m, r) && !m->out[r->index] && !m->stopped;
 	     i++)
-		if (!passes_over(r, i))
+		if (!passes_over(r, i == 0))
 			count_in(m, r, line[i]);
 }
 
@@ -290,9 +324,10 @@ count_lines(struct match *m, enum rule_kind kind, enum prefilter_text text,
 
 	for (i = 0; i < n && plan->prefilter != NULL && !m->stopped; i++) {
 		prefilter_pass(plan->prefilter, text, line[i], &m->scratch);
-		choose_found(m, &plan->doubted[kind], i);
-		count_found(m, &line[i]);
+		count_found(m, &line[i], i == 0);
+		wait_for_all(m, plan->sieve[kind], &line[i], i == 0);
 	}
+	wait_end(m);
 	count_each(m, &plan->alone[kind]);
 }
 
@@ -390,7 +425,7 @@ count_covered(struct match *m, const struct plan_field *field)
 		if (plan->field_of[m->scratch.found[i]] == self)
 			m->scratch.found[n++] = m->scratch.found[i];
 	m->scratch.nfound = n;
-	count_found(m, &v->text);
+	count_found(m, &v->text, false);
 }
 
 static void
@@ -410,6 +445,11 @@ count_field(struct match *m, const struct plan_field *field)
 	}
 	if (field->covered.count > 0)
 		count_covered(m, field);
+	if (field->sieve != NULL) {
+		value_of(m, field);
+		wait_for_all(m, field->sieve,
+		    &m->values[field - m->set->plan->fields].text, false);
+	}
 }
 
 /* The value in one part, good until the next is asked for. */
@@ -620,6 +660,7 @@ count_leaves(struct match *m)
 
 	for (i = 0; i < plan->nfields && !m->stopped; i++)
 		count_field(m, &plan->fields[i]);
+	wait_end(m);
 	count_each(m, &plan->eval);
 	count_lines(m, RULE_BODY, PREFILTER_BODY, m->view->body.line,
 	    m->view->body.count);

@@ -29,11 +29,19 @@
 #define MATCH_RULE_MS	50
 #define MATCH_STRIKES	20
 #define MATCH_PAUSE_MS	(15 * 60 * 1000)
+#define MATCH_WAITING	64
 
 /* What a field of the plan is in this message, once somebody asked. */
 struct match_value {
 	struct str	 text;
 	bool		 known;
+};
+
+/* Rules, alone or in groups, that may have to be asked about a text. */
+struct match_wait {
+	struct sieve_ask ask[MATCH_WAITING];
+	bool		 first[MATCH_WAITING];	/* of its kind of text */
+	size_t		 count;
 };
 
 struct match {
@@ -54,6 +62,7 @@ struct match {
 	int64_t		*spent_us;	/* by each, once it is looked at */
 	bool		*suspect;	/* seems slow */
 	struct prefilter_scratch scratch;
+	struct match_wait wait;
 	struct demand	 demand;
 	int64_t		 stop_ms, last_us;
 	unsigned int	 looks;		/* matches since the start */

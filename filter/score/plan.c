@@ -1,11 +1,9 @@
 #include <assert.h>
-#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "score/automaton.h"
 #include "score/eval.h"
 #include "score/needs.h"
 #include "score/plan.h"
@@ -201,6 +199,44 @@ plan_want(struct plan *plan, const struct score_rule *r)
 	plan->late[r->index] = false;
 }
 
+/* --- regexes that are slow ---------------------------------------------- */
+
+#define LONG_PATTERN 80 /* bytes; PCRE2 is fast with shorter ones */
+#define DOUBTED_MAX  10000 /* bytes; longer ones take much to be made */
+#define ODDS_MAX     0.5 /* that literals are in a text; more spare little */
+
+/* Words counted in a row: PCRE2 reads them again from each place. */
+static bool
+counts_groups(struct str pattern)
+{
+	return str_find(pattern, STR("){")) >= 0;
+}
+
+static bool
+is_slow(const struct score_rule *r)
+{
+	return r->regex != NULL && r->eval.p == NULL &&
+	    (r->pattern.n >= LONG_PATTERN || counts_groups(r->pattern));
+}
+
+/* Texts that are long enough for a sieve. */
+static bool
+is_long(const struct score_rule *r)
+{
+	return r->kind == RULE_BODY || r->kind == RULE_RAWBODY ||
+	    r->kind == RULE_URI ||
+	    (r->kind == RULE_HEADER && str_eq(r->field, STR("ALL")));
+}
+
+/* A rule for a sieve, unless the prefilter covers it. */
+static bool
+is_doubted(const struct plan *plan, const struct score_rule *r)
+{
+	return plan->slow[r->index] != NULL && is_long(r) && !r->negate &&
+	    r->if_unset.p == NULL && !r->perl.captures &&
+	    r->pattern.n <= DOUBTED_MAX;
+}
+
 /* --- prefilter ---------------------------------------------------------- */
 
 static void
@@ -213,9 +249,11 @@ prefilter_list(struct plan *plan, const struct plan_list *list,
 	for (i = 0; i < list->count; i++) {
 		r = list->rule[i];
 		/* What hits where nothing matches can't be ruled out. */
-		if (r->regex != NULL && !r->negate && r->if_unset.p == NULL)
+		if (r->regex != NULL && !r->negate && r->if_unset.p == NULL &&
+		    !(text == PREFILTER_HEADER && is_doubted(plan, r)))
 			prefilter_add(plan->prefilter, text, (uint32_t)r->index,
-			    r->pattern, r->re_flags);
+			    r->pattern, r->re_flags,
+			    is_doubted(plan, r) ? ODDS_MAX : 1);
 	}
 }
 
@@ -244,56 +282,40 @@ plan_exists(const struct plan *plan, const struct score_rule *r)
 	    !plan->fields[field].made;
 }
 
-#define LONG_PATTERN 80 /* bytes; PCRE2 is fast with shorter ones */
-#define DOUBTED_MAX  10000 /* bytes; longer ones take much to be made */
-
-/* Words counted in a row: PCRE2 reads them again from each place. */
 static bool
-counts_groups(struct str pattern)
+is_sieved(const struct plan *plan, const struct score_rule *r)
 {
-	return str_find(pattern, STR("){")) >= 0;
-}
-
-static bool
-is_slow(const struct score_rule *r)
-{
-	return r->regex != NULL && r->eval.p == NULL &&
-	    (r->pattern.n >= LONG_PATTERN || counts_groups(r->pattern));
-}
-
-/* A rule of lines that nothing but its automaton tells of. */
-static bool
-is_doubted(const struct plan *plan, const struct score_rule *r)
-{
-	return plan->prefilter != NULL && plan->doubt[r->index].slow &&
-	    !r->negate && !r->perl.captures && r->pattern.n <= DOUBTED_MAX &&
-	    (r->kind == RULE_BODY || r->kind == RULE_RAWBODY ||
-		r->kind == RULE_URI) &&
+	return plan->prefilter != NULL && is_doubted(plan, r) &&
 	    !prefilter_covers(plan->prefilter, (uint32_t)r->index);
 }
 
 bool
 plan_covers(const struct plan *plan, const struct score_rule *r)
 {
-	return is_doubted(plan, r) ||
+	return is_sieved(plan, r) ||
 	    (plan->prefilter != NULL &&
 		prefilter_covers(plan->prefilter, (uint32_t)r->index));
 }
 
 static void
-doubted_make(struct plan *plan, const struct plan_list *from,
-    struct plan_list *to)
+sieve_make(struct plan *plan, const struct plan_list *from,
+    struct sieve **sieve)
 {
 	size_t i;
 
-	to->rule = plan_alloc(plan, from->count * sizeof(*to->rule));
-	to->count = 0;
-	for (i = 0; i < from->count; i++)
-		if (is_doubted(plan, from->rule[i]))
-			to->rule[to->count++] = from->rule[i];
+	sieve_free(sieve);
+	for (i = 0; i < from->count; i++) {
+		if (!is_sieved(plan, from->rule[i]))
+			continue;
+		if (*sieve == NULL)
+			*sieve = sieve_new();
+		sieve_add(*sieve, plan->slow[from->rule[i]->index]);
+	}
+	if (*sieve != NULL)
+		sieve_ready(*sieve);
 }
 
-/* The rules of a list that are so. */
+/* The rules of a list that are so, and in no sieve. */
 static void
 list_pick(struct plan *plan, const struct plan_list *from, struct plan_list *to,
     bool exist, bool covered)
@@ -306,7 +328,7 @@ list_pick(struct plan *plan, const struct plan_list *from, struct plan_list *to,
 	for (i = 0; i < from->count; i++) {
 		r = from->rule[i];
 		if (plan_exists(plan, r) == exist &&
-		    plan_covers(plan, r) == covered)
+		    plan_covers(plan, r) == covered && !is_sieved(plan, r))
 			to->rule[to->count++] = r;
 	}
 }
@@ -320,90 +342,28 @@ alone_make(struct plan *plan)
 	for (kind = 0; kind < RULE_KIND_COUNT; kind++) {
 		list_pick(plan, &plan->regex[kind], &plan->alone[kind], false,
 		    false);
-		doubted_make(plan, &plan->regex[kind], &plan->doubted[kind]);
+		sieve_make(plan, &plan->regex[kind], &plan->sieve[kind]);
 	}
 	for (f = plan->fields; f < plan->fields + plan->nfields; f++) {
 		list_pick(plan, &f->rules, &f->exists, true, false);
 		list_pick(plan, &f->rules, &f->covered, false, true);
+		sieve_make(plan, &f->rules, &f->sieve);
 		list_pick(plan, &f->rules, &f->alone, false, false);
 	}
 }
 
-/* --- regexes that are slow ---------------------------------------------- */
-
-static pthread_mutex_t doubt_lock = PTHREAD_MUTEX_INITIALIZER;
-
-static void
-doubt_make(struct plan_doubt *d, const struct score_rule *r)
+struct sieve_group *
+plan_slow(const struct plan *plan, const struct score_rule *r)
 {
-	pthread_mutex_lock(&doubt_lock);
-	if (!atomic_load_explicit(&d->ready, memory_order_relaxed)) {
-		d->automaton = automaton_new(r->pattern, r->re_flags);
-		atomic_store_explicit(&d->ready, true, memory_order_release);
-	}
-	pthread_mutex_unlock(&doubt_lock);
-}
-
-/* NULL: nothing but the regex itself tells. */
-static struct automaton *
-doubt_of(struct plan *plan, const struct score_rule *r)
-{
-	struct plan_doubt *d = &plan->doubt[r->index];
-
-	if (plan->prefilter == NULL || !d->slow)
-		return NULL;
-	if (!atomic_load_explicit(&d->ready, memory_order_acquire))
-		doubt_make(d, r);
-	return d->automaton;
+	return plan->prefilter != NULL ? plan->slow[r->index] : NULL;
 }
 
 bool
-plan_may(struct plan *plan, const struct score_rule *r, struct str text)
+plan_may(const struct plan *plan, const struct score_rule *r, struct str text)
 {
-	struct automaton *a = doubt_of(plan, r);
+	struct sieve_group *slow = plan_slow(plan, r);
 
-	return a == NULL || automaton_may(a, text);
-}
-
-/* Rules that wait until there is one for each lane. */
-struct sieve {
-	struct automaton *each[AUTOMATON_LANES];
-	uint32_t rule[AUTOMATON_LANES];
-	size_t count;
-};
-
-static void
-sieve_empty(struct sieve *s, struct str text, uint32_t *rules, size_t *kept)
-{
-	unsigned int may = automaton_may_each(s->each, s->count, text);
-	size_t i;
-
-	for (i = 0; i < s->count; i++)
-		if (may >> i & 1)
-			rules[(*kept)++] = s->rule[i];
-	s->count = 0;
-}
-
-void
-plan_sift(struct plan *plan, struct str text, uint32_t *rules, size_t *count)
-{
-	struct sieve s = { .count = 0 };
-	struct automaton *a;
-	size_t i, kept = 0;
-
-	for (i = 0; i < *count; i++) {
-		a = doubt_of(plan, plan->by_index[rules[i]]);
-		if (a == NULL) {
-			rules[kept++] = rules[i];
-			continue;
-		}
-		s.each[s.count] = a;
-		s.rule[s.count++] = rules[i];
-		if (s.count == AUTOMATON_LANES)
-			sieve_empty(&s, text, rules, &kept);
-	}
-	sieve_empty(&s, text, rules, &kept);
-	*count = kept;
+	return slow == NULL || sieve_may(slow, text);
 }
 
 /* --- options ------------------------------------------------------------ */
@@ -472,9 +432,10 @@ plan_new(const struct ruleset *set, bool every)
 	metas_make(plan, set);
 	plan->health =
 	    plan_alloc(plan, (set->count + 1) * sizeof(*plan->health));
-	plan->doubt = plan_alloc(plan, (set->count + 1) * sizeof(*plan->doubt));
+	plan->slow = plan_alloc(plan, (set->count + 1) * sizeof(*plan->slow));
 	for (r = set->first; r != NULL; r = r->next)
-		plan->doubt[r->index].slow = is_slow(r);
+		if (is_slow(r))
+			plan->slow[r->index] = sieve_single(r);
 	plan->late = plan_alloc(plan, set->count * sizeof(*plan->late));
 	plan->depth = plan_alloc(plan, set->count * sizeof(*plan->depth));
 	plan_late(plan, set);
@@ -496,8 +457,12 @@ plan_free(struct plan **plan)
 
 	if (*plan == NULL)
 		return;
+	for (i = 0; i < RULE_KIND_COUNT; i++)
+		sieve_free(&(*plan)->sieve[i]);
+	for (i = 0; i < (*plan)->nfields; i++)
+		sieve_free(&(*plan)->fields[i].sieve);
 	for (i = 0; i < (*plan)->count; i++)
-		automaton_free(&(*plan)->doubt[i].automaton);
+		sieve_single_free(&(*plan)->slow[i]);
 	prefilter_free(&(*plan)->prefilter);
 	tld_set_free(&(*plan)->tlds);
 	arena_free(&(*plan)->arena);

@@ -19,6 +19,7 @@
 #include "score/outset.h"
 #include "score/prefilter.h"
 #include "score/rule.h"
+#include "score/sieve.h"
 
 struct eval_def;
 
@@ -37,6 +38,7 @@ struct plan_field {
 	struct plan_list rules;
 	struct plan_list exists;	/* hit if there is such a field */
 	struct plan_list covered;	/* by the prefilter */
+	struct sieve	*sieve;		/* NULL: no rules */
 	struct plan_list alone;		/* asked, be it there or not */
 };
 
@@ -60,14 +62,6 @@ struct plan_health {
 	atomic_llong	 off_until;	/* mono ms */
 };
 
-/* What says of a slow regex that it can't match, made when it is first
- * asked. */
-struct plan_doubt {
-	struct automaton *automaton;	/* NULL: nothing does */
-	bool		 slow;		/* the regex: an automaton pays */
-	atomic_bool	 ready;
-};
-
 struct plan {
 	struct arena	*arena;
 	size_t		 count;		/* rules of the ruleset */
@@ -75,8 +69,7 @@ struct plan {
 	struct plan_list regex[RULE_KIND_COUNT];	/* but header */
 	/* Those of them that the prefilter does not cover. */
 	struct plan_list alone[RULE_KIND_COUNT];
-	/* What plan_sift() tells of nevertheless. */
-	struct plan_list doubted[RULE_KIND_COUNT];
+	struct sieve	*sieve[RULE_KIND_COUNT];	/* NULL: no rules */
 	struct plan_list eval;
 	const struct eval_def **functions;	/* of each rule; NULL: none, or
 						 * auth_rule.h knows it */
@@ -92,8 +85,8 @@ struct plan {
 					 * look; 0: not in force */
 	struct plan_health *health;	/* of each rule */
 	atomic_llong	 all_on;	/* mono ms: by then none pauses */
-	struct plan_doubt *doubt;	/* of each rule */
 	float		*cost;		/* of each rule, to ask it */
+	struct sieve_group **slow;	/* of each rule whose regex is slow */
 	struct tld_set	*tlds;		/* NULL: the public suffix list */
 	struct prefilter *prefilter;	/* NULL: every rule is asked */
 	struct outset	 outset;
@@ -102,16 +95,15 @@ struct plan {
 /* Never NULL.  every: no rule is late. */
 struct plan	*plan_new(const struct ruleset *, bool every);
 void		 plan_free(struct plan **);
-/* It hits only where the prefilter names it, or plan_sift() leaves it if it is
- * doubted. */
+/* It hits only where the prefilter or a sieve names it. */
 bool		 plan_covers(const struct plan *, const struct score_rule *);
 /* It hits where the message has a field of its name, whatever is in it. */
 bool		 plan_exists(const struct plan *, const struct score_rule *);
+/* What tells of the rule's regex, if it is a slow one; NULL: nothing does. */
+struct sieve_group *plan_slow(const struct plan *, const struct score_rule *);
 /* Could the rule's regex match? */
-bool		 plan_may(struct plan *, const struct score_rule *, struct str);
-/* The rules, by index, whose regexes could match are left. */
-void		 plan_sift(struct plan *, struct str, uint32_t *rules,
-		    size_t *count);
+bool		 plan_may(const struct plan *, const struct score_rule *,
+		    struct str);
 /* The rule is not late.  This and the next before the first message. */
 void		 plan_want(struct plan *, const struct score_rule *);
 /* Every rule is asked by itself from now on. */

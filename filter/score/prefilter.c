@@ -22,6 +22,7 @@
 #define SLOTS		(1 << SLOTS_LOG)
 #define STRETCH		64	/* places that are looked at in one go */
 #define CHAINED		255
+#define ORDINARY	300	/* bytes of a text */
 
 /* A rule that wants the literal, and which of its sets it belongs to. */
 struct owner {
@@ -168,21 +169,42 @@ literal_add(struct prefilter *p, struct table *t, struct str text,
 	lit->owners = owner;
 }
 
+static void
+literals_add(struct prefilter *p, struct table *t, const struct literals *l,
+    uint32_t rule)
+{
+	size_t i, j;
+
+	for (i = 0; i < l->count; i++)
+		for (j = 0; j < l->set[i].count; j++)
+			literal_add(p, t, l->set[i].text[j], rule, (uint8_t)i);
+	p->sets[rule] = (uint8_t)l->count;
+}
+
+/* How often all sets are met in one text, roughly. */
+static double
+literals_odds(const struct literals *l)
+{
+	double odds = 1;
+	size_t i;
+
+	for (i = 0; i < l->count; i++)
+		if (l->set[i].odds * ORDINARY < 1)
+			odds *= l->set[i].odds * ORDINARY;
+	return odds;
+}
+
 bool
 prefilter_add(struct prefilter *p, enum prefilter_text text, uint32_t rule,
-    struct str pattern, struct str flags)
+    struct str pattern, struct str flags, double odds)
 {
 	struct arena *a = arena_new(SIZE_MAX / 2);
 	const struct tree *t = tree_of(a, pattern, flags);
 	struct literals l;
-	size_t i, j;
 
 	if (t != NULL && literal_sets(a, t, &l)) {
-		for (i = 0; i < l.count; i++)
-			for (j = 0; j < l.set[i].count; j++)
-				literal_add(p, &p->tables[text],
-				    l.set[i].text[j], rule, (uint8_t)i);
-		p->sets[rule] = (uint8_t)l.count;
+		if (literals_odds(&l) <= odds)
+			literals_add(p, &p->tables[text], &l, rule);
 	} else if (t != NULL && chain_add(p->chains[text], t, rule)) {
 		p->sets[rule] = CHAINED;
 	}

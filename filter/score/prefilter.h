@@ -47,9 +47,12 @@ struct prefilter_scratch {
 /* Rules are known by a number below `rules'. */
 struct prefilter *prefilter_new(size_t rules);
 void		 prefilter_free(struct prefilter **);
-/* Before the first pass.  false: the rule is not covered. */
+/* Before the first pass.  odds: more often it need not be named by literals,
+ * roughly, in a text of ordinary mail; 1: as often as it takes.  false: the
+ * rule is not covered. */
 bool		 prefilter_add(struct prefilter *, enum prefilter_text,
-		    uint32_t rule, struct str pattern, struct str flags);
+		    uint32_t rule, struct str pattern, struct str flags,
+		    double odds);
 /* All rules are added. */
 void		 prefilter_ready(struct prefilter *);
 bool		 prefilter_covers(const struct prefilter *, uint32_t rule);

@@ -1,5 +1,4 @@
 #include <glob.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,11 +13,11 @@
 #include "base/psl.h"
 #include "check/check.h"
 #include "daemon/message.h"
-#include "score/automaton.h"
 #include "score/chain.h"
 #include "score/plan.h"
 #include "score/regex.h"
 #include "score/score.h"
+#include "random_regex.h"
 
 #define STOCK	 "/usr/share/spamassassin/*.cf"
 #define MESSAGES 40 /* of the golden ones; PREFILTER_ALL=1: each */
@@ -54,16 +53,18 @@ test_pass(void **state)
 	struct prefilter *p = prefilter_new(10);
 
 	(void)state;
+	assert_true(prefilter_add(p, PREFILTER_BODY, 0, STR("cheap pills"),
+	    STR("i"), 1));
 	assert_true(
-	    prefilter_add(p, PREFILTER_BODY, 0, STR("cheap pills"), STR("i")));
-	assert_true(
-	    prefilter_add(p, PREFILTER_BODY, 1, STR("abc.*xyz"), STR("")));
+	    prefilter_add(p, PREFILTER_BODY, 1, STR("abc.*xyz"), STR(""), 1));
 	assert_true(prefilter_add(p, PREFILTER_BODY, 2,
-	    STR("\\bv\\W?[i1]\\W?a\\W?g\\W?r\\W?a\\b"), STR("i")));
-	assert_false(prefilter_add(p, PREFILTER_BODY, 3, STR("\\S"), STR("")));
+	    STR("\\bv\\W?[i1]\\W?a\\W?g\\W?r\\W?a\\b"), STR("i"), 1));
 	assert_false(
-	    prefilter_add(p, PREFILTER_BODY, 4, STR("^.{5}$"), STR("")));
-	assert_true(prefilter_add(p, PREFILTER_URI, 5, STR("cheap"), STR("")));
+	    prefilter_add(p, PREFILTER_BODY, 3, STR("\\S"), STR(""), 1));
+	assert_false(
+	    prefilter_add(p, PREFILTER_BODY, 4, STR("^.{5}$"), STR(""), 1));
+	assert_true(
+	    prefilter_add(p, PREFILTER_URI, 5, STR("cheap"), STR(""), 1));
 	prefilter_ready(p);
 	assert_true(prefilter_covers(p, 0));
 	assert_false(prefilter_covers(p, 3));
@@ -93,7 +94,7 @@ test_places(void **state)
 	(void)state;
 	for (i = 0; i < 6; i++)
 		assert_true(prefilter_add(p, PREFILTER_BODY, (uint32_t)i,
-		    str_of(words[i]), STR("")));
+		    str_of(words[i]), STR(""), 1));
 	prefilter_ready(p);
 	/* The others hold the first. */
 	for (i = 4; i < 6; i++)
@@ -122,42 +123,25 @@ test_places(void **state)
 	prefilter_free(&p);
 }
 
-/* --- chains against PCRE2 ----------------------------------------------- */
-
-static uint32_t seed = 7;
-
-static unsigned int
-pick(unsigned int n)
-{
-	seed = seed * 1664525 + 1013904223;
-	return (seed >> 8) % n;
-}
-
+/* Literals of common letters are in most texts, those of rare ones in few. */
 static void
-random_pattern(struct buf *out, unsigned int depth)
+test_odds(void **state)
 {
-	static const char *const atoms[] = { "v", "x", "q", "[xq]", "[^x]",
-		"\\W", "\\d", "z", "Z", "\\xe0", "[v\\xc0]", ".", "\\b", "j",
-		"[j-k]", "^", "\\A", "\\s" };
-	static const char *const repeats[] = { "", "", "", "?", "*", "+", "{2}",
-		"{1,3}", "{0,2}", "{0,90}", "{2,90}" };
-	unsigned int i, n = 2 + pick(4);
+	struct prefilter *p = prefilter_new(10);
 
-	for (i = 0; i < n; i++) {
-		if (depth > 0 && pick(3) == 0) {
-			buf_adds(out, "(?:");
-			random_pattern(out, depth - 1);
-			if (pick(2) == 0) {
-				buf_addc(out, '|');
-				random_pattern(out, depth - 1);
-			}
-			buf_addc(out, ')');
-		} else {
-			buf_adds(out, atoms[pick(18)]);
-		}
-		buf_adds(out, repeats[pick(11)]);
-	}
+	(void)state;
+	assert_false(prefilter_add(p, PREFILTER_BODY, 0, STR("ate.*one"),
+	    STR("i"), 0.1));
+	assert_false(prefilter_covers(p, 0));
+	assert_true(prefilter_add(p, PREFILTER_BODY, 1, STR("zloty.*quiz"),
+	    STR("i"), 0.1));
+	prefilter_ready(p);
+	assert_pass(p, "ate one zloty", "");
+	assert_pass(p, "zloty quiz one ate", "1");
+	prefilter_free(&p);
 }
+
+/* --- chains against PCRE2 ----------------------------------------------- */
 
 static void
 found(void *arg, uint32_t rule)
@@ -167,26 +151,21 @@ found(void *arg, uint32_t rule)
 }
 
 static void
-check_chain(const struct regex *re, const struct chains *c, struct automaton *a,
-    struct str pattern, unsigned int *hits)
+check_chain(const struct regex *re, const struct chains *c, struct str pattern,
+    unsigned int *hits)
 {
-	static const char bytes[] = "vxqzj-1 \xe0\xc0VZ\n";
 	char text[16];
-	unsigned int i, j;
+	unsigned int i;
 	bool met;
 
 	for (i = 0; i < 40; i++) {
-		for (j = 0; j < sizeof(text); j++)
-			text[j] = bytes[pick(sizeof(bytes) - 1)];
+		random_text(text, sizeof(text));
 		met = false;
 		if (regex_match(re, (struct str){ text, sizeof(text) }) !=
 		    REGEX_YES)
 			continue;
 		(*hits)++;
 		chain_pass(c, (struct str){ text, sizeof(text) }, found, &met);
-		met = met &&
-		    (a == NULL ||
-			automaton_may(a, (struct str){ text, sizeof(text) }));
 		if (!met)
 			fail_msg("/%.*s/ matches \"%.16s\"", STR_FMT(pattern),
 			    text);
@@ -199,7 +178,6 @@ test_chains_never_miss(void **state)
 	struct buf re = BUF_INIT(4096), err = BUF_INIT(4096);
 	struct arena *a = arena_new(4 << 20);
 	unsigned int i, known = 0, hits = 0;
-	struct automaton *automaton;
 	const struct tree *t;
 	struct chains *c;
 	struct regex *x;
@@ -218,9 +196,7 @@ test_chains_never_miss(void **state)
 			NULL) {
 			known++;
 			chain_ready(c);
-			automaton = automaton_new(buf_str(&re), STR("imo"));
-			check_chain(x, c, automaton, buf_str(&re), &hits);
-			automaton_free(&automaton);
+			check_chain(x, c, buf_str(&re), &hits);
 			regex_free(&x);
 		}
 		chain_free(&c);
@@ -230,87 +206,6 @@ test_chains_never_miss(void **state)
 	buf_free(&re);
 	buf_free(&err);
 	arena_free(&a);
-}
-
-/* --- automata that many threads ask ------------------------------------- */
-
-#define ASKERS	4
-
-/* More states than an automaton may have: they are forgotten meanwhile. */
-static const char *const asked[] = { "[vx].{12}z", "x[vxq]{3,9}zj", "vz.*qq" };
-
-struct asker {
-	pthread_t	 thread;
-	struct automaton *each[3];
-	struct regex	*regex[3];
-	uint32_t	 seed;
-	unsigned int	 hits, missed, ruled_out;
-};
-
-static void
-ask_once(struct asker *k)
-{
-	static const char bytes[] = "vvxxqzj ";
-	unsigned int i, may;
-	char text[48];
-	struct str s = { text, sizeof(text) };
-	bool hit;
-
-	for (i = 0; i < sizeof(text); i++) {
-		k->seed = k->seed * 1664525 + 1013904223;
-		text[i] = bytes[(k->seed >> 12) % 8];
-	}
-	may = automaton_may_each(k->each, 3, s);
-	for (i = 0; i < 3; i++) {
-		hit = regex_match(k->regex[i], s) == REGEX_YES;
-		k->hits += hit;
-		k->missed += hit &&
-		    ((may & 1U << i) == 0 || !automaton_may(k->each[i], s));
-		k->ruled_out += !hit && (may & 1U << i) == 0;
-	}
-}
-
-static void *
-asker_main(void *arg)
-{
-	unsigned int i;
-
-	for (i = 0; i < 3000; i++)
-		ask_once(arg);
-	return NULL;
-}
-
-static void
-test_automata_shared(void **state)
-{
-	struct asker k[ASKERS] = { { .hits = 0 } };
-	struct buf err = BUF_INIT(4096);
-	size_t i, at;
-
-	(void)state;
-	for (i = 0; i < 3; i++) {
-		k[0].each[i] = automaton_new(str_of(asked[i]), STR(""));
-		k[0].regex[i] = regex_new(str_of(asked[i]), STR(""), &err, &at);
-		assert_non_null(k[0].each[i]);
-		assert_non_null(k[0].regex[i]);
-	}
-	for (i = 0; i < ASKERS; i++) {
-		memcpy(k[i].each, k[0].each, sizeof(k[i].each));
-		memcpy(k[i].regex, k[0].regex, sizeof(k[i].regex));
-		k[i].seed = (uint32_t)i;
-		pthread_create(&k[i].thread, NULL, asker_main, &k[i]);
-	}
-	for (i = 0; i < ASKERS; i++) {
-		pthread_join(k[i].thread, NULL);
-		assert_int_equal(k[i].missed, 0);
-		assert_true(k[i].hits > 1000);
-		assert_true(k[i].ruled_out > 1000);
-	}
-	for (i = 0; i < 3; i++) {
-		automaton_free(&k[0].each[i]);
-		regex_free(&k[0].regex[i]);
-	}
-	buf_free(&err);
 }
 
 /* --- the stock rules on real mail --------------------------------------- */
@@ -424,8 +319,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pass),
 		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_odds),
 		cmocka_unit_test(test_chains_never_miss),
-		cmocka_unit_test(test_automata_shared),
 		cmocka_unit_test(test_same_hits),
 	};
 	int failed;
