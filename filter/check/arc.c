@@ -179,12 +179,12 @@ struct finding {
 };
 
 /* Of several records at a selector the first that fits; NULL with *why. */
-static struct evp_pkey_st *
+static struct evp_pkey_ctx_st *
 find_key(struct arena *a, const struct dns_answer *answer, struct str algorithm,
     const char **why)
 {
 	struct dkim_record record;
-	struct evp_pkey_st *key;
+	struct evp_pkey_ctx_st *key;
 
 	*why = "there is no key";
 	for (size_t i = 0; answer->status == DNS_OK && i < answer->count; i++) {
@@ -201,9 +201,9 @@ find_key(struct arena *a, const struct dns_answer *answer, struct str algorithm,
 }
 
 static const char *
-try_key(struct evp_pkey_st *key, const struct task *task)
+try_key(struct evp_pkey_ctx_st *key, const struct task *task)
 {
-	unsigned int bits = dkim_key_bits(key);
+	unsigned int bits = dkim_key_bits(dkim_key_itself(key));
 
 	if (bits > 0 && bits < DKIM_KEY_BITS_MIN)
 		return "the key is too short";
@@ -218,7 +218,7 @@ verify(const struct txn *txn, const struct task *task)
 	const struct dns_answer *answer =
 	    lookup_wait(task->key, check_deadline(txn->session));
 	struct finding f = { .task = task };
-	struct evp_pkey_st *key;
+	struct evp_pkey_ctx_st *key;
 
 	if (task->ndigest == 0)
 		f.unknown = "the hash failed";

@@ -249,12 +249,12 @@ choose_record(struct arena *a, const struct dns_answer *answer, struct track *t,
 }
 
 /* The result of a signature that has no key is set here. */
-static struct evp_pkey_st *
+static struct evp_pkey_ctx_st *
 find_key(struct arena *a, const struct dkim_state *state, struct track *t,
     struct dkim_record *record)
 {
 	const struct dns_answer *answer;
-	struct evp_pkey_st *key = NULL;
+	struct evp_pkey_ctx_st *key = NULL;
 	const char *why = "there is no key";
 
 	if (t->key == NULL) {
@@ -307,7 +307,7 @@ judge_valid(const struct dkim_state *state, struct track *t)
 
 static void
 judge_with_key(const struct dkim_state *state, struct track *t,
-    struct evp_pkey_st *key)
+    struct evp_pkey_ctx_st *key)
 {
 	int64_t now = clock_wall_ms() / 1000;
 
@@ -332,11 +332,11 @@ judge_signature(struct arena *a, const struct dkim_state *state,
     struct track *t)
 {
 	struct dkim_record record;
-	struct evp_pkey_st *key = find_key(a, state, t, &record);
+	struct evp_pkey_ctx_st *key = find_key(a, state, t, &record);
 
 	if (key == NULL)
 		return;
-	t->report->key_bits = dkim_key_bits(key);
+	t->report->key_bits = dkim_key_bits(dkim_key_itself(key));
 	t->report->testing = record.testing;
 	if (record.strict && !dkim_identity_strict(&t->tags))
 		judge(t, AUTH_PERMERROR, "the key is not for subdomains");

@@ -16,17 +16,73 @@
 
 /* --- base64 ------------------------------------------------------------- */
 
-static int
-base64_value(unsigned char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
+/* Of each character, plus one; 0: it is none of them. */
+static const unsigned char base64_digits[256] = {
+	['A'] = 1,
+	['B'] = 2,
+	['C'] = 3,
+	['D'] = 4,
+	['E'] = 5,
+	['F'] = 6,
+	['G'] = 7,
+	['H'] = 8,
+	['I'] = 9,
+	['J'] = 10,
+	['K'] = 11,
+	['L'] = 12,
+	['M'] = 13,
+	['N'] = 14,
+	['O'] = 15,
+	['P'] = 16,
+	['Q'] = 17,
+	['R'] = 18,
+	['S'] = 19,
+	['T'] = 20,
+	['U'] = 21,
+	['V'] = 22,
+	['W'] = 23,
+	['X'] = 24,
+	['Y'] = 25,
+	['Z'] = 26,
+	['a'] = 27,
+	['b'] = 28,
+	['c'] = 29,
+	['d'] = 30,
+	['e'] = 31,
+	['f'] = 32,
+	['g'] = 33,
+	['h'] = 34,
+	['i'] = 35,
+	['j'] = 36,
+	['k'] = 37,
+	['l'] = 38,
+	['m'] = 39,
+	['n'] = 40,
+	['o'] = 41,
+	['p'] = 42,
+	['q'] = 43,
+	['r'] = 44,
+	['s'] = 45,
+	['t'] = 46,
+	['u'] = 47,
+	['v'] = 48,
+	['w'] = 49,
+	['x'] = 50,
+	['y'] = 51,
+	['z'] = 52,
+	['0'] = 53,
+	['1'] = 54,
+	['2'] = 55,
+	['3'] = 56,
+	['4'] = 57,
+	['5'] = 58,
+	['6'] = 59,
+	['7'] = 60,
+	['8'] = 61,
+	['9'] = 62,
+	['+'] = 63,
+	['/'] = 64,
+};
 
 bool
 dkim_base64_decode(struct str s, unsigned char *out, size_t max, size_t *n)
@@ -41,11 +97,11 @@ dkim_base64_decode(struct str s, unsigned char *out, size_t max, size_t *n)
 	if (s.n == 0 || s.n % 4 == 1 || (pad > 0 && (s.n + pad) % 4 != 0))
 		return false;
 	for (size_t i = 0; i < s.n; i++) {
-		int value = base64_value((unsigned char)s.p[i]);
+		unsigned int digit = base64_digits[(unsigned char)s.p[i]];
 
-		if (value < 0)
+		if (digit == 0)
 			return false;
-		held = (held << 6 | (unsigned int)value) & 0xffff;
+		held = (held << 6 | (digit - 1)) & 0xffff;
 		bits += 6;
 		if (bits < 8)
 			continue;
@@ -218,6 +274,36 @@ key_parse(const struct dkim_record *r)
 	return NULL;
 }
 
+static bool
+is_rsa(const EVP_PKEY *key)
+{
+	return EVP_PKEY_base_id(key) == EVP_PKEY_RSA;
+}
+
+/* Ready to verify a SHA-256 with; Ed25519 needs nothing made ready. */
+static EVP_PKEY_CTX *
+key_ready(EVP_PKEY *key)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
+
+	if (ctx == NULL || !is_rsa(key) ||
+	    (EVP_PKEY_verify_init(ctx) == 1 &&
+		EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) == 1 &&
+		EVP_PKEY_CTX_set_signature_md(ctx, EVP_sha256()) == 1))
+		return ctx;
+	EVP_PKEY_CTX_free(ctx);
+	return NULL;
+}
+
+/* For one verification. */
+static EVP_PKEY_CTX *
+key_copy(EVP_PKEY_CTX *key)
+{
+	EVP_PKEY *pkey = EVP_PKEY_CTX_get0_pkey(key);
+
+	return is_rsa(pkey) ? EVP_PKEY_CTX_dup(key) : key_ready(pkey);
+}
+
 /* Where a key may be kept: the place is the hash's of its p=. */
 #define NPLACES 256
 
@@ -226,32 +312,31 @@ struct place {
 	bool rsa;
 	char *text; /* NULL: empty */
 	size_t n;
-	EVP_PKEY *key;
+	EVP_PKEY_CTX *key; /* to be copied, under the lock */
 };
 
 static struct place places[NPLACES] = {
 	[0 ... NPLACES - 1] = { .lock = PTHREAD_MUTEX_INITIALIZER }
 };
 
-static EVP_PKEY *
+static EVP_PKEY_CTX *
 place_find(struct place *at, struct str text, bool rsa)
 {
-	EVP_PKEY *key = NULL;
+	EVP_PKEY_CTX *key = NULL;
 
 	pthread_mutex_lock(&at->lock);
 	if (at->text != NULL && at->rsa == rsa &&
-	    str_eq((struct str){ at->text, at->n }, text) &&
-	    EVP_PKEY_up_ref(at->key) == 1)
-		key = at->key;
+	    str_eq((struct str){ at->text, at->n }, text))
+		key = key_copy(at->key);
 	pthread_mutex_unlock(&at->lock);
 	return key;
 }
 
 static void
-place_set(struct place *at, char *text, size_t n, EVP_PKEY *key, bool rsa)
+place_set(struct place *at, char *text, size_t n, EVP_PKEY_CTX *key, bool rsa)
 {
 	char *old_text;
-	EVP_PKEY *old;
+	EVP_PKEY_CTX *old;
 
 	pthread_mutex_lock(&at->lock);
 	old_text = at->text;
@@ -262,26 +347,28 @@ place_set(struct place *at, char *text, size_t n, EVP_PKEY *key, bool rsa)
 	at->rsa = rsa;
 	pthread_mutex_unlock(&at->lock);
 	free(old_text);
-	EVP_PKEY_free(old);
+	EVP_PKEY_CTX_free(old);
 }
 
-EVP_PKEY *
+EVP_PKEY_CTX *
 dkim_key_get(const struct dkim_record *r)
 {
 	struct place *at = &places[str_hash(r->p) % NPLACES];
 	bool rsa = str_ieq(r->k, STR("rsa"));
-	EVP_PKEY *key = place_find(at, r->p, rsa);
+	EVP_PKEY_CTX *key = place_find(at, r->p, rsa), *copy;
+	EVP_PKEY *parsed;
 	char *text;
 
-	if (key != NULL)
+	if (key != NULL || (parsed = key_parse(r)) == NULL)
 		return key;
-	key = key_parse(r);
-	if (key == NULL || EVP_PKEY_up_ref(key) != 1)
+	key = key_ready(parsed);
+	EVP_PKEY_free(parsed);
+	if (key == NULL || (copy = key_copy(key)) == NULL)
 		return key;
 	text = mem_alloc(r->p.n + 1);
 	memcpy(text, r->p.p, r->p.n);
 	place_set(at, text, r->p.n, key, rsa);
-	return key;
+	return copy;
 }
 
 void
@@ -292,15 +379,15 @@ dkim_keys_forget(void)
 }
 
 void
-dkim_key_free(EVP_PKEY *key)
+dkim_key_free(EVP_PKEY_CTX *key)
 {
-	EVP_PKEY_free(key);
+	EVP_PKEY_CTX_free(key);
 }
 
-static bool
-is_rsa(EVP_PKEY *key)
+EVP_PKEY *
+dkim_key_itself(EVP_PKEY_CTX *key)
 {
-	return EVP_PKEY_base_id(key) == EVP_PKEY_RSA;
+	return EVP_PKEY_CTX_get0_pkey(key);
 }
 
 unsigned int
@@ -310,15 +397,12 @@ dkim_key_bits(EVP_PKEY *key)
 }
 
 static bool
-rsa_verifies(EVP_PKEY_CTX *ctx, const unsigned char *digest, size_t n,
+rsa_verifies(EVP_PKEY_CTX *key, const unsigned char *digest, size_t n,
     const unsigned char *sig, size_t nsig)
 {
-	const EVP_MD *md = n == 20 ? EVP_sha1() : EVP_sha256();
-
-	return ctx != NULL && EVP_PKEY_verify_init(ctx) == 1 &&
-	    EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_PADDING) == 1 &&
-	    EVP_PKEY_CTX_set_signature_md(ctx, md) == 1 &&
-	    EVP_PKEY_verify(ctx, sig, nsig, digest, n) == 1;
+	return (n != 20 ||
+		   EVP_PKEY_CTX_set_signature_md(key, EVP_sha1()) == 1) &&
+	    EVP_PKEY_verify(key, sig, nsig, digest, n) == 1;
 }
 
 /* Ed25519 takes the hash for the message (RFC 8463 section 3). */
@@ -332,26 +416,22 @@ ed_verifies(EVP_MD_CTX *ctx, EVP_PKEY *key, const unsigned char *digest,
 }
 
 bool
-dkim_key_verifies(EVP_PKEY *key, const unsigned char *digest, size_t n,
+dkim_key_verifies(EVP_PKEY_CTX *key, const unsigned char *digest, size_t n,
     struct str b)
 {
+	EVP_PKEY *itself = EVP_PKEY_CTX_get0_pkey(key);
 	unsigned char sig[DKIM_KEY_BITS_MAX / 8];
-	EVP_PKEY_CTX *rsa;
 	EVP_MD_CTX *ed;
 	size_t nsig;
 	bool ok;
 
 	if (n == 0 || !dkim_base64_decode(b, sig, sizeof(sig), &nsig))
 		return false;
-	if (is_rsa(key)) {
-		rsa = EVP_PKEY_CTX_new(key, NULL);
-		ok = rsa_verifies(rsa, digest, n, sig, nsig);
-		EVP_PKEY_CTX_free(rsa);
-	} else {
-		ed = EVP_MD_CTX_new();
-		ok = ed_verifies(ed, key, digest, n, sig, nsig);
-		EVP_MD_CTX_free(ed);
-	}
+	if (is_rsa(itself))
+		return rsa_verifies(key, digest, n, sig, nsig);
+	ed = EVP_MD_CTX_new();
+	ok = ed_verifies(ed, itself, digest, n, sig, nsig);
+	EVP_MD_CTX_free(ed);
 	return ok;
 }
 

@@ -3,11 +3,13 @@
  * what is done with keys.
  *
  * dkim_record_parse() reads a record to the letter; a record that the RFC
- * calls invalid has no key.  Parsing the key itself is the dearest part of a
- * verification, so the last ones are kept: a table of fixed size, shared by
- * all threads, a lock for each place, none held while anything waits.  A
- * struct evp_pkey_st may be used by many threads at once; each dkim_key_get()
- * wants a dkim_key_free().  Texts stay with the record or its arena.
+ * calls invalid has no key.  Parsing the key itself and making ready to verify
+ * with it are a good part of a verification, so the last ones are kept: a
+ * table of fixed size, shared by all threads, a lock for each place, none held
+ * while anything waits.  What dkim_key_get() gives is a copy for one thread
+ * and one verification, and wants a dkim_key_free(); the struct evp_pkey_st in
+ * it may be used by many threads at once.  Texts stay with the record or its
+ * arena.
  */
 #ifndef CHECK_DKIM_KEY_H
 #define CHECK_DKIM_KEY_H
@@ -21,6 +23,7 @@
 #define DKIM_KEY_TEXT_MAX 4096	/* of p=; more is no key */
 
 struct evp_pkey_st;
+struct evp_pkey_ctx_st;
 
 struct dkim_record {
 	struct str	 k, p;		/* p: white space removed */
@@ -35,12 +38,13 @@ const char	*dkim_record_parse(struct arena *, struct str text,
 /* NULL, or why the record is not for mail signed by that algorithm ("a="). */
 const char	*dkim_record_fits(const struct dkim_record *, struct str a);
 /* NULL: p= is not a key of that kind. */
-struct evp_pkey_st *dkim_key_get(const struct dkim_record *);
-void		 dkim_key_free(struct evp_pkey_st *);
+struct evp_pkey_ctx_st *dkim_key_get(const struct dkim_record *);
+void		 dkim_key_free(struct evp_pkey_ctx_st *);
+struct evp_pkey_st *dkim_key_itself(struct evp_pkey_ctx_st *);
 /* RSA; 0 for Ed25519. */
 unsigned int	 dkim_key_bits(struct evp_pkey_st *);
 /* `b' is base64 without white space. */
-bool		 dkim_key_verifies(struct evp_pkey_st *,
+bool		 dkim_key_verifies(struct evp_pkey_ctx_st *,
 		    const unsigned char *digest, size_t n, struct str b);
 /* Adds the signature in base64.  The digest is a SHA-256. */
 bool		 dkim_key_signs(struct evp_pkey_st *,

@@ -222,7 +222,7 @@ compare_record(struct arena *arena, const struct dkim_signer *signer,
 {
 	struct str a = dkim_key_bits(signer->key) > 0 ? STR("rsa-sha256") :
 							STR("ed25519-sha256");
-	struct evp_pkey_st *published = NULL;
+	struct evp_pkey_ctx_st *published = NULL;
 	struct dkim_record record;
 	const char *why = dkim_record_parse(arena, text, &record);
 
@@ -230,7 +230,8 @@ compare_record(struct arena *arena, const struct dkim_signer *signer,
 		why = dkim_record_fits(&record, a);
 	if (why == NULL && (published = dkim_key_get(&record)) == NULL)
 		why = "the key can't be read";
-	if (why == NULL && EVP_PKEY_eq(published, signer->key) != 1)
+	if (why == NULL &&
+	    EVP_PKEY_eq(dkim_key_itself(published), signer->key) != 1)
 		why = "it is the key of another private key";
 	dkim_key_free(published);
 	return why;

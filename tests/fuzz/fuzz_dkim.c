@@ -94,7 +94,7 @@ record(struct arena *a, struct str text)
 {
 	static const unsigned char digest[32];
 	struct dkim_record r;
-	struct evp_pkey_st *key;
+	struct evp_pkey_ctx_st *key;
 	const char *why = dkim_record_parse(a, text, &r);
 
 	if (why != NULL) {
@@ -107,7 +107,7 @@ record(struct arena *a, struct str text)
 	key = dkim_key_get(&r);
 	if (key == NULL)
 		return;
-	must(dkim_key_bits(key) <= DKIM_KEY_BITS_MAX);
+	must(dkim_key_bits(dkim_key_itself(key)) <= DKIM_KEY_BITS_MAX);
 	must(!dkim_key_verifies(key, digest, sizeof(digest), r.p));
 	dkim_key_free(key);
 }

@@ -63,7 +63,7 @@ test_files(void **state)
 }
 
 /* An RSA key of 2,048 bits with an exponent of so many, out of DNS. */
-static struct evp_pkey_st *
+static struct evp_pkey_ctx_st *
 key_of_exponent(int bits)
 {
 	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
@@ -71,7 +71,7 @@ key_of_exponent(int bits)
 	BIGNUM *n = BN_new(), *e = BN_new();
 	struct dkim_record record = { .k = STR("rsa") };
 	struct buf text = BUF_INIT(4096);
-	struct evp_pkey_st *got;
+	struct evp_pkey_ctx_st *got;
 	EVP_PKEY *key = NULL;
 	OSSL_PARAM *params;
 
@@ -103,7 +103,7 @@ key_of_exponent(int bits)
 static void
 test_exponent(void **state)
 {
-	struct evp_pkey_st *key;
+	struct evp_pkey_ctx_st *key;
 
 	(void)state;
 	assert_non_null(key = key_of_exponent(17));
