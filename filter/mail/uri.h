@@ -98,11 +98,14 @@ struct uri_ahead {
 	size_t		 from, end;	/* no delimiter is between them */
 };
 
+#define URI_MARKS	3
+
 struct uri_text {
 	struct str	 s;
 	size_t		 at;
 	const struct tld_set *tlds;
 	struct uri_ahead ahead[4];
+	size_t		 behind[URI_MARKS];	/* the next mark of each kind */
 	size_t		 marked;	/* up to there something may begin */
 };
 

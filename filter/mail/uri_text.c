@@ -26,9 +26,11 @@ enum {
 	OPENS_LINK = 1 << 4, /* one may begin behind it */
 	OPENS_BARE = 1 << 5, /* so may a name */
 	OPENS_ANY = OPENS_LINK | OPENS_BARE,
-	HOST = 1 << 6,
-	MARK = 1 << 7 /* no link is without one of these, and more behind it */
+	HOST = 1 << 6
 };
+
+/* No link is without one of these, and more behind it. */
+static const char marks[URI_MARKS] = { '.', ':', '@' };
 
 static const unsigned char kinds[256] = {
 	['\t' ... '\r'] = END_ANY | OPENS_ANY,
@@ -47,9 +49,9 @@ static const unsigned char kinds[256] = {
 	[','] = END_MAIL | END_LOCAL | OPENS_ANY,
 	['('] = END_MAIL | END_LOCAL | OPENS_ANY,
 	['\''] = END_MAIL | END_LOCAL | OPENS_ANY,
-	['@'] = END_LOCAL | OPENS_BARE | MARK,
-	[':'] = OPENS_BARE | MARK,
-	['.'] = HOST | MARK,
+	['@'] = END_LOCAL | OPENS_BARE,
+	[':'] = OPENS_BARE,
+	['.'] = HOST,
 	['!'] = OPENS_BARE,
 	['#' ... '$'] = OPENS_BARE,
 	['&'] = OPENS_BARE,
@@ -210,18 +212,37 @@ may_begin(struct str s, size_t i)
 	    s.p[i - 1] != '\n';
 }
 
+/* The next mark from i on, or the text's end. */
+static size_t
+next_mark(struct uri_text *t, size_t i)
+{
+	struct str rest = str_sub(t->s, i, t->s.n);
+	size_t next = t->s.n;
+
+	for (size_t k = 0; k < URI_MARKS; k++) {
+		size_t *behind = &t->behind[k];
+		ptrdiff_t at;
+
+		if (*behind <= i) {
+			at = str_chr(rest, marks[k]);
+			*behind = (at < 0 ? t->s.n : i + (size_t)at) + 1;
+		}
+		if (*behind <= next)
+			next = *behind - 1;
+	}
+	return next;
+}
+
 /* To the word with the next mark, as there is no link before it.  false: no
  * mark is left. */
 static bool
 skip_words(struct uri_text *t)
 {
 	struct str s = t->s;
-	size_t mark = t->at, begin;
+	size_t mark = next_mark(t, t->at), begin;
 
-	while (mark + 1 < s.n &&
-	    !(is_of(s.p[mark], MARK) &&
-		!chr_white((unsigned char)s.p[mark + 1])))
-		mark++;
+	while (mark + 1 < s.n && chr_white((unsigned char)s.p[mark + 1]))
+		mark = next_mark(t, mark + 1);
 	if (mark + 1 >= s.n)
 		return false;
 	for (begin = mark; begin > t->at; begin--)

@@ -99,9 +99,10 @@ pool_hand(void *ctx)
 	if (handed) {
 		pool.idle--;
 		pool.handed[pool.nhanded++] = ctx;
-		pthread_cond_signal(&pool.handed_one);
 	}
 	pthread_mutex_unlock(&pool.lock);
+	if (handed)
+		pthread_cond_signal(&pool.handed_one);
 	return handed;
 }
 
