@@ -117,7 +117,7 @@ set_odds(struct byte_set s)
 		else if (c == ' ')
 			odds += 0.15;
 		else
-			odds += c < 128 ? 0.003 : 0.0001;
+			odds += c < 128 ? 0.003 : 0.00001;
 	}
 	return odds < 1 ? odds : 1;
 }
@@ -201,15 +201,19 @@ link_choice(struct chain *chain, const struct tree *t)
 	}
 }
 
+/* The first copies and the last one, and between them any number. */
 static void
 link_repeat(struct chain *chain, const struct tree *t)
 {
+	unsigned int copies = t->least < LINKS_USED ? t->least : LINKS_USED;
 	unsigned int i;
 
-	for (i = 0; i < t->least && i < LINKS_USED; i++)
+	for (i = 0; i + 1 < copies; i++)
 		link_add(chain, t->child);
-	if (i < t->least || t->most != t->least || t->most == 0)
+	if (copies < t->least || t->most != t->least || t->most == 0)
 		link_loop_tree(chain, t->child);
+	if (copies > 0)
+		link_add(chain, t->child);
 }
 
 static void

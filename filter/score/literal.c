@@ -144,6 +144,13 @@ must_join(struct literals *must, const struct literals *more)
 		must_add(must, more->set[i]);
 }
 
+/* A short string, or not even a short word between blanks. */
+static bool
+is_everywhere(struct str s)
+{
+	return s.n < LITERAL_SHORTEST || str_trim(s).n < 2;
+}
+
 /* What must be met because a run of the pattern is one of these strings. */
 static void
 must_exact(struct arena *a, struct literals *must, struct exact e)
@@ -152,7 +159,7 @@ must_exact(struct arena *a, struct literals *must, struct exact e)
 	size_t i;
 
 	for (i = 0; i < e.count; i++)
-		if (e.text[i].n < LITERAL_SHORTEST)
+		if (is_everywhere(e.text[i]))
 			return;
 	if (e.count > 1)
 		e = reduce(a, e);
@@ -287,10 +294,22 @@ sequence_repeat(struct arena *a, struct sequence *s, struct node node,
 
 /* --- trees -------------------------------------------------------------- */
 
+/* All white space is one. */
+static struct byte_set
+set_plain(const struct byte_set *s)
+{
+	struct byte_set plain = { { 0 } }, left = *s;
+	int c;
+
+	while (byte_set_take(&left, &c))
+		byte_set_add(&plain, literal_plain((unsigned char)c));
+	return plain;
+}
+
 static struct node
 node_bytes(struct arena *a, const struct tree *t)
 {
-	struct byte_set left = t->bytes;
+	struct byte_set left = set_plain(&t->bytes);
 	size_t count = byte_set_count(&left), n = 0;
 	struct str *texts = NULL;
 	char *p;

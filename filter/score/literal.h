@@ -2,9 +2,9 @@
  * literal - texts that whatever a regex matches must contain.
  *
  * literal_sets() answers with sets of strings: a subject that the regex
- * matches holds at least one string of every set, once both are in lower case
- * (ASCII's).  It errs on one side alone: where a pattern says too much there
- * are fewer sets or none, never a wrong one.
+ * matches holds at least one string of every set, once each of its bytes is
+ * literal_plain().  It errs on one side alone: where a pattern says too much
+ * there are fewer sets or none, never a wrong one.
  *
  * Strings live in the arena given.  Any thread; bounded in the pattern.
  */
@@ -36,6 +36,15 @@ struct literals {
 
 /* false: nothing is known. */
 bool	literal_sets(struct arena *, const struct tree *, struct literals *);
+
+/* ASCII's lower case, and any white space a blank. */
+static inline unsigned char
+literal_plain(unsigned char c)
+{
+	unsigned char lower = c | (c >= 'A' && c <= 'Z' ? 0x20 : 0);
+
+	return c >= '\t' && c <= '\r' ? ' ' : lower;
+}
 
 /* Roughly how often a string is met: the less, the better it is to look for. */
 double	literal_odds(struct str);

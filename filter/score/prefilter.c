@@ -32,7 +32,7 @@ struct owner {
 };
 
 struct lit {
-	struct str	 text;		/* lower case */
+	struct str	 text;		/* literal_plain() */
 	uint32_t	 slot;		/* of its window */
 	uint32_t	 behind;	/* bytes behind the window's end */
 	uint32_t	 number;
@@ -60,7 +60,7 @@ struct prefilter {
 	struct table	 tables[PREFILTER_TEXTS];
 	struct chains	*chains[PREFILTER_TEXTS];
 	size_t		 nlits;		/* of the largest table */
-	unsigned char	 lower[256];
+	unsigned char	 plain[256];
 };
 
 struct prefilter *
@@ -73,7 +73,7 @@ prefilter_new(size_t rules)
 	p->nrules = rules;
 	p->sets = mem_alloc(rules);
 	for (i = 0; i < 256; i++)
-		p->lower[i] = (unsigned char)chr_lower(i);
+		p->plain[i] = literal_plain((unsigned char)i);
 	for (i = 0; i < PREFILTER_TEXTS; i++) {
 		p->tables[i].by_text = map_new(false);
 		p->chains[i] = chain_new();
@@ -302,12 +302,12 @@ literal_found(const struct prefilter *p, struct prefilter_scratch *s,
 }
 
 static bool
-same(const unsigned char *lower, const unsigned char *text, struct str lit)
+same(const unsigned char *plain, const unsigned char *text, struct str lit)
 {
 	size_t i;
 
 	for (i = 0; i < lit.n; i++)
-		if (lower[text[i]] != (unsigned char)lit.p[i])
+		if (plain[text[i]] != (unsigned char)lit.p[i])
 			return false;
 	return true;
 }
@@ -324,10 +324,10 @@ stands(const struct prefilter *p, const struct lit *lit, struct str text,
 	if (lit->behind > text.n - end || n > end + lit->behind)
 		return false;
 	start = end + lit->behind - n;
-	return same(p->lower, (const unsigned char *)text.p + start, lit->text);
+	return same(p->plain, (const unsigned char *)text.p + start, lit->text);
 }
 
-/* Bytes of the text in lower case, and those before them. */
+/* Bytes of the text, plain, and those before them. */
 struct stretch {
 	unsigned char	 before[RECENT], byte[STRETCH];
 };
@@ -341,8 +341,7 @@ stretch_fill(struct stretch *st, const char *text, size_t n)
 	memcpy(st->byte, text, n);
 	/* All of them, known before, are as quick as one. */
 	for (i = 0; i < STRETCH; i++)
-		st->byte[i] |=
-		    st->byte[i] >= 'A' && st->byte[i] <= 'Z' ? 0x20 : 0;
+		st->byte[i] = literal_plain(st->byte[i]);
 }
 
 /* A bit for each place, the first one highest: a window may end there. */

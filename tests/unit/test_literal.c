@@ -65,7 +65,10 @@ test_classes(void **state)
 	assert_literals("abc[\\d_]efg", "", "abc & efg");
 	assert_literals("abc[-x]efg", "", "abc-efg|abcxefg");
 	assert_literals("abc\\defg", "", "abc & efg");
-	assert_literals("abc\\sdef", "", "abc & def");
+	assert_literals("abc\\sdef", "", "abc def");
+	assert_literals("abc[ \\t]def", "", "abc def");
+	assert_literals("abc\\s+def", "", "abc  &  def");
+	assert_literals("\\s\\s\\s", "", "");
 	assert_literals("abc[^\\x00-wz-\\xff]d", "", "abcxd|abcyd");
 	assert_literals("abc[A\\xc4]z", "o", "abcaz|abc\xc4z|abc\xe4z");
 }
@@ -146,7 +149,7 @@ test_unknown(void **state)
 	assert_literals("abc\\Qd\\E", "", "");
 	assert_literals("abc(?R)?", "", "");
 	assert_literals("abc(?#def)", "", "");
-	assert_literals("abc\\012d", "", "abc\nd");
+	assert_literals("abc\\012d", "", "abc d");
 	assert_literals("abc\\12d", "", "abc");
 	assert_literals("abc[\\101]d", "", "abcad");
 	assert_literals("abc(def", "", "");
@@ -172,7 +175,7 @@ random_pattern(struct buf *out, unsigned int depth)
 	static const char *const atoms[] = { "a", "b", "c", "ab", "ca", "A",
 		"[ab]", "[^a]", "[a-c]", ".", "\\w", "\\b", "^", "$", "(?=a)",
 		"(?!b)", "\\x61", "[B\\d]", "abc", "cab", "(?i)", "(?x) ", " ",
-		"\\1" };
+		"\\1", "\\s", "[\\tb]" };
 	static const char *const repeats[] = { "", "", "", "?", "*", "+", "{2}",
 		"{1,3}", "{0,1}", "{2,}", "*?", "++", "{0}" };
 	static const char *const open[] = { "(", "(?:", "(?>", "(?i:", "(?|" };
@@ -188,7 +191,7 @@ random_pattern(struct buf *out, unsigned int depth)
 			}
 			buf_addc(out, ')');
 		} else {
-			buf_adds(out, atoms[pick(24)]);
+			buf_adds(out, atoms[pick(26)]);
 		}
 		buf_adds(out, repeats[pick(13)]);
 	}
@@ -201,7 +204,7 @@ met(const struct literals *l, struct str text)
 
 	for (i = 0; i < l->count; i++) {
 		for (j = 0; j < l->set[i].count; j++)
-			if (str_ifind(text, l->set[i].text[j]) >= 0)
+			if (str_find(text, l->set[i].text[j]) >= 0)
 				break;
 		if (j == l->set[i].count)
 			return false;
@@ -234,11 +237,14 @@ test_never_misses(void **state)
 		known++;
 		for (j = 0; j < 30; j++) {
 			for (at = 0; at < sizeof(text) - 1; at++)
-				text[at] = "abcABC a"[pick(8)];
+				text[at] = "abcABC a\t\f"[pick(10)];
 			text[at] = '\0';
 			if (regex_match(x, str_of(text)) != REGEX_YES)
 				continue;
 			hits++;
+			for (at = 0; at < sizeof(text) - 1; at++)
+				text[at] = (char)literal_plain(
+				    (unsigned char)text[at]);
 			if (!met(&l, str_of(text)))
 				fail_msg("/%s/ matches \"%s\"", re.p, text);
 		}

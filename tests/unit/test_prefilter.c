@@ -70,6 +70,7 @@ test_pass(void **state)
 	assert_false(prefilter_covers(p, 3));
 	assert_pass(p, "", "");
 	assert_pass(p, "Cheap Pills", "0");
+	assert_pass(p, "a\tCHEAP\fpills\n", "0");
 	assert_pass(p, "cheap pill", "");
 	assert_pass(p, "abc", "");
 	assert_pass(p, "xyz abc xyz abc", "1");
