@@ -9,6 +9,7 @@
 
 #define NUMBER_LEN 8
 #define NUMBERS	   (REDIS_OUT_MAX - 1) /* of a result, besides its code */
+#define HEAD_LEN   27		       /* of all operations */
 #define WINDOW_LEN 25		       /* of units */
 
 /* --- numbers ----------------------------------------------------------- */
@@ -153,33 +154,34 @@ void
 redis_batch_write(struct buf *out, const struct redis_ops *batch,
     const struct redis_batch_head *head)
 {
-	struct buf blob = BUF_INIT(SIZE_MAX);
-	size_t nkeys = 1;
+	size_t nkeys = 1, nargs = HEAD_LEN + WINDOW_LEN;
 	char number[24];
 
-	for (struct redis_op *op = batch->head; op; op = op->next)
+	for (struct redis_op *op = batch->head; op; op = op->next) {
 		nkeys += op->nkeys;
+		nargs += op->args.n;
+	}
 	redis_wire_head(out, 6 + nkeys);
 	redis_wire_word(out, STR("EVALSHA"));
 	redis_wire_word(out, head->sha);
 	snprintf(number, sizeof(number), "%zu", nkeys);
 	redis_wire_word(out, str_of(number));
 	redis_wire_word(out, head->lease);
-	redis_put_number(&blob, head->now_ms);
-	redis_put_number(&blob, head->lease_ms);
-	redis_put_number(&blob, head->stay_ms);
-	buf_addc(&blob, head->expire);
-	redis_put_short(&blob, batch->n);
-	for (struct redis_op *op = batch->head; op; op = op->next) {
+	for (struct redis_op *op = batch->head; op; op = op->next)
 		buf_addstr(out, buf_str(&op->keys));
-		buf_addstr(&blob, buf_str(&op->args));
-	}
-	/* the script reads an operation with a window, if it has one or not */
-	buf_add(&blob, (char[WINDOW_LEN]){ 0 }, WINDOW_LEN);
 	redis_wire_word(out, head->was);
 	redis_wire_word(out, head->is);
-	redis_wire_word(out, buf_str(&blob));
-	buf_free(&blob);
+	redis_wire_length(out, nargs);
+	redis_put_number(out, head->now_ms);
+	redis_put_number(out, head->lease_ms);
+	redis_put_number(out, head->stay_ms);
+	buf_addc(out, head->expire);
+	redis_put_short(out, batch->n);
+	for (struct redis_op *op = batch->head; op; op = op->next)
+		buf_addstr(out, buf_str(&op->args));
+	/* the script reads an operation with a window, if it has one or not */
+	buf_add(out, (char[WINDOW_LEN]){ 0 }, WINDOW_LEN);
+	buf_add(out, "\r\n", 2);
 }
 
 /* Does the answer have three numbers for it, besides its code? */

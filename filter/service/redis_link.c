@@ -51,6 +51,7 @@ struct redis_link {
 	pthread_cond_t work; /* for the thread */
 	struct redis_ops queue;
 	struct flight flight;
+	struct buf out; /* of the one who is busy */
 	size_t crowd; /* about how many operations come at a time */
 	bool busy; /* somebody sends a batch and waits for its answer */
 	bool up, stop, idle, has_secret;
@@ -287,7 +288,7 @@ link_may_go(const struct redis_link *k)
 }
 
 static void
-flight_write(struct redis_link *k, const struct flight *f, struct buf *out)
+flight_write(struct redis_link *k, const struct flight *f)
 {
 	char was[64], is[64];
 	struct redis_batch_head head = { .sha = str_of(k->lease.sha),
@@ -303,7 +304,8 @@ flight_write(struct redis_link *k, const struct flight *f, struct buf *out)
 	    (unsigned long long)f->seq);
 	head.was = str_of(was);
 	head.is = str_of(is);
-	redis_batch_write(out, &f->ops, &head);
+	buf_truncate(&k->out, 0);
+	redis_batch_write(&k->out, &f->ops, &head);
 }
 
 /*
@@ -451,7 +453,7 @@ link_answer(struct redis_link *k, const redisReply *r, struct buf *why,
 static void
 link_trip(struct redis_link *k)
 {
-	struct buf out = BUF_INIT(SIZE_MAX), why = BUF_INIT(1024);
+	struct buf why = BUF_INIT(1024);
 	struct redis_waiter *wake = NULL;
 	redisReply *r = NULL;
 
@@ -460,8 +462,8 @@ link_trip(struct redis_link *k)
 		link_gather(k);
 	link_board(k);
 	pthread_mutex_unlock(&k->lock);
-	flight_write(k, &k->flight, &out);
-	if (redis_wire_send(k->wire, buf_str(&out), &why))
+	flight_write(k, &k->flight);
+	if (redis_wire_send(k->wire, buf_str(&k->out), &why))
 		r = redis_wire_reply(k->wire, &why);
 	pthread_mutex_lock(&k->lock);
 	if (r == NULL || !link_answer(k, r, &why, &wake))
@@ -471,7 +473,6 @@ link_trip(struct redis_link *k)
 	wake_all(wake);
 	if (r)
 		freeReplyObject(r);
-	buf_free(&out);
 	buf_free(&why);
 	pthread_mutex_lock(&k->lock);
 }
@@ -671,6 +672,7 @@ redis_link_open(const struct redis_url *url, redis_settled *settled, void *arg,
 	k->settled = settled;
 	k->arg = arg;
 	k->health = health;
+	k->out = BUF_INIT(SIZE_MAX);
 	redis_ops_init(&k->queue);
 	redis_ops_init(&k->flight.ops);
 	redis_ops_init(&k->unsure.ops);
@@ -724,6 +726,7 @@ redis_link_close(struct redis_link **kp)
 	ops_free(&k->queue);
 	pthread_cond_destroy(&k->work);
 	pthread_mutex_destroy(&k->lock);
+	buf_free(&k->out);
 	free(k);
 	*kp = NULL;
 }

@@ -294,30 +294,37 @@ redis_wire_reply(struct redis_wire *w, struct buf *why)
 	}
 }
 
-static void
-wire_number(struct buf *b, char mark, size_t n)
+void
+redis_wire_number(struct buf *b, uint64_t n)
 {
 	char text[24], *p = text + sizeof(text);
 
-	*--p = '\n';
-	*--p = '\r';
 	do
 		*--p = (char)('0' + n % 10);
 	while ((n /= 10) > 0);
-	*--p = mark;
 	buf_add(b, p, (size_t)(text + sizeof(text) - p));
 }
 
 void
 redis_wire_head(struct buf *b, size_t n)
 {
-	wire_number(b, '*', n);
+	buf_addc(b, '*');
+	redis_wire_number(b, n);
+	buf_add(b, "\r\n", 2);
+}
+
+void
+redis_wire_length(struct buf *b, size_t n)
+{
+	buf_addc(b, '$');
+	redis_wire_number(b, n);
+	buf_add(b, "\r\n", 2);
 }
 
 void
 redis_wire_word(struct buf *b, struct str s)
 {
-	wire_number(b, '$', s.n);
+	redis_wire_length(b, s.n);
 	buf_addstr(b, s);
 	buf_add(b, "\r\n", 2);
 }

@@ -33,8 +33,12 @@ redisReply	*redis_wire_reply(struct redis_wire *, struct buf *why);
 /* One command of n words; NULL with *why for errors as well. */
 redisReply	*redis_wire_ask(struct redis_wire *, const struct str *words,
     size_t n, struct buf *why);
-/* The bytes of a command: its head for n words, then each word. */
+/* The bytes of a command: its head for n words, then each word; or a word's
+ * length, n bytes of the caller's, and "\r\n". */
 void		 redis_wire_head(struct buf *, size_t n);
 void		 redis_wire_word(struct buf *, struct str);
+void		 redis_wire_length(struct buf *, size_t n);
+/* In decimal. */
+void		 redis_wire_number(struct buf *, uint64_t);
 
 #endif

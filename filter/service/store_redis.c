@@ -61,8 +61,11 @@ windows_key(struct windows *ws, char kind, const struct store_window *w)
 {
 	struct buf key = BUF_INIT(SIZE_MAX);
 
-	buf_printf(&key, REDIS_PREFIX "%c:%lld:", kind,
-	    (long long)w->window_ms);
+	buf_adds(&key, REDIS_PREFIX);
+	buf_addc(&key, kind);
+	buf_addc(&key, ':');
+	redis_wire_number(&key, (uint64_t)w->window_ms);
+	buf_addc(&key, ':');
 	buf_addstr(&key, w->limit);
 	buf_addc(&key, '\0');
 	buf_addstr(&key, w->key);
