@@ -10,7 +10,6 @@
 #define NUMBER_LEN 8
 #define NUMBERS	   (REDIS_OUT_MAX - 1) /* of a result, besides its code */
 #define HEAD_LEN   27		       /* of all operations */
-#define WINDOW_LEN 25		       /* of units */
 
 /* --- numbers ----------------------------------------------------------- */
 
@@ -154,7 +153,7 @@ void
 redis_batch_write(struct buf *out, const struct redis_ops *batch,
     const struct redis_batch_head *head)
 {
-	size_t nkeys = 1, nargs = HEAD_LEN + WINDOW_LEN;
+	size_t nkeys = 1, nargs = HEAD_LEN;
 	char number[24];
 
 	for (struct redis_op *op = batch->head; op; op = op->next) {
@@ -179,8 +178,6 @@ redis_batch_write(struct buf *out, const struct redis_ops *batch,
 	redis_put_short(out, batch->n);
 	for (struct redis_op *op = batch->head; op; op = op->next)
 		buf_addstr(out, buf_str(&op->args));
-	/* the script reads an operation with a window, if it has one or not */
-	buf_add(out, (char[WINDOW_LEN]){ 0 }, WINDOW_LEN);
 	buf_add(out, "\r\n", 2);
 }
 

@@ -41,13 +41,37 @@ local HEAD, HEAD_LEN, UNITS = '<dddHc16d', 50, 0
 local heads, units = {}, {}
 local codes, numbers, texts = {}, {}, nil
 
+-- A reservation or a commit on counters of units that nobody shares just now,
+-- in their newest slots, and where it fits; nil: it needs more than that.
+local function plain(letter, n)
+	local made, a = n > 1 and {} or heads, at
+	for i = key_at + 1, key_at + n do
+		local kind, w, max, cost, k, v
+		kind, w, max, cost, a = read('<Bddd', blob, a)
+		k = keys[i]
+		v = kind == UNITS and not units[k] and (heads[k] or values[i])
+		if not v or n > 1 and made[k] then return nil end
+		local h, s, cur, places, writer, p = read(HEAD, v)
+		if places > 1 or writer ~= me and p > 0 or now * 60 >= (h + 1) * w then return nil end
+		if letter == 'R' and s + p + cost <= max then p = p + cost
+		elseif letter == 'C' and cost <= p then s, cur, p = s + cost, cur + cost, p - cost
+		else return nil end
+		made[k] = pack(HEAD, h, s, cur, 1, me, p)
+	end
+	if n > 1 then
+		for k, v in pairs(made) do heads[k] = v end
+	end
+	at, key_at = a, key_at + n
+	return '0'
+end
+
 -- A server makes all functions anew for each batch: those that most operations
 -- can do without are made when one can't.
-local ops
+local make_ops, make_sets
+local ops, sets
 
-local function make_ops()
-	local alive, sets = { [me] = true }, nil
-	ops = {}
+function make_ops()
+	local alive = { [me] = true }
 
 	-- Does the process still keep its lease?
 	local function lives(p)
@@ -57,21 +81,6 @@ local function make_ops()
 			alive[p] = a ~= nil and read('<d', v, a) + lease_ms > now
 		end
 		return alive[p]
-	end
-
-	-- Who died has nothing.
-	local function bury(c)
-		if c.others == '' then return end
-		local left, o = {}, 0
-		for a = 1, #c.others, 24 do
-			local p, n = read('<c16d', c.others, a)
-			if n > 0 and lives(p) then
-				left[#left + 1] = sub(c.others, a, a + 23)
-				o = o + n
-			end
-		end
-		if #left * 24 < #c.others then c.whole, c.dirty = true, true end
-		c.others, c.o = table.concat(left), o
 	end
 
 	-- Who else has reserved something; other places are given up.
@@ -87,6 +96,21 @@ local function make_ops()
 			else c.whole = true end
 		end
 		c.others = table.concat(left)
+	end
+
+	-- Who died has nothing.
+	local function bury(c)
+		if c.others == '' then return end
+		local left, o = {}, 0
+		for a = 1, #c.others, 24 do
+			local p, n = read('<c16d', c.others, a)
+			if n > 0 and lives(p) then
+				left[#left + 1] = sub(c.others, a, a + 23)
+				o = o + n
+			end
+		end
+		if #left * 24 < #c.others then c.whole, c.dirty = true, true end
+		c.others, c.o = table.concat(left), o
 	end
 
 	-- A newer slot begins: drops what has left the window.
@@ -109,10 +133,9 @@ local function make_ops()
 
 	local function unit(w)
 		key_at = key_at + 1
-		local k, v, h = keys[key_at], values[key_at], now * 60
+		local k, v, h = keys[key_at], values[key_at], math.floor(now * 60 / w)
 		local c = units[k]
 		if c then return c end
-		h = (h - h % w) / w
 		c = { w = w, h = h, s = 0, cur = 0, p = 0, o = 0, others = '', v = '', from = 1,
 			whole = true, dirty = false }
 		units[k] = c
@@ -132,10 +155,8 @@ local function make_ops()
 		local kind, w, max, cost
 		kind, w, max, cost, at = read('<Bddd', blob, at)
 		if kind == UNITS then return unit(w), max, cost, 0 end
-		return ops.sets().window(kind, w, max, cost)
+		return (sets or make_sets()).window(kind, w, max, cost)
 	end
-
-	local function leaves(i, w) return math.ceil((i + 61) * w / 60) end
 
 	-- When that many have left the window.
 	local function when(c, want)
@@ -145,7 +166,7 @@ local function make_ops()
 			n = n + m
 			if n >= want then i = c.h - d break end
 		end
-		return leaves(i, c.w) - now
+		return math.ceil((i + 61) * c.w / 60) - now
 	end
 
 	-- Whether it is full, what is used, how long until it fits.
@@ -161,11 +182,6 @@ local function make_ops()
 		return true, used, when(c, used + want - max)
 	end
 
-	local function hold(c, cost, m)
-		if m then sets.hold(c, m)
-		elseif cost > 0 then c.p, c.dirty = c.p + cost, true end
-	end
-
 	local function release(c, cost, m)
 		if m then sets.release(c, m)
 		elseif c.p > 0 and cost > 0 then
@@ -176,6 +192,201 @@ local function make_ops()
 	local function count(c, cost, m)
 		if m then sets.count(c, m)
 		elseif cost > 0 then c.s, c.cur, c.dirty = c.s + cost, c.cur + cost, true end
+	end
+
+	-- All windows or none.
+	local function reserve(_, n)
+		local at_first, key_first, over = at, key_at, nil
+		local index, used, retry = 0, 0, -1
+		for i = 1, n do
+			local c, max, cost, room, m = window()
+			local full, u, t = fits(c, max, cost, room, m)
+			if t > retry then index, used, retry = i - 1, u, t end
+			if full then
+				over = over or {}
+				over[i] = true
+			elseif m then sets.hold(c, m)
+			elseif cost > 0 then c.p, c.dirty = c.p + cost, true end
+		end
+		if not over then return '0' end
+		at, key_at = at_first, key_first
+		for i = 1, n do
+			local c, _, cost, _, m = window()
+			if not over[i] then release(c, cost, m) end
+		end
+		return '1', index, used, retry
+	end
+
+	-- What was reserved counts; forced or not, where a lease has run out.
+	local function commit(forced, n)
+		local at_first, key_first, refused = at, key_at, false
+		for _ = 1, forced == 0 and n or 0 do
+			local c, max, cost, _, m = window()
+			if m then refused = refused or sets.refuses(c, max, m)
+			elseif cost > c.p then refused = refused or fits(c, max, cost - c.p, 0) end
+		end
+		if refused then return '2' end
+		at, key_at = at_first, key_first
+		for _ = 1, n do
+			local c, _, cost, _, m = window()
+			if not m then c.p = cost < c.p and c.p - cost or 0 end
+			count(c, cost, m)
+		end
+		return '0'
+	end
+
+	ops = { R = reserve, C = commit, window = window, unit = unit, fits = fits, bury = bury,
+		lives = lives, release = release, count = count }
+	return ops
+end
+
+-- Members, notes, and what is seldom done with units.
+function make_sets()
+	local window, unit, lives = ops.window, ops.unit, ops.lives
+	local all, mine = {}, 'p' .. me
+	sets = {}
+
+	-- Counters of members: a sorted set of the slots in which they were seen
+	-- last, infinite for who is reserved; a hash says by whom, and the slot.
+	local function set(w)
+		local k, hk = keys[key_at + 1], keys[key_at + 2]
+		key_at = key_at + 2
+		local c = all[k]
+		if c then return c end
+		local h = tonumber(call('HGET', hk, 'h'))
+		c = { key = k, hk = hk, w = w, h = math.max(math.floor(now * 60 / w), h or 0), n = 0 }
+		if h then
+			call('ZREMRANGEBYSCORE', k, '-inf', c.h - 61)
+			c.n = call('ZCARD', k)
+		end
+		all[k] = c
+		return c
+	end
+
+	-- Anybody asks the counter of members where there is one, else that of
+	-- units.
+	function sets.window(kind, w, max, cost)
+		local room, m
+		if kind == 1 then
+			room, m, at = read('<dc8', blob, at)
+			return set(w), max, cost, room, m
+		end
+		room, at = read('<d', blob, at)
+		if all[keys[key_at + 2]] or call('EXISTS', keys[key_at + 3]) == 1 then
+			key_at = key_at + 1
+			return set(w), max, cost, room, '*'
+		end
+		local c = unit(w)
+		key_at = key_at + 2
+		return c, max, cost, room
+	end
+
+	local function let_go(c, m, p)
+		if call('HINCRBY', c.hk, p .. m, -1) <= 0 then call('HDEL', c.hk, p .. m) end
+		c.dirty = true
+		if call('HINCRBY', c.hk, 'n' .. m, -1) > 0 then return end
+		local b = tonumber(call('HGET', c.hk, 'b' .. m) or nil)
+		call('HDEL', c.hk, 'n' .. m, 'b' .. m)
+		if b and b >= c.h - 60 then call('ZADD', c.key, b, m)
+		else
+			call('ZREM', c.key, m)
+			c.n = c.n - 1
+		end
+	end
+
+	local function set_bury(c)
+		local fields = call('HGETALL', c.hk)
+		for i = 1, #fields, 2 do
+			local f = fields[i]
+			if sub(f, 1, 1) == 'p' and not lives(sub(f, 2, 17)) then
+				for _ = 1, tonumber(fields[i + 1]) do
+					let_go(c, sub(f, 18), sub(f, 1, 17))
+				end
+			end
+		end
+	end
+
+	local function set_when(c, want)
+		local i = c.h
+		local v = call('ZRANGE', c.key, want - 1, want - 1, 'WITHSCORES')
+		local k = tonumber(v[2])
+		if k and k <= c.h then i = k end
+		return math.ceil((i + 61) * c.w / 60) - now
+	end
+
+	local function there(c, m)
+		return c.n > 0 and call('ZSCORE', c.key, m)
+	end
+
+	function sets.fits(c, max, m, room)
+		local want = room + ((m == '*' or there(c, m)) and 0 or 1)
+		if want > max then return true, c.n, c.w end
+		if want == 0 or c.n + want <= max then return false, c.n, 0 end
+		set_bury(c)
+		if c.n + want <= max then return false, c.n, 0 end
+		return true, c.n, set_when(c, c.n + want - max)
+	end
+
+	local function lacks(c, m)
+		return m ~= '*' and call('HEXISTS', c.hk, mine .. m) == 0
+	end
+
+	function sets.hold(c, m)
+		if m == '*' then return end
+		c.dirty = true
+		if call('HINCRBY', c.hk, 'n' .. m, 1) == 1 then
+			local s = there(c, m)
+			if s then call('HSET', c.hk, 'b' .. m, s) else c.n = c.n + 1 end
+			call('ZADD', c.key, '+inf', m)
+		end
+		call('HINCRBY', c.hk, mine .. m, 1)
+	end
+
+	function sets.release(c, m)
+		if m ~= '*' and not lacks(c, m) then let_go(c, m, mine) end
+	end
+
+	function sets.count(c, m)
+		if m == '*' then return end
+		if lacks(c, m) then sets.hold(c, m) end
+		call('HSET', c.hk, 'b' .. m, c.h)
+		let_go(c, m, mine)
+	end
+
+	-- Of what was reserved something has run out: does it fit once more?
+	function sets.refuses(c, max, m)
+		return lacks(c, m) and (sets.fits(c, max, m, 0))
+	end
+
+	function sets.used(w)
+		local c = set(w)
+		set_bury(c)
+		return c.n
+	end
+
+	function sets.empty(w)
+		local c = set(w)
+		local before = c.n
+		call('ZREMRANGEBYSCORE', c.key, '-inf', c.h)
+		for _, f in ipairs(call('HKEYS', c.hk)) do
+			if sub(f, 1, 1) == 'b' then call('HDEL', c.hk, f) end
+		end
+		c.n, c.dirty = call('ZCARD', c.key), true
+		return before
+	end
+
+	function sets.flush()
+		for _, c in pairs(all) do
+			if c.dirty and c.n <= 0 then call('DEL', c.key, c.hk)
+			elseif c.dirty then
+				call('HSET', c.hk, 'h', c.h)
+				if expire then
+					local ms = math.floor(c.w * 61 / 60) + 3600000
+					call('PEXPIRE', c.key, ms)
+					call('PEXPIRE', c.hk, ms)
+				end
+			end
+		end
 	end
 
 	-- Gives back what counted in slot i.
@@ -198,52 +409,12 @@ local function make_ops()
 		c.v, c.from, c.whole = table.concat(left), 1, true
 	end
 
-	-- All windows or none.
-	function ops.R(_, n)
-		local at_first, key_first, over = at, key_at, nil
-		local index, used, retry = 0, 0, -1
-		for i = 1, n do
-			local c, max, cost, room, m = window()
-			local full, u, t = fits(c, max, cost, room, m)
-			if t > retry then index, used, retry = i - 1, u, t end
-			if full then
-				over = over or {}
-				over[i] = true
-			else hold(c, cost, m) end
-		end
-		if not over then return '0' end
-		at, key_at = at_first, key_first
-		for i = 1, n do
-			local c, _, cost, _, m = window()
-			if not over[i] then release(c, cost, m) end
-		end
-		return '1', index, used, retry
-	end
-
-	-- What was reserved counts; forced or not, where a lease has run out.
-	function ops.C(forced, n)
-		local at_first, key_first, refused = at, key_at, false
-		for _ = 1, forced == 0 and n or 0 do
-			local c, max, cost, _, m = window()
-			if m then refused = refused or sets.refuses(c, max, m)
-			elseif cost > c.p then refused = refused or fits(c, max, cost - c.p, 0) end
-		end
-		if refused then return '2' end
-		at, key_at = at_first, key_first
-		for _ = 1, n do
-			local c, _, cost, _, m = window()
-			if not m then c.p = cost < c.p and c.p - cost or 0 end
-			count(c, cost, m)
-		end
-		return '0'
-	end
-
 	-- Reservations given back, or what counted at a time; a member that was
 	-- counted stays, for it may have been there before.
 	function ops.G(back, n)
 		for _ = 1, n do
 			local c, _, cost, _, m = window()
-			if back < 0 then release(c, cost, m)
+			if back < 0 then ops.release(c, cost, m)
 			elseif not m then take(c, math.floor(back * 60 / c.w), cost) end
 		end
 		return '0'
@@ -252,40 +423,39 @@ local function make_ops()
 	function ops.N(_, n)
 		for _ = 1, n do
 			local c, _, cost, _, m = window()
-			count(c, cost, m)
+			ops.count(c, cost, m)
 		end
 		return '0'
 	end
 
-	-- The reservation of one window is more by that much, or less.
+	-- The reservation of one window of units is more by that much, or less.
 	function ops.A(by, n)
 		local which
 		which, at = read('<H', blob, at)
 		for i = 1, n do
 			local c, _, _, _, m = window()
-			if i == which then
-				if by < 0 then release(c, -by, m) else hold(c, by, m) end
-			end
+			if i == which and by < 0 then ops.release(c, -by, m)
+			elseif i == which and not m then c.p, c.dirty = c.p + by, true end
 		end
 		return '0'
 	end
 
 	function ops.P()
-		local full, used, retry = fits(window())
+		local full, used, retry = ops.fits(window())
 		return full and '1' or '0', 0, used, retry
 	end
 
 	-- How many are used, of units (0) or members (1).
 	function ops.U(w, kind)
-		if kind ~= UNITS then return ops.sets().used(w) end
+		if kind ~= UNITS then return '0', 0, sets.used(w) end
 		local c = unit(w)
-		bury(c)
+		ops.bury(c)
 		return '0', 0, c.s + c.p + c.o
 	end
 
 	-- Empties a counter; who is reserved stays.
 	function ops.X(w, kind)
-		if kind ~= UNITS then return ops.sets().empty(w) end
+		if kind ~= UNITS then return sets.empty(w) > 0 and '1' or '0' end
 		local c = unit(w)
 		local before = c.s
 		c.s, c.cur, c.v, c.from, c.whole, c.dirty = 0, 0, '', 1, true, true
@@ -322,210 +492,38 @@ local function make_ops()
 		texts[#texts + 1] = text
 		return '0'
 	end
-
-	-- The key of a long window lives long enough from the first touch of a slot;
-	-- until the next one nothing shrinks, and what changes is written alone.
-	function ops.flush()
-		for k, c in pairs(units) do
-			local w, n = c.w, 1 + #c.others / 24
-			if not c.dirty then
-			elseif c.s <= 0 and c.p <= 0 and c.o <= 0 then call('DEL', k)
-			else
-				local v = pack(HEAD, c.h, c.s, c.cur, n, me, c.p)
-				if not c.whole and (w >= 3600000 or not expire) then call('SETRANGE', k, '0', v)
-				else
-					v = v .. c.others .. sub(c.v, c.from)
-					if expire then
-						local more = (c.p + c.o > 0 or w >= 3600000) and 3600000 or 1000
-						call('SET', k, v, 'PX', math.floor(w * 61 / 60) + more)
-					else call('SET', k, v) end
-				end
-			end
-		end
-		if sets then sets.flush() end
-	end
-
-	function ops.sets()
-		if sets then return sets end
-		sets = {}
-		local all, mine = {}, 'p' .. me
-
-		-- Counters of members: a sorted set of the slots in which they were seen
-		-- last, infinite for who is reserved; a hash says by whom, and the slot.
-		local function set(w)
-			local k, hk = keys[key_at + 1], keys[key_at + 2]
-			key_at = key_at + 2
-			local c = all[k]
-			if c then return c end
-			local h = tonumber(call('HGET', hk, 'h'))
-			c = { key = k, hk = hk, w = w, h = math.max(math.floor(now * 60 / w), h or 0), n = 0 }
-			if h then
-				call('ZREMRANGEBYSCORE', k, '-inf', c.h - 61)
-				c.n = call('ZCARD', k)
-			end
-			all[k] = c
-			return c
-		end
-
-		-- Anybody asks the counter of members where there is one, else that of
-		-- units.
-		function sets.window(kind, w, max, cost)
-			local room, m
-			if kind == 1 then
-				room, m, at = read('<dc8', blob, at)
-				return set(w), max, cost, room, m
-			end
-			room, at = read('<d', blob, at)
-			if all[keys[key_at + 2]] or call('EXISTS', keys[key_at + 3]) == 1 then
-				key_at = key_at + 1
-				return set(w), max, cost, room, '*'
-			end
-			local c = unit(w)
-			key_at = key_at + 2
-			return c, max, cost, room
-		end
-
-		local function let_go(c, m, p)
-			if call('HINCRBY', c.hk, p .. m, -1) <= 0 then call('HDEL', c.hk, p .. m) end
-			c.dirty = true
-			if call('HINCRBY', c.hk, 'n' .. m, -1) > 0 then return end
-			local b = tonumber(call('HGET', c.hk, 'b' .. m) or nil)
-			call('HDEL', c.hk, 'n' .. m, 'b' .. m)
-			if b and b >= c.h - 60 then call('ZADD', c.key, b, m)
-			else
-				call('ZREM', c.key, m)
-				c.n = c.n - 1
-			end
-		end
-
-		local function set_bury(c)
-			local fields = call('HGETALL', c.hk)
-			for i = 1, #fields, 2 do
-				local f = fields[i]
-				if sub(f, 1, 1) == 'p' and not lives(sub(f, 2, 17)) then
-					for _ = 1, tonumber(fields[i + 1]) do
-						let_go(c, sub(f, 18), sub(f, 1, 17))
-					end
-				end
-			end
-		end
-
-		local function set_when(c, want)
-			local i = c.h
-			local v = call('ZRANGE', c.key, want - 1, want - 1, 'WITHSCORES')
-			local k = tonumber(v[2])
-			if k and k <= c.h then i = k end
-			return leaves(i, c.w) - now
-		end
-
-		local function there(c, m)
-			return c.n > 0 and call('ZSCORE', c.key, m)
-		end
-
-		function sets.fits(c, max, m, room)
-			local want = room + ((m == '*' or there(c, m)) and 0 or 1)
-			if want > max then return true, c.n, c.w end
-			if want == 0 or c.n + want <= max then return false, c.n, 0 end
-			set_bury(c)
-			if c.n + want <= max then return false, c.n, 0 end
-			return true, c.n, set_when(c, c.n + want - max)
-		end
-
-		local function lacks(c, m)
-			return m ~= '*' and call('HEXISTS', c.hk, mine .. m) == 0
-		end
-
-		function sets.hold(c, m)
-			if m == '*' then return end
-			c.dirty = true
-			if call('HINCRBY', c.hk, 'n' .. m, 1) == 1 then
-				local s = there(c, m)
-				if s then call('HSET', c.hk, 'b' .. m, s) else c.n = c.n + 1 end
-				call('ZADD', c.key, '+inf', m)
-			end
-			call('HINCRBY', c.hk, mine .. m, 1)
-		end
-
-		function sets.release(c, m)
-			if m ~= '*' and not lacks(c, m) then let_go(c, m, mine) end
-		end
-
-		function sets.count(c, m)
-			if m == '*' then return end
-			if lacks(c, m) then sets.hold(c, m) end
-			call('HSET', c.hk, 'b' .. m, c.h)
-			let_go(c, m, mine)
-		end
-
-		-- Of what was reserved something has run out: does it fit once more?
-		function sets.refuses(c, max, m)
-			return lacks(c, m) and (sets.fits(c, max, m, 0))
-		end
-
-		function sets.used(w)
-			local c = set(w)
-			set_bury(c)
-			return '0', 0, c.n
-		end
-
-		function sets.empty(w)
-			local c = set(w)
-			local before = c.n
-			call('ZREMRANGEBYSCORE', c.key, '-inf', c.h)
-			for _, f in ipairs(call('HKEYS', c.hk)) do
-				if sub(f, 1, 1) == 'b' then call('HDEL', c.hk, f) end
-			end
-			c.n, c.dirty = call('ZCARD', c.key), true
-			return before > 0 and '1' or '0'
-		end
-
-		function sets.flush()
-			for _, c in pairs(all) do
-				if c.dirty and c.n <= 0 then call('DEL', c.key, c.hk)
-				elseif c.dirty then
-					call('HSET', c.hk, 'h', c.h)
-					if expire then
-						local ms = math.floor(c.w * 61 / 60) + 3600000
-						call('PEXPIRE', c.key, ms)
-						call('PEXPIRE', c.hk, ms)
-					end
-				end
-			end
-		end
-		return sets
-	end
-	return ops
+	return sets
 end
 
--- One counter of units that nobody shares just now, in its newest slot, and
--- where it fits: that is done here.
 for i = 1, nops do
-	local letter, number, n, kind, w, max, cost, after = read('<c1dHBddd', blob, at)
-	local k, code = keys[key_at + 1], nil
-	local v = n == 1 and kind == UNITS and (letter == 'R' or letter == 'C' and number == 0) and
-		(w >= 3600000 or not expire) and not units[k] and (heads[k] or values[key_at + 1])
-	if v then
-		local h, s, cur, places, writer, p = read(HEAD, v)
-		if places ~= 1 or writer ~= me and p > 0 or now * 60 >= (h + 1) * w then
-		elseif letter == 'R' and s + p + cost <= max then
-			heads[k], code = pack(HEAD, h, s, cur, 1, me, p + cost), '0'
-		elseif letter == 'C' and cost <= p then
-			heads[k], code = pack(HEAD, h, s + cost, cur + cost, 1, me, p - cost), '0'
-		end
-	end
-	if code then
-		at, key_at = after, key_at + 1
-	else
-		local index, used, retry
-		at = at + 11
-		code, index, used, retry = (ops or make_ops())[letter](number, n)
+	local letter, number, n, code, index, used, retry
+	letter, number, n, at = read('<c1dH', blob, at)
+	if letter == 'R' or letter == 'C' and number == 0 then code = plain(letter, n) end
+	if not code then
+		if not ops then make_ops() end
+		if not ops[letter] then make_sets() end
+		code, index, used, retry = ops[letter](number, n)
 		if used then numbers[#numbers + 1] = pack('<ddd', index, used, retry or 0) end
 	end
 	codes[i] = code
 end
 
+-- A key lives an hour longer than its window from the first touch of a slot,
+-- which is written whole; until the next one nothing shrinks.
 for k, head in pairs(heads) do call('SETRANGE', k, '0', head) end
-if ops then ops.flush() end
+for k, c in pairs(units) do
+	if c.dirty and c.s + c.p + c.o <= 0 then call('DEL', k)
+	elseif c.dirty then
+		local v = pack(HEAD, c.h, c.s, c.cur, 1 + #c.others / 24, me, c.p)
+		if not c.whole then call('SETRANGE', k, '0', v)
+		else
+			v = v .. c.others .. sub(c.v, c.from)
+			if expire then call('SET', k, v, 'PX', math.floor(c.w * 61 / 60) + 3600000)
+			else call('SET', k, v) end
+		end
+	end
+end
+if sets then sets.flush() end
 local all = table.concat(codes)
 call('SETRANGE', keys[1], '0', ARGV[2] .. pack('<d', now) .. all)
 if stay_ms > 0 then call('PEXPIRE', keys[1], stay_ms) end

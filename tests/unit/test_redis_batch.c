@@ -172,13 +172,12 @@ test_written(void **state)
 {
 	static const char wanted[] =
 	    "*8\r\n$7\r\nEVALSHA\r\n$3\r\nsha\r\n$1\r\n2\r\n$1\r\nl\r\n"
-	    "$2\r\nk\0\r\n$4\r\ne:0:\r\n$4\r\ne:1:\r\n$68\r\n"
+	    "$2\r\nk\0\r\n$4\r\ne:0:\r\n$4\r\ne:1:\r\n$43\r\n"
 	    "\0\0\0\0\0\0\xf0\xbf" /* -1.0 */
 	    "\0\0\0\0\0\x4c\xdd\x40" /* 30000.0 */
 	    "\0\0\0\0\0\0\0\x40" /* 2.0 */
 	    "\1\1\0"
-	    "W\0\0\0\0\0\0\x14\x40\0\0\3\0a:b"
-	    "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\r\n";
+	    "W\0\0\0\0\0\0\x14\x40\0\0\3\0a:b\r\n";
 	struct redis_op *op = redis_op_new('W', 5, 0);
 	struct buf out = BUF_INIT(SIZE_MAX);
 	struct redis_ops batch;

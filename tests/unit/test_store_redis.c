@@ -43,6 +43,73 @@ test_two_posterns_share(void **state)
 	store_close(&b);
 }
 
+/* A commit that only changes a counter's head, and one that needs all of it,
+ * in one batch; in either order. */
+static void
+test_short_and_long_way(void **state)
+{
+	struct store_window short_way = window("user=x", HOUR, 100, 3),
+			    long_way[] = { window("user=x", HOUR, 100, 5),
+				    member("user=x", HOUR, 9, "m") };
+	struct store_held *a, *b;
+	struct store *st;
+	uint64_t sum = 0;
+
+	(void)state;
+	NEEDS_REDIS();
+	st = open_as(redis_spec);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(store_reserve(st, &short_way, 1, &a, NULL),
+		    STORE_OK);
+		assert_int_equal(store_reserve(st, long_way, 2, &b, NULL),
+		    STORE_OK);
+		assert_int_equal(used(st, "user=x", HOUR), sum + 8);
+		assert_int_equal(store_commit_all(st,
+				     i % 2 ?
+					 (struct store_held * *[]){ &a, &b } :
+					 (struct store_held * *[]){ &b, &a },
+				     2),
+		    STORE_OK);
+		sum += 8;
+		assert_int_equal(used(st, "user=x", HOUR), sum);
+		clock_fake_advance(i < 2 ? 0 : HOUR / 12);
+	}
+	clock_fake_advance(HOUR - HOUR / 9);
+	assert_int_equal(used(st, "user=x", HOUR), 8);
+	store_close(&st);
+}
+
+/* Several counters at once, one of them even twice. */
+static void
+test_several_at_once(void **state)
+{
+	struct store_window w[] = { window("user=x", HOUR, 6, 2),
+		window("user=y", HOUR, 5, 2), window("user=x", HOUR, 6, 1) };
+	struct store_held *h;
+	struct store *st;
+
+	(void)state;
+	NEEDS_REDIS();
+	st = open_as(redis_spec);
+	for (int i = 1; i <= 2; i++) {
+		assert_int_equal(store_reserve(st, w, 3, &h, NULL), STORE_OK);
+		assert_int_equal(store_commit(st, &h), STORE_OK);
+		assert_int_equal(used(st, "user=x", HOUR), 3 * i);
+		assert_int_equal(used(st, "user=y", HOUR), 2 * i);
+	}
+	/* the first would fit, and then does not stay */
+	w[0].max = 100;
+	assert_int_equal(store_reserve(st, w, 2, &h, NULL), STORE_OVER);
+	assert_int_equal(used(st, "user=x", HOUR), 6);
+	w[1].max = 100;
+	assert_int_equal(store_reserve(st, w, 2, &h, NULL), STORE_OK);
+	assert_int_equal(used(st, "user=x", HOUR), 8);
+	store_refund(st, &h);
+	assert_int_equal(used(st, "user=x", HOUR), 6);
+	assert_int_equal(used(st, "user=y", HOUR), 4);
+	store_close(&st);
+}
+
 /* A process that dies had not accepted what its reservations stood for. */
 static void
 test_dead_posterns_let_go(void **state)
@@ -345,6 +412,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		R(test_two_posterns_share),
+		R(test_short_and_long_way),
+		R(test_several_at_once),
 		R(test_dead_posterns_let_go),
 		R(test_killed_and_back),
 		R(test_stalled),
