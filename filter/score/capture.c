@@ -97,16 +97,18 @@ any_value(struct captures *c, struct str name,
 	return false;
 }
 
-/* Octets above ASCII's have cases of their own: no telling. */
+/* Octets above ASCII's have cases of their own: no telling.  Most values are
+ * addresses. */
 static bool
 is_in(void *arg, struct str value)
 {
-	size_t i;
+	const struct str *subject = arg;
 
-	for (i = 0; i < value.n; i++)
-		if ((unsigned char)value.p[i] >= 0x80)
-			return true;
-	return str_ifind(*(const struct str *)arg, value) >= 0;
+	if (str_ascii(value) < value.n)
+		return true;
+	if (str_chr(value, '@') >= 0 && str_chr(*subject, '@') < 0)
+		return false;
+	return str_ifind(*subject, value) >= 0;
 }
 
 struct adder {

@@ -7,6 +7,7 @@
 #define PATTERN_MAX	(1024 * 1024)
 /* What stands for a template until its value is known. */
 #define MATCHES_NOTHING "(?!)"
+#define MATCHES_ANYTHING "[\\s\\S]*"
 
 /* Where a pattern is being read, and what was made of it so far. */
 struct reader {
@@ -201,6 +202,15 @@ note_template(void *arg, struct str name, struct buf *out)
 		return false;
 	re->templates[re->ntemplates] = arena_str(f->arena, name);
 	return re->templates[re->ntemplates++].p != NULL;
+}
+
+static bool
+loosen_template(void *arg, struct str name, struct buf *out)
+{
+	(void)arg;
+	(void)name;
+	buf_adds(out, MATCHES_ANYTHING);
+	return true;
 }
 
 /* A group named in capitals is for other rules. */
@@ -452,6 +462,7 @@ change(struct arena *a, struct perl_regex *re, struct str perl, struct buf *why)
 	struct perl_regex new = { .flags = re->flags };
 	struct finder f = { a, &new };
 	struct buf out = BUF_INIT(PATTERN_MAX), bare = BUF_INIT(PATTERN_MAX);
+	struct buf loose = BUF_INIT(PATTERN_MAX);
 
 	translate(perl, &out);
 	new.source = arena_str(a, perl);
@@ -464,8 +475,12 @@ change(struct arena *a, struct perl_regex *re, struct str perl, struct buf *why)
 	else
 		new.regex =
 		    compile(buf_str(&bare), new.flags, &new.shared, why);
+	if (new.ntemplates > 0 && new.bare &&
+	    each_template(new.pattern, &loose, loosen_template, NULL))
+		new.loose = arena_str(a, buf_str(&loose));
 	buf_free(&out);
 	buf_free(&bare);
+	buf_free(&loose);
 	if (new.regex == NULL)
 		return false;
 	regex_free(&re->regex);

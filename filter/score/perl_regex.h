@@ -28,6 +28,9 @@
 struct perl_regex {
 	struct str	 source;	/* the pattern in Perl's words */
 	struct str	 pattern;	/* PCRE2's, expanded */
+	struct str	 loose;		/* where it has templates: matches
+					 * wherever it does, whatever they are;
+					 * p NULL: no telling */
 	struct str	 flags;		/* of regex_new() */
 	struct str	 templates[PERL_REGEX_TEMPLATES];
 	size_t		 ntemplates;

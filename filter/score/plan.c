@@ -244,15 +244,17 @@ prefilter_list(struct plan *plan, const struct plan_list *list,
     enum prefilter_text text)
 {
 	const struct score_rule *r;
+	struct str pattern;
 	size_t i;
 
 	for (i = 0; i < list->count; i++) {
 		r = list->rule[i];
+		pattern = r->regex != NULL ? r->pattern : r->perl.loose;
 		/* What hits where nothing matches can't be ruled out. */
-		if (r->regex != NULL && !r->negate && r->if_unset.p == NULL &&
+		if (pattern.p != NULL && !r->negate && r->if_unset.p == NULL &&
 		    !(text == PREFILTER_HEADER && is_doubted(plan, r)))
 			prefilter_add(plan->prefilter, text, (uint32_t)r->index,
-			    r->pattern, r->re_flags,
+			    pattern, r->re_flags,
 			    is_doubted(plan, r) ? ODDS_MAX : 1);
 	}
 }

@@ -154,6 +154,7 @@ test_templates(void **state)
 	assert_null(re.regex);
 	assert_int_equal(re.ntemplates, 1);
 	assert_true(re.bare);
+	assert_true(str_eq(re.loose, STR("^www\\.[\\s\\S]*$")));
 	own = perl_regex_fill(&re, one_value, (void *)(uintptr_t) "a.b");
 	assert_non_null(own);
 	assert_int_equal(regex_match(own, STR("WWW.A.B")), REGEX_YES);
@@ -164,6 +165,7 @@ test_templates(void **state)
 	    &re, &why));
 	assert_int_equal(re.ntemplates, 1);
 	assert_false(re.bare);
+	assert_null(re.loose.p);
 	/* Quoted it is a text like others. */
 	assert_true(perl_regex_read(arena, STR("/\\%{TAG}/"), &re, &why));
 	assert_int_equal(re.ntemplates, 0);
