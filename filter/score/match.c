@@ -256,7 +256,7 @@ wait_end(struct match *m)
 		for (could = w->ask[i].could; could != 0; could &= could - 1)
 			count_text(m,
 			    sieve_rule(w->ask[i].group,
-				(unsigned int)__builtin_ctz(could)),
+				(size_t)__builtin_ctz(could)),
 			    w->ask[i].text, w->first[i]);
 	w->count = 0;
 }
@@ -296,7 +296,9 @@ count_found(struct match *m, const struct str *text, bool first)
 	for (i = 0; i < m->scratch.nfound && !m->stopped; i++) {
 		r = plan->by_index[m->scratch.found[i]];
 		slow = plan_slow(plan, r);
-		if (slow == NULL)
+		if (plan->together[r->index] != NULL)
+			wait_for(m, plan->together[r->index], text, first);
+		else if (slow == NULL)
 			count_text(m, r, text, first);
 		else if (!enough(m, r) && !passes_over(r, first))
 			wait_for(m, slow, text, first);

@@ -203,7 +203,7 @@ plan_want(struct plan *plan, const struct score_rule *r)
 
 #define LONG_PATTERN 80 /* bytes; PCRE2 is fast with shorter ones */
 #define DOUBTED_MAX  10000 /* bytes; longer ones take much to be made */
-#define ODDS_MAX     0.5 /* that literals are in a text; more spare little */
+#define ODDS_OFTEN   0.5 /* that literals are in a text; more spare little */
 
 /* Words counted in a row: PCRE2 reads them again from each place. */
 static bool
@@ -254,8 +254,7 @@ prefilter_list(struct plan *plan, const struct plan_list *list,
 		if (pattern.p != NULL && !r->negate && r->if_unset.p == NULL &&
 		    !(text == PREFILTER_HEADER && is_doubted(plan, r)))
 			prefilter_add(plan->prefilter, text, (uint32_t)r->index,
-			    pattern, r->re_flags,
-			    is_doubted(plan, r) ? ODDS_MAX : 1);
+			    pattern, r->re_flags);
 	}
 }
 
@@ -299,15 +298,24 @@ plan_covers(const struct plan *plan, const struct score_rule *r)
 		prefilter_covers(plan->prefilter, (uint32_t)r->index));
 }
 
+/* A rule for a sieve that is asked where the prefilter names one of it. */
+static bool
+is_often(const struct plan *plan, const struct score_rule *r)
+{
+	return is_doubted(plan, r) && r->kind != RULE_HEADER &&
+	    prefilter_odds(plan->prefilter, (uint32_t)r->index) > ODDS_OFTEN;
+}
+
 static void
 sieve_make(struct plan *plan, const struct plan_list *from,
-    struct sieve **sieve)
+    struct sieve **sieve,
+    bool (*wants)(const struct plan *, const struct score_rule *))
 {
 	size_t i;
 
 	sieve_free(sieve);
 	for (i = 0; i < from->count; i++) {
-		if (!is_sieved(plan, from->rule[i]))
+		if (!wants(plan, from->rule[i]))
 			continue;
 		if (*sieve == NULL)
 			*sieve = sieve_new();
@@ -315,6 +323,37 @@ sieve_make(struct plan *plan, const struct plan_list *from,
 	}
 	if (*sieve != NULL)
 		sieve_ready(*sieve);
+}
+
+/* The first rule of a group stands for all. */
+static void
+together_make(struct plan *plan, const struct sieve *often)
+{
+	uint32_t first;
+	size_t i, j;
+
+	for (i = 0; often != NULL && i < often->count; i++) {
+		first = (uint32_t)sieve_rule(often->group[i], 0)->index;
+		plan->together[first] = often->group[i];
+		for (j = 1; j < sieve_count(often->group[i]); j++)
+			prefilter_name(plan->prefilter,
+			    (uint32_t)sieve_rule(often->group[i], j)->index,
+			    first);
+	}
+}
+
+static void
+often_make(struct plan *plan)
+{
+	int kind;
+
+	plan->together =
+	    plan_alloc(plan, (plan->count + 1) * sizeof(*plan->together));
+	for (kind = 0; kind < RULE_KIND_COUNT; kind++) {
+		sieve_make(plan, &plan->regex[kind], &plan->often[kind],
+		    is_often);
+		together_make(plan, plan->often[kind]);
+	}
 }
 
 /* The rules of a list that are so, and in no sieve. */
@@ -344,12 +383,13 @@ alone_make(struct plan *plan)
 	for (kind = 0; kind < RULE_KIND_COUNT; kind++) {
 		list_pick(plan, &plan->regex[kind], &plan->alone[kind], false,
 		    false);
-		sieve_make(plan, &plan->regex[kind], &plan->sieve[kind]);
+		sieve_make(plan, &plan->regex[kind], &plan->sieve[kind],
+		    is_sieved);
 	}
 	for (f = plan->fields; f < plan->fields + plan->nfields; f++) {
 		list_pick(plan, &f->rules, &f->exists, true, false);
 		list_pick(plan, &f->rules, &f->covered, false, true);
-		sieve_make(plan, &f->rules, &f->sieve);
+		sieve_make(plan, &f->rules, &f->sieve, is_sieved);
 		list_pick(plan, &f->rules, &f->alone, false, false);
 	}
 }
@@ -446,6 +486,7 @@ plan_new(const struct ruleset *set, bool every)
 		memset(plan->late, false, set->count);
 	plan->tlds = tlds_make(set);
 	prefilter_make(plan);
+	often_make(plan);
 	alone_make(plan);
 	needs_make(plan);
 	outset_make(plan);
@@ -459,8 +500,10 @@ plan_free(struct plan **plan)
 
 	if (*plan == NULL)
 		return;
-	for (i = 0; i < RULE_KIND_COUNT; i++)
+	for (i = 0; i < RULE_KIND_COUNT; i++) {
 		sieve_free(&(*plan)->sieve[i]);
+		sieve_free(&(*plan)->often[i]);
+	}
 	for (i = 0; i < (*plan)->nfields; i++)
 		sieve_free(&(*plan)->fields[i].sieve);
 	for (i = 0; i < (*plan)->count; i++)

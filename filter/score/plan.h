@@ -70,6 +70,8 @@ struct plan {
 	/* Those of them that the prefilter does not cover. */
 	struct plan_list alone[RULE_KIND_COUNT];
 	struct sieve	*sieve[RULE_KIND_COUNT];	/* NULL: no rules */
+	/* Those that it names in most texts. */
+	struct sieve	*often[RULE_KIND_COUNT];
 	struct plan_list eval;
 	const struct eval_def **functions;	/* of each rule; NULL: none, or
 						 * auth_rule.h knows it */
@@ -87,6 +89,8 @@ struct plan {
 	atomic_llong	 all_on;	/* mono ms: by then none pauses */
 	float		*cost;		/* of each rule, to ask it */
 	struct sieve_group **slow;	/* of each rule whose regex is slow */
+	struct sieve_group **together;	/* of each that the prefilter names
+					 * for all of a group */
 	struct tld_set	*tlds;		/* NULL: the public suffix list */
 	struct prefilter *prefilter;	/* NULL: every rule is asked */
 	struct outset	 outset;

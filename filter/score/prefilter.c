@@ -22,6 +22,7 @@
 #define SLOTS		(1 << SLOTS_LOG)
 #define STRETCH		64	/* places that are looked at in one go */
 #define CHAINED		255
+#define NAMED		0x80	/* beside the sets of a rule that are met */
 #define ORDINARY	300	/* bytes of a text */
 
 /* A rule that wants the literal, and which of its sets it belongs to. */
@@ -57,6 +58,8 @@ struct prefilter {
 	struct arena	*arena;
 	size_t		 nrules;
 	uint8_t		*sets;		/* of each rule: how many; or CHAINED */
+	float		*odds;		/* that all are met in a text */
+	uint32_t	*name;		/* of each rule: what names it */
 	struct table	 tables[PREFILTER_TEXTS];
 	struct chains	*chains[PREFILTER_TEXTS];
 	size_t		 nlits;		/* of the largest table */
@@ -67,11 +70,16 @@ struct prefilter *
 prefilter_new(size_t rules)
 {
 	struct prefilter *p = mem_alloc(sizeof(*p));
+	uint32_t r;
 	int i;
 
 	p->arena = arena_new(SIZE_MAX / 2);
 	p->nrules = rules;
 	p->sets = mem_alloc(rules);
+	p->odds = mem_alloc((rules + 1) * sizeof(*p->odds));
+	p->name = mem_alloc((rules + 1) * sizeof(*p->name));
+	for (r = 0; r < rules; r++)
+		p->name[r] = r;
 	for (i = 0; i < 256; i++)
 		p->plain[i] = literal_plain((unsigned char)i);
 	for (i = 0; i < PREFILTER_TEXTS; i++) {
@@ -97,6 +105,8 @@ prefilter_free(struct prefilter **p)
 	}
 	arena_free(&(*p)->arena);
 	free((*p)->sets);
+	free((*p)->odds);
+	free((*p)->name);
 	free(*p);
 	*p = NULL;
 }
@@ -175,41 +185,42 @@ literals_add(struct prefilter *p, struct table *t, const struct literals *l,
 {
 	size_t i, j;
 
-	for (i = 0; i < l->count; i++)
+	p->odds[rule] = 1;
+	for (i = 0; i < l->count; i++) {
 		for (j = 0; j < l->set[i].count; j++)
 			literal_add(p, t, l->set[i].text[j], rule, (uint8_t)i);
-	p->sets[rule] = (uint8_t)l->count;
-}
-
-/* How often all sets are met in one text, roughly. */
-static double
-literals_odds(const struct literals *l)
-{
-	double odds = 1;
-	size_t i;
-
-	for (i = 0; i < l->count; i++)
 		if (l->set[i].odds * ORDINARY < 1)
-			odds *= l->set[i].odds * ORDINARY;
-	return odds;
+			p->odds[rule] *= l->set[i].odds * ORDINARY;
+	}
+	p->sets[rule] = (uint8_t)l->count;
 }
 
 bool
 prefilter_add(struct prefilter *p, enum prefilter_text text, uint32_t rule,
-    struct str pattern, struct str flags, double odds)
+    struct str pattern, struct str flags)
 {
 	struct arena *a = arena_new(SIZE_MAX / 2);
 	const struct tree *t = tree_of(a, pattern, flags);
 	struct literals l;
 
-	if (t != NULL && literal_sets(a, t, &l)) {
-		if (literals_odds(&l) <= odds)
-			literals_add(p, &p->tables[text], &l, rule);
-	} else if (t != NULL && chain_add(p->chains[text], t, rule)) {
+	if (t != NULL && literal_sets(a, t, &l))
+		literals_add(p, &p->tables[text], &l, rule);
+	else if (t != NULL && chain_add(p->chains[text], t, rule))
 		p->sets[rule] = CHAINED;
-	}
 	arena_free(&a);
 	return p->sets[rule] != 0;
+}
+
+double
+prefilter_odds(const struct prefilter *p, uint32_t rule)
+{
+	return p->odds[rule];
+}
+
+void
+prefilter_name(struct prefilter *p, uint32_t rule, uint32_t name)
+{
+	p->name[rule] = name;
 }
 
 /* --- tables, once all are there ----------------------------------------- */
@@ -279,25 +290,46 @@ prefilter_covers(const struct prefilter *p, uint32_t rule)
 	return p->sets[rule] != 0;
 }
 
+static uint8_t
+sets_met(const struct prefilter_scratch *s, uint32_t rule)
+{
+	return s->rule_pass[rule] == s->pass ? s->rule_sets[rule] : 0;
+}
+
+static void
+sets_put(struct prefilter_scratch *s, uint32_t rule, uint8_t sets)
+{
+	s->rule_pass[rule] = s->pass;
+	s->rule_sets[rule] = sets;
+}
+
+static void
+rule_found(struct prefilter_scratch *s, uint32_t name)
+{
+	uint8_t sets = sets_met(s, name);
+
+	if (sets & NAMED)
+		return;
+	sets_put(s, name, sets | NAMED);
+	s->found[s->nfound++] = name;
+}
+
 /* The literal stands in the text: who of its owners has all sets now? */
 static void
 literal_found(const struct prefilter *p, struct prefilter_scratch *s,
     const struct lit *lit)
 {
 	const struct owner *o;
-	uint8_t had;
+	uint8_t sets;
 
 	if (s->literal_pass[lit->number] == s->pass)
 		return;
 	s->literal_pass[lit->number] = s->pass;
 	for (o = lit->owners; o != NULL; o = o->next) {
-		had = s->rule_pass[o->rule] == s->pass ? s->rule_sets[o->rule] :
-							 0;
-		s->rule_pass[o->rule] = s->pass;
-		s->rule_sets[o->rule] = had | (uint8_t)(1 << o->set);
-		if (s->rule_sets[o->rule] != had &&
-		    s->rule_sets[o->rule] == (1 << p->sets[o->rule]) - 1)
-			s->found[s->nfound++] = o->rule;
+		sets = sets_met(s, o->rule) | (uint8_t)(1 << o->set);
+		sets_put(s, o->rule, sets);
+		if ((sets & ~NAMED) == (1 << p->sets[o->rule]) - 1)
+			rule_found(s, p->name[o->rule]);
 	}
 }
 
@@ -401,12 +433,7 @@ literals_pass(const struct prefilter *p, const struct table *t, struct str text,
 static void
 chain_found(void *arg, uint32_t rule)
 {
-	struct prefilter_scratch *s = arg;
-
-	if (s->rule_pass[rule] == s->pass)
-		return;
-	s->rule_pass[rule] = s->pass;
-	s->found[s->nfound++] = rule;
+	rule_found(arg, rule);
 }
 
 void

@@ -40,19 +40,22 @@ struct prefilter_scratch {
 	size_t		 nfound;
 	uint32_t	 pass;		/* counts them */
 	uint32_t	*rule_pass;	/* when a rule's sets were last met */
-	uint8_t		*rule_sets;	/* which */
+	uint8_t		*rule_sets;	/* which, and whether it was named */
 	uint32_t	*literal_pass;
 };
 
 /* Rules are known by a number below `rules'. */
 struct prefilter *prefilter_new(size_t rules);
 void		 prefilter_free(struct prefilter **);
-/* Before the first pass.  odds: more often it need not be named by literals,
- * roughly, in a text of ordinary mail; 1: as often as it takes.  false: the
- * rule is not covered. */
+/* Before the first pass.  false: the rule is not covered. */
 bool		 prefilter_add(struct prefilter *, enum prefilter_text,
-		    uint32_t rule, struct str pattern, struct str flags,
-		    double odds);
+		    uint32_t rule, struct str pattern, struct str flags);
+/* How often its literals are in a text of ordinary mail, roughly; 0: it is
+ * covered by a chain, or not at all. */
+double		 prefilter_odds(const struct prefilter *, uint32_t rule);
+/* Passes name the other rule for this one, once a text. */
+void		 prefilter_name(struct prefilter *, uint32_t rule,
+		    uint32_t name);
 /* All rules are added. */
 void		 prefilter_ready(struct prefilter *);
 bool		 prefilter_covers(const struct prefilter *, uint32_t rule);

@@ -52,8 +52,14 @@ sieve_single_free(struct sieve_group **g)
 	*g = NULL;
 }
 
+size_t
+sieve_count(const struct sieve_group *g)
+{
+	return g->count;
+}
+
 const struct score_rule *
-sieve_rule(const struct sieve_group *g, unsigned int number)
+sieve_rule(const struct sieve_group *g, size_t number)
 {
 	return g->rule[number];
 }

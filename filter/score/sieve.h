@@ -24,8 +24,10 @@ struct sieve_group;
 
 struct sieve_group *sieve_single(const struct score_rule *);
 void		 sieve_single_free(struct sieve_group **);
+/* How many rules are in it, and which. */
+size_t		 sieve_count(const struct sieve_group *);
 const struct score_rule *sieve_rule(const struct sieve_group *,
-		    unsigned int number);
+		    size_t number);
 /* false: the single rule does not match. */
 bool		 sieve_may(struct sieve_group *, struct str text);
 

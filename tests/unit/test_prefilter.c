@@ -53,18 +53,16 @@ test_pass(void **state)
 	struct prefilter *p = prefilter_new(10);
 
 	(void)state;
-	assert_true(prefilter_add(p, PREFILTER_BODY, 0, STR("cheap pills"),
-	    STR("i"), 1));
 	assert_true(
-	    prefilter_add(p, PREFILTER_BODY, 1, STR("abc.*xyz"), STR(""), 1));
+	    prefilter_add(p, PREFILTER_BODY, 0, STR("cheap pills"), STR("i")));
+	assert_true(
+	    prefilter_add(p, PREFILTER_BODY, 1, STR("abc.*xyz"), STR("")));
 	assert_true(prefilter_add(p, PREFILTER_BODY, 2,
-	    STR("\\bv\\W?[i1]\\W?a\\W?g\\W?r\\W?a\\b"), STR("i"), 1));
+	    STR("\\bv\\W?[i1]\\W?a\\W?g\\W?r\\W?a\\b"), STR("i")));
+	assert_false(prefilter_add(p, PREFILTER_BODY, 3, STR("\\S"), STR("")));
 	assert_false(
-	    prefilter_add(p, PREFILTER_BODY, 3, STR("\\S"), STR(""), 1));
-	assert_false(
-	    prefilter_add(p, PREFILTER_BODY, 4, STR("^.{5}$"), STR(""), 1));
-	assert_true(
-	    prefilter_add(p, PREFILTER_URI, 5, STR("cheap"), STR(""), 1));
+	    prefilter_add(p, PREFILTER_BODY, 4, STR("^.{5}$"), STR("")));
+	assert_true(prefilter_add(p, PREFILTER_URI, 5, STR("cheap"), STR("")));
 	prefilter_ready(p);
 	assert_true(prefilter_covers(p, 0));
 	assert_false(prefilter_covers(p, 3));
@@ -95,7 +93,7 @@ test_places(void **state)
 	(void)state;
 	for (i = 0; i < 6; i++)
 		assert_true(prefilter_add(p, PREFILTER_BODY, (uint32_t)i,
-		    str_of(words[i]), STR(""), 1));
+		    str_of(words[i]), STR("")));
 	prefilter_ready(p);
 	/* The others hold the first. */
 	for (i = 4; i < 6; i++)
@@ -131,14 +129,41 @@ test_odds(void **state)
 	struct prefilter *p = prefilter_new(10);
 
 	(void)state;
-	assert_false(prefilter_add(p, PREFILTER_BODY, 0, STR("ate.*one"),
-	    STR("i"), 0.1));
-	assert_false(prefilter_covers(p, 0));
-	assert_true(prefilter_add(p, PREFILTER_BODY, 1, STR("zloty.*quiz"),
-	    STR("i"), 0.1));
+	assert_true(
+	    prefilter_add(p, PREFILTER_BODY, 0, STR("the.*and"), STR("i")));
+	assert_true(
+	    prefilter_add(p, PREFILTER_BODY, 1, STR("zloty.*quiz"), STR("i")));
+	assert_true(
+	    prefilter_add(p, PREFILTER_BODY, 2, STR("q.?z.?q.?z"), STR("i")));
+	assert_true(prefilter_odds(p, 0) > 0.5);
+	assert_true(prefilter_odds(p, 1) < 0.1);
+	assert_true(prefilter_odds(p, 2) == 0);
+	prefilter_free(&p);
+}
+
+/* Rules that another stands for, and it itself, are one. */
+static void
+test_names(void **state)
+{
+	static const char *const patterns[] = { "quiz.*zloty", "abcdef",
+		"quiz|abcde" };
+	struct prefilter *p = prefilter_new(10);
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < 3; i++)
+		assert_true(prefilter_add(p, PREFILTER_BODY, i,
+		    str_of(patterns[i]), STR("")));
 	prefilter_ready(p);
-	assert_pass(p, "ate one zloty", "");
-	assert_pass(p, "zloty quiz one ate", "1");
+	assert_pass(p, "quiz zloty abcdef", "012");
+	prefilter_name(p, 1, 0);
+	prefilter_name(p, 2, 0);
+	assert_pass(p, "", "");
+	assert_pass(p, "zloty abcd", "");
+	assert_pass(p, "quiz", "0");
+	assert_pass(p, "abcdef", "0");
+	assert_pass(p, "abcdef quiz zloty quiz", "0");
+	assert_pass(p, "zloty quiz abcdef", "0");
 	prefilter_free(&p);
 }
 
@@ -321,6 +346,7 @@ main(void)
 		cmocka_unit_test(test_pass),
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_odds),
+		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_chains_never_miss),
 		cmocka_unit_test(test_same_hits),
 	};
