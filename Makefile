@@ -13,7 +13,7 @@ BASE := mem arena chr str map addr psl clock log metric
 SERVICE := resolver dns_answer resolver_file resolver_unbound store \
 	slots members store_cell store_memory store_row store_writer store_file \
 	store_sqlite redis_url redis_wire redis_batch redis_lease redis_link store_redis \
-	aside history_file history post
+	aside history_zip history_file history post
 # What is optional is there or not: files are chosen, not lines.
 HAS = $(shell pkg-config --exists $(1) 2>/dev/null && echo yes)
 GEOIP := $(call HAS,libmaxminddb)

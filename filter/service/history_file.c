@@ -1,4 +1,3 @@
-#define ZLIB_CONST
 #include "service/history_file.h"
 
 #include <sys/stat.h>
@@ -9,19 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "service/aside.h"
+#include "service/history_zip.h"
 
 #define APPLICATION_ID	0x70737448 /* "pstH" */
 #define VERSION		2
 #define BUSY_MS		100
 #define SQL_MAX		4096
-#define ZIP_WINDOW_BITS 13
-#define ZIP_MEM_LEVEL	6
 #define ADDRESS_MAX	1024
 #define PRUNE_MAX	5000
 #define EXPIRE_EVERY_MS (60 * 1000)
@@ -76,8 +73,6 @@ struct history_file {
 	unsigned int generation;
 	bool damaged;
 	struct addr_net client; /* whom in_net() is about */
-	z_stream zip; /* kept: to set one up is dearer than a record */
-	bool zip_ready;
 };
 
 /* --- opening ----------------------------------------------------------- */
@@ -300,8 +295,6 @@ history_file_close(struct history_file **fp)
 	if (f == NULL)
 		return;
 	file_stop(f);
-	if (f->zip_ready)
-		deflateEnd(&f->zip);
 	free(f->path);
 	free(f);
 	*fp = NULL;
@@ -362,25 +355,6 @@ bind_text(sqlite3_stmt *st, int at, struct str s)
 	sqlite3_bind_text(st, at, s.n > 0 ? s.p : "", (int)s.n, SQLITE_STATIC);
 }
 
-/* 0: it could not; the record goes without its text. */
-static size_t
-pack(struct history_file *f, struct str text, Bytef *out, size_t room)
-{
-	z_stream *z = &f->zip;
-
-	if (!f->zip_ready)
-		f->zip_ready =
-		    deflateInit2(z, Z_BEST_SPEED, Z_DEFLATED, ZIP_WINDOW_BITS,
-			ZIP_MEM_LEVEL, Z_DEFAULT_STRATEGY) == Z_OK;
-	if (!f->zip_ready || deflateReset(z) != Z_OK)
-		return 0;
-	z->next_in = (const Bytef *)text.p;
-	z->avail_in = (uInt)text.n;
-	z->next_out = out;
-	z->avail_out = (uInt)room;
-	return deflate(z, Z_FINISH) == Z_STREAM_END ? z->total_out : 0;
-}
-
 bool
 history_file_begin(struct history_file *f, struct buf *err)
 {
@@ -405,14 +379,12 @@ history_file_put(struct history_file *f, const struct history_record *r,
 {
 	sqlite3_stmt *st =
 	    f->verbs[r->refused ? REFUSED : MESSAGES][VERB_INSERT];
-	/* More than a window and a memory level as small can need. */
-	size_t room = 2 * r->text.n + 1024, bytes;
-	Bytef *packed = mem_alloc(room);
+	unsigned char *packed = mem_resize(NULL, HISTORY_ZIP_ROOM(r->text.n));
+	size_t n = history_zip(r->text, packed), bytes;
 	bool ok;
 
-	room = pack(f, r->text, packed, room);
 	bytes = ROW_BYTES + r->client.n + r->sender.n + r->rcpts.n +
-	    r->queue_id.n + room;
+	    r->queue_id.n + n;
 	sqlite3_bind_int64(st, 1, r->at_ms);
 	bind_text(st, 2, r->client);
 	bind_text(st, 3, r->sender);
@@ -421,7 +393,7 @@ history_file_put(struct history_file *f, const struct history_record *r,
 		bind_text(st, 5, r->queue_id);
 	sqlite3_bind_int64(st, 6, (sqlite3_int64)bytes);
 	sqlite3_bind_int64(st, 7, (sqlite3_int64)r->text.n);
-	sqlite3_bind_blob(st, 8, packed, (int)room, SQLITE_STATIC);
+	sqlite3_bind_blob(st, 8, packed, (int)n, SQLITE_STATIC);
 	ok = run(f, st, err);
 	sqlite3_clear_bindings(st);
 	free(packed);
@@ -568,14 +540,14 @@ column(sqlite3_stmt *st, int at)
 static size_t
 add_text(struct history_found *f, struct str packed, int64_t size)
 {
-	uLongf n = (uLongf)size;
-	Bytef *text;
+	size_t n = (size_t)size;
+	char *text;
 	bool ok;
 
 	if (size <= 0 || size > HISTORY_RECORD_MAX)
 		return 0;
-	text = mem_alloc(n);
-	ok = uncompress(text, &n, (const Bytef *)packed.p, packed.n) == Z_OK;
+	text = mem_resize(NULL, n);
+	ok = history_unzip(packed, text, n);
 	if (ok)
 		buf_add(&f->text, text, n);
 	free(text);
