@@ -32,7 +32,7 @@ CHECK := check key taglist spf spf_received spf_eval spf_record spf_macro \
 SCORE := regex perl_share perl_regex meta meta_range meta_need rule \
 	rule_trust rule_text condition option replace_tag rule_file ruleset \
 	ruleset_report capture tree literal \
-	chain nodes states automaton prefilter sieve needs outset plan eval_pattern eval_list eval \
+	chain nodes walks states automaton prefilter sieve needs outset plan eval_pattern eval_list eval \
 	eval_header eval_date eval_forged eval_welcome eval_trusted eval_freemail eval_mime \
 	eval_image eval_body eval_html eval_uri eval_relay auth_rule links match \
 	demand score score_report

@@ -329,7 +329,6 @@ count_lines(struct match *m, enum rule_kind kind, enum prefilter_text text,
 		count_found(m, &line[i], i == 0);
 		wait_for_all(m, plan->sieve[kind], &line[i], i == 0);
 	}
-	wait_end(m);
 	count_each(m, &plan->alone[kind]);
 }
 
@@ -660,15 +659,17 @@ count_leaves(struct match *m)
 	const struct plan *plan = m->set->plan;
 	size_t i;
 
-	for (i = 0; i < plan->nfields && !m->stopped; i++)
-		count_field(m, &plan->fields[i]);
-	wait_end(m);
-	count_each(m, &plan->eval);
-	count_lines(m, RULE_BODY, PREFILTER_BODY, m->view->body.line,
-	    m->view->body.count);
-	count_lines(m, RULE_URI, PREFILTER_URI, m->uri, m->nuri);
+	/* The longest texts first: those that are asked together end so at
+	 * about the same time. */
 	count_lines(m, RULE_RAWBODY, PREFILTER_RAWBODY, m->view->rawbody.line,
 	    m->view->rawbody.count);
+	count_lines(m, RULE_BODY, PREFILTER_BODY, m->view->body.line,
+	    m->view->body.count);
+	for (i = 0; i < plan->nfields && !m->stopped; i++)
+		count_field(m, &plan->fields[i]);
+	count_lines(m, RULE_URI, PREFILTER_URI, m->uri, m->nuri);
+	wait_end(m);
+	count_each(m, &plan->eval);
 	count_each(m, &plan->regex[RULE_MIMEHEADER]);
 	count_each(m, &plan->regex[RULE_FULL]);
 	count_each(m, &plan->regex[RULE_URI_DETAIL]);

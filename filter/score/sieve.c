@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "score/automaton.h"
 
-#define TOGETHER	8	/* rules of a group */
+#define TOGETHER	6	/* rules of a group */
 #define FEW_TOGETHER	4	/* of those that count */
 #define COUNTED		3	/* times; less is no counting */
 #define PATIENCE	4	/* so often states may be forgotten early */

@@ -5,8 +5,8 @@
 
 #include "base/mem.h"
 
-#define HASH_SIZE	8192	/* a power of 2, over STATES_MAX */
 #define FORGOTTEN_MAX	8	/* times, for one text */
+#define FEW		40	/* are sorted by hand */
 
 static atomic_size_t all_bytes;
 
@@ -30,16 +30,49 @@ table_of(struct states *s)
 	return atomic_load_explicit(&s->table, memory_order_acquire);
 }
 
+/* Where a set of nodes stands in the hash, or would. */
+static uint16_t *
+hash_slot(struct workshop *w, const uint16_t *nodes, size_t n)
+{
+	uint32_t h = 2166136261U;
+	uint16_t *slot;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		h = (h ^ nodes[i]) * 16777619U;
+	for (h ^= h >> 15;; h++) {
+		slot = &w->hash[h & (w->hash_room - 1)];
+		if (*slot == 0 ||
+		    (w->count[*slot] == n &&
+			memcmp(w->targets + w->first[*slot], nodes,
+			    n * sizeof(*nodes)) == 0))
+			return slot;
+	}
+}
+
+static void
+hash_grow(struct workshop *w, size_t room)
+{
+	size_t i;
+
+	free(w->hash);
+	w->hash = mem_alloc(room * sizeof(*w->hash));
+	w->hash_room = room;
+	for (i = STATE_FIRST; i < w->nstates; i++)
+		*hash_slot(w, w->targets + w->first[i], w->count[i]) =
+		    (uint16_t)i;
+}
+
 /* Twice as many states as there were. */
 static bool
 table_grow(struct states *s)
 {
 	struct table *old = table_of(s), *t;
-	size_t room = old != NULL ? 2 * old->room : 64, row = s->nodes.classes,
-	       i;
-	size_t bytes = 0;
+	struct workshop *w = &s->shop;
+	size_t room = old != NULL ? 2 * old->room : 64;
+	size_t row = s->nodes.classes, bytes = 0, i;
 
-	if (room > STATES_MAX || !claim(&bytes, room * (row * 4 + 6)))
+	if (room > STATES_MAX || !claim(&bytes, room * (row * 4 + 10)))
 		return false;
 	t = mem_alloc(sizeof(*t) + room * row * sizeof(*t->moves));
 	t->older = old;
@@ -48,94 +81,60 @@ table_grow(struct states *s)
 	memcpy(t->class_of, s->nodes.class_of, sizeof(t->class_of));
 	for (i = 0; old != NULL && i < old->room * row; i++)
 		atomic_init(&t->moves[i], atomic_load(&old->moves[i]));
-	s->shop.first =
-	    mem_resize(s->shop.first, room * sizeof(*s->shop.first));
-	s->shop.count =
-	    mem_resize(s->shop.count, room * sizeof(*s->shop.count));
+	w->first = mem_resize(w->first, room * sizeof(*w->first));
+	w->count = mem_resize(w->count, room * sizeof(*w->count));
+	hash_grow(w, 2 * room);
 	atomic_store_explicit(&s->table, t, memory_order_release);
 	return true;
 }
 
 /* --- sets of nodes, in the workshop ------------------------------------- */
 
-/* Can one pass through the node before the byte; -1: before some byte? */
-static bool
-passes(const struct workshop *w, const struct node *node, int byte)
+static void
+met_add(struct workshop *w, uint16_t node)
 {
-	if (node->set == NODE_LINE_START)
-		return w->line;
-	if (node->set == NODE_WORD_EDGE)
-		return byte < 0 || node_is_word(byte) != w->word;
-	return node->set == NODE_NONE;
+	if (w->mark[node] == w->round)
+		return;
+	w->mark[node] = w->round;
+	w->met[w->nmet++] = node;
 }
 
-/* Where the byte leads from a node. */
+/* Where the class leads from a node. */
 static void
-met_walk(struct states *s, uint16_t from, int byte)
+met_walk(struct workshop *w, uint16_t from, uint8_t class,
+    struct walks_place before)
 {
-	const struct nodes *nodes = &s->nodes;
-	struct workshop *w = &s->shop;
-	const struct node *node;
-	size_t depth = 0;
-	uint16_t n;
+	const uint16_t *to;
+	size_t n, i;
 
-	w->stack[depth++] = from;
-	while (depth > 0) {
-		n = w->stack[--depth];
-		if (n == NODE_NONE || w->mark[n] == w->round)
-			continue;
-		w->mark[n] = w->round;
-		node = &nodes->node[n];
-		if (passes(w, node, byte)) {
-			w->stack[depth++] = node->other;
-			w->stack[depth++] = node->next;
-		} else if (node->set < NODE_WORD_EDGE &&
-		    byte_set_has(&nodes->sets[node->set], byte)) {
-			w->met[w->nmet++] = node->next;
-		}
-	}
+	to = walks_to(&w->walks, from, class, before, &n);
+	for (i = 0; i < n; i++)
+		met_add(w, to[i]);
 }
 
 /* What stands before the next byte, as part of the state. */
-static void
+static struct walks_place
 met_place(struct states *s, bool line, bool word)
 {
-	struct workshop *w = &s->shop;
+	struct walks_place place = { line && s->nodes.has_line,
+		word && s->nodes.has_word };
 
-	w->line = line && s->nodes.has_line;
-	w->word = word && s->nodes.has_word;
-	if (w->line)
-		w->met[w->nmet++] = s->nodes.line;
-	if (w->word)
-		w->met[w->nmet++] = s->nodes.word;
+	if (place.line)
+		met_add(&s->shop, s->nodes.line);
+	if (place.word)
+		met_add(&s->shop, s->nodes.word);
+	return place;
 }
 
 /* Regexes to whose ends the nodes lead without a byte. */
 static uint32_t
-met_ends(struct states *s)
+met_ends(struct workshop *w, struct walks_place before)
 {
-	struct workshop *w = &s->shop;
-	const struct node *node;
 	uint32_t ends = 0;
-	size_t depth = 0, i;
-	uint16_t n;
+	size_t i;
 
-	w->round++;
 	for (i = 0; i < w->nmet; i++)
-		w->stack[depth++] = w->met[i];
-	while (depth > 0) {
-		n = w->stack[--depth];
-		if (n == NODE_NONE || w->mark[n] == w->round)
-			continue;
-		w->mark[n] = w->round;
-		node = &s->nodes.node[n];
-		if (n < s->nodes.regexes) {
-			ends |= 1U << n;
-		} else if (passes(w, node, -1)) {
-			w->stack[depth++] = node->other;
-			w->stack[depth++] = node->next;
-		}
-	}
+		ends |= walks_ends(&w->walks, w->met[i], before);
 	return ends;
 }
 
@@ -145,19 +144,28 @@ by_number(const void *a, const void *b)
 	return *(const uint16_t *)a - *(const uint16_t *)b;
 }
 
-/* In order, each once; from ends nothing leads on. */
+/* In order; from ends nothing leads on. */
 static void
 met_sort(struct states *s)
 {
 	struct workshop *w = &s->shop;
-	size_t i, n = 0;
+	uint16_t node;
+	size_t i, k, n = 0;
 
-	qsort(w->met, w->nmet, sizeof(*w->met), by_number);
 	for (i = 0; i < w->nmet; i++)
-		if (w->met[i] >= s->nodes.regexes &&
-		    (n == 0 || w->met[n - 1] != w->met[i]))
+		if (w->met[i] >= s->nodes.regexes)
 			w->met[n++] = w->met[i];
 	w->nmet = n;
+	if (n > FEW) {
+		qsort(w->met, n, sizeof(*w->met), by_number);
+		return;
+	}
+	for (i = 1; i < n; i++) {
+		node = w->met[i];
+		for (k = i; k > 0 && w->met[k - 1] > node; k--)
+			w->met[k] = w->met[k - 1];
+		w->met[k] = node;
+	}
 }
 
 /* --- states ------------------------------------------------------------- */
@@ -186,56 +194,68 @@ static uint32_t
 state_of(struct states *s)
 {
 	struct workshop *w = &s->shop;
-	uint32_t h = 2166136261U;
-	uint16_t n;
-	size_t i;
+	uint16_t *slot, n;
 
 	met_sort(s);
-	for (i = 0; i < w->nmet; i++)
-		h = (h ^ w->met[i]) * 16777619U;
-	for (h ^= h >> 15;; h++) {
-		n = w->hash[h & (HASH_SIZE - 1)];
-		if (n == 0)
-			break;
-		if (w->count[n] == w->nmet &&
-		    memcmp(w->targets + w->first[n], w->met,
-			w->nmet * sizeof(*w->met)) == 0)
-			return n * (uint32_t)s->nodes.classes;
-	}
+	slot = hash_slot(w, w->met, w->nmet);
+	if (*slot != 0)
+		return *slot * (uint32_t)s->nodes.classes;
 	if (!state_room(s))
 		return MOVE_UNKNOWN;
 	n = (uint16_t)w->nstates++;
-	w->hash[h & (HASH_SIZE - 1)] = n;
 	w->first[n] = (uint32_t)w->ntargets;
 	w->count[n] = (uint16_t)w->nmet;
 	memcpy(w->targets + w->ntargets, w->met, w->nmet * sizeof(*w->met));
 	w->ntargets += w->nmet;
+	/* It may have grown. */
+	*hash_slot(w, w->met, w->nmet) = n;
 	return n * (uint32_t)s->nodes.classes;
+}
+
+/* What stands before the bytes that come in a state. */
+static struct walks_place
+state_place(const struct states *s, const uint16_t *nodes, size_t n)
+{
+	struct walks_place place = { false, false };
+	size_t i;
+
+	/* These two are the first there are. */
+	for (i = 0; i < n && nodes[i] <= s->nodes.word; i++) {
+		place.line = place.line || nodes[i] == s->nodes.line;
+		place.word = place.word || nodes[i] == s->nodes.word;
+	}
+	return place;
+}
+
+/* Into `met': where the class leads from a state. */
+static void
+state_walk(struct states *s, size_t state, uint8_t class)
+{
+	struct workshop *w = &s->shop;
+	const uint16_t *from = w->targets + w->first[state];
+	struct walks_place before = state_place(s, from, w->count[state]);
+	size_t i;
+
+	w->round++;
+	w->nmet = 0;
+	for (i = 0; i < s->nodes.regexes; i++)
+		if (s->nodes.start[i] != NODE_NONE)
+			met_walk(w, s->nodes.start[i], class, before);
+	for (i = 0; i < w->count[state]; i++)
+		met_walk(w, from[i], class, before);
 }
 
 /* Where the class leads from a state; MOVE_UNKNOWN: no room. */
 static uint32_t
 move_make(struct states *s, size_t row, uint8_t class)
 {
-	struct workshop *w = &s->shop;
-	size_t state = row / s->nodes.classes, i;
-	const uint16_t *from = w->targets + w->first[state];
 	int byte = s->nodes.byte_of[class];
+	struct walks_place place;
 	uint32_t ends, to;
 
-	w->round++;
-	w->nmet = 0;
-	w->line = w->word = false;
-	for (i = 0; i < w->count[state]; i++) {
-		w->line = w->line || from[i] == s->nodes.line;
-		w->word = w->word || from[i] == s->nodes.word;
-	}
-	for (i = 0; i < s->nodes.regexes; i++) /* a match may begin here */
-		met_walk(s, s->nodes.start[i], byte);
-	for (i = 0; i < w->count[state]; i++)
-		met_walk(s, from[i], byte);
-	met_place(s, byte == '\n', node_is_word(byte));
-	ends = met_ends(s);
+	state_walk(s, row / s->nodes.classes, class);
+	place = met_place(s, byte == '\n', node_is_word(byte));
+	ends = met_ends(&s->shop, place);
 	to = state_of(s);
 	if (to == MOVE_UNKNOWN)
 		return MOVE_UNKNOWN;
@@ -252,6 +272,7 @@ states_start(struct states *s)
 	s->shop.nstates = STATE_FIRST;
 	s->shop.ntargets = 0;
 	s->shop.nmet = 0;
+	s->shop.round++;
 	met_place(s, true, false);
 	state_of(s);
 }
@@ -269,7 +290,7 @@ states_forget(struct states *s, struct run *r)
 	atomic_fetch_add(&s->age, 1);
 	for (i = 0; i < t->room * s->nodes.classes; i++)
 		atomic_store_explicit(&t->moves[i], 0, memory_order_release);
-	memset(w->hash, 0, HASH_SIZE * sizeof(*w->hash));
+	memset(w->hash, 0, w->hash_room * sizeof(*w->hash));
 	states_start(s);
 	memcpy(w->met, kept, n * sizeof(*kept));
 	w->nmet = n;
@@ -305,6 +326,21 @@ states_begin(struct states *s, struct run *r)
 	r->made = 0;
 }
 
+/* What walks remember is of the states' bytes, or forgotten. */
+static void
+walks_account(struct states *s)
+{
+	struct workshop *w = &s->shop;
+	size_t bytes = walks_bytes(&w->walks);
+
+	if (bytes <= w->walk_bytes)
+		return;
+	if (claim(&w->bytes, bytes - w->walk_bytes))
+		w->walk_bytes = bytes;
+	else
+		walks_forget(&w->walks);
+}
+
 /* Under the lock. */
 static void
 move_learn(struct run *r, uint8_t class)
@@ -319,6 +355,7 @@ move_learn(struct run *r, uint8_t class)
 		r->made += STATES_LEARNT / FORGOTTEN_MAX;
 	}
 	r->table = table_of(s);
+	walks_account(s);
 }
 
 enum states_answer
@@ -344,16 +381,14 @@ states_learn(struct run *r, unsigned char byte)
 static uint32_t
 empty_matches(struct states *s)
 {
-	struct workshop *w = &s->shop;
+	const struct walks_place place = { .line = true };
 	uint32_t ends = 0;
 	size_t i;
 
-	w->line = true;
-	for (i = 0; i < s->nodes.regexes; i++) {
-		w->nmet = 1;
-		w->met[0] = s->nodes.start[i];
-		ends |= met_ends(s);
-	}
+	for (i = 0; i < s->nodes.regexes; i++)
+		if (s->nodes.start[i] != NODE_NONE)
+			ends |= walks_ends(&s->shop.walks, s->nodes.start[i],
+			    place);
 	return ends;
 }
 
@@ -364,16 +399,16 @@ shop_open(struct states *s)
 	struct workshop *w = &s->shop;
 	size_t n = s->nodes.count;
 
-	if (!claim(&w->bytes, HASH_SIZE * sizeof(*w->hash) + n * 14))
+	if (!claim(&w->bytes, n * 8))
 		return false;
-	w->hash = mem_alloc(HASH_SIZE * sizeof(*w->hash));
 	w->mark = mem_alloc(n * sizeof(*w->mark));
-	w->stack = mem_alloc((3 * n + 2) * sizeof(*w->stack));
 	w->met = mem_alloc((n + 2) * sizeof(*w->met));
 	w->targets = mem_alloc(n * sizeof(*w->targets));
 	w->targets_room = n;
+	walks_open(&w->walks, &s->nodes);
+	walks_account(s);
 	s->nodes.always |= empty_matches(s);
-	w->nmet = 0;
+	w->nstates = STATE_FIRST;
 	if (s->nodes.always == s->all || !table_grow(s))
 		return false;
 	states_start(s);
@@ -414,8 +449,8 @@ states_free(struct states **s)
 	free(w->targets);
 	free(w->hash);
 	free(w->mark);
-	free(w->stack);
 	free(w->met);
+	walks_close(&w->walks);
 	pthread_mutex_destroy(&(*s)->lock);
 	nodes_free(&(*s)->nodes);
 	free(*s);

@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "score/nodes.h"
+#include "score/walks.h"
 
 #define STATES_MAX	4096		/* made at a time */
 #define STATES_LEARNT	1024		/* made for one text */
@@ -50,13 +51,13 @@ struct workshop {
 	uint16_t	*count;
 	uint16_t	*targets;
 	uint16_t	*hash;		/* states; 0: none */
+	size_t		 hash_room;	/* a power of 2 */
+	uint16_t	*met;		/* of the state that is made */
 	uint32_t	*mark;		/* of each node, the round it was met */
-	uint16_t	*stack, *met;
-	bool		 line, word;	/* what stands before: `line' and
-					 * `word' of the nodes */
+	struct walks	 walks;
 	size_t		 nstates, ntargets, targets_room, nmet;
 	uint32_t	 round;
-	size_t		 bytes;
+	size_t		 bytes, walk_bytes;	/* these are of all */
 };
 
 struct states {
