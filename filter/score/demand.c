@@ -148,7 +148,7 @@ met(const struct match *m, uint32_t side)
 
 /* Is it known that one of the meta's needs is not met? */
 static bool
-settled(const struct match *m, const struct plan_meta *meta)
+need_fails(const struct match *m, const struct plan_meta *meta)
 {
 	const uint32_t *need;
 	uint32_t i;
@@ -194,19 +194,47 @@ range_of(void *arg, uint32_t rule, struct meta_range *out)
 		out->high = plan->by_index[rule]->most;
 }
 
+/* What it can be by what is known. */
+static struct meta_range
+range_now(struct match *m, const struct plan_meta *meta)
+{
+	struct meta_facts facts = { meta->reads, m->demand.state, m->count,
+		range_of, m };
+
+	return meta_range(meta->meta, &facts);
+}
+
+static void
+meta_is(struct match *m, const struct plan_meta *meta, double count)
+{
+	m->count[meta->rule] = count;
+	m->demand.state[meta->rule] = OUTSET_KNOWN;
+}
+
 /* Asks until no more than one value is left. */
 static double
 meta_value(struct match *m, const struct plan_meta *meta)
 {
-	struct meta_facts facts = { meta->reads, m->demand.state, m->count,
-		range_of, m };
-	struct meta_range range = meta_range(meta->meta, &facts);
+	struct meta_range range = range_now(m, meta);
 
 	while (range.ask != META_ASK_NONE && !m->stopped) {
 		learn(m, range.ask);
-		range = meta_range(meta->meta, &facts);
+		range = range_now(m, meta);
 	}
 	return range.ask == META_ASK_NONE ? range.low : 0;
+}
+
+/* Sums may be so small that it does not matter what is not known. */
+static bool
+numbers_settle(struct match *m, const struct plan_meta *meta, double *count)
+{
+	struct meta_range range;
+
+	if (!meta->numbers)
+		return false;
+	range = range_now(m, meta);
+	*count = range.low;
+	return range.ask == META_ASK_NONE;
 }
 
 /* The depth of metas that read metas is bounded (plan_late()). */
@@ -216,14 +244,12 @@ meta_count(struct match *m, const struct plan_meta *meta)
 	const uint32_t *need = meta->needs;
 	double count = 0;
 
-	if (!settled(m, meta)) {
+	if (!need_fails(m, meta) && !numbers_settle(m, meta, &count)) {
 		while (*need != 0 && need_met(m, need))
 			need = needs_next(need);
-		if (*need == 0)
-			count = meta_value(m, meta);
+		count = *need == 0 ? meta_value(m, meta) : 0;
 	}
-	m->count[meta->rule] = count;
-	m->demand.state[meta->rule] = OUTSET_KNOWN;
+	meta_is(m, meta, count);
 }
 
 /* A late one is counted when it is needed. */
@@ -237,8 +263,8 @@ meta_turn(struct match *m, const struct plan_meta *meta)
 		meta_count(m, meta);
 		if (m->count[rule] != 0)
 			outset_set(m->demand.hits, rule);
-	} else if (settled(m, meta)) {
-		m->demand.state[rule] = OUTSET_KNOWN;
+	} else if (need_fails(m, meta)) {
+		meta_is(m, meta, 0);
 	}
 	if (m->demand.state[rule] == OUTSET_OPEN ||
 	    m->count[rule] != plan->outset.count[rule])

@@ -1,7 +1,5 @@
 #include "score/meta_need.h"
 
-#include <stdbool.h>
-
 #include "score/meta_step.h"
 
 /* What divides by zero is no number: as a meta it counts 0, but its opposite
@@ -18,16 +16,16 @@ one(struct arena *a, uint64_t hit, uint64_t miss)
 	struct meta_need *need = arena_alloc(a, sizeof(*need));
 
 	if (need == NULL || (hit | miss) == 0)
-		return (struct meta_needs){ NULL, 0 };
+		return (struct meta_needs){ .count = 0 };
 	*need = (struct meta_need){ hit, miss };
-	return (struct meta_needs){ need, 1 };
+	return (struct meta_needs){ .need = need, .count = 1 };
 }
 
 /* What is needed by one and by the other. */
 static struct meta_needs
 both(struct arena *a, struct meta_needs x, struct meta_needs y)
 {
-	struct meta_needs all = { NULL, 0 };
+	struct meta_needs all = { .count = 0 };
 	size_t i;
 
 	all.need = arena_alloc(a, (x.count + y.count) * sizeof(*all.need));
@@ -43,7 +41,7 @@ both(struct arena *a, struct meta_needs x, struct meta_needs y)
 static struct meta_needs
 either(struct arena *a, struct meta_needs x, struct meta_needs y)
 {
-	struct meta_needs all = { NULL, 0 };
+	struct meta_needs all = { .count = 0 };
 	struct meta_need need;
 	size_t i;
 
@@ -176,5 +174,6 @@ meta_needs(struct arena *a, const struct meta *m)
 
 	for (s = m->steps; s < m->steps + m->nsteps; s++)
 		step(a, s, &top);
+	stack[0].other.numbers = stack[0].odd;
 	return stack[0].other;
 }

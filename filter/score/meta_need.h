@@ -9,6 +9,7 @@
 #ifndef SCORE_META_NEED_H
 #define SCORE_META_NEED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,6 +28,7 @@ struct meta_need {
 struct meta_needs {
 	struct meta_need *need;
 	size_t		 count;
+	bool		 numbers;	/* there is more in it than && || ! */
 };
 
 /* Perhaps not all that it needs.  NULL need: none is known. */

@@ -140,6 +140,7 @@ meta_make(struct plan *plan, struct arena *a, struct plan_meta *meta)
 		need[i] = need_make(plan, a, meta, &found.need[i]);
 	sort_needs(plan, need, found.count);
 	meta->needs = needs_keep(plan, need, found.count);
+	meta->numbers = found.numbers;
 	plan->cost[meta->rule] = meta_cost(plan, meta);
 }
 

@@ -53,6 +53,8 @@ struct plan_meta {
 	uint32_t	 nreads;
 	uint32_t	 rule;
 	double		 most;		/* it can come to, or more */
+	bool		 numbers;	/* it may be settled though all that
+					 * it needs may be so */
 };
 
 /* Rules that were too much for a message. */
