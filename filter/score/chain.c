@@ -434,6 +434,7 @@ chain_ready(struct chains *c)
 /* --- passes ------------------------------------------------------------- */
 
 #define PAIRS_MAX  4
+#define PARTS_MAX  4
 #define REST_BYTES 8	/* between two looks whether anything is open */
 #define INLINE	   static inline __attribute__((always_inline))
 
@@ -480,53 +481,65 @@ rest_pass(const pair *moves, struct str text, pair *state, size_t pairs)
 	}
 }
 
-/* Each step waits for the one before it, so two halves of a text take little
- * longer than one.  A chain runs in one of them, or it begins in the first
- * and goes on in the second, beside those that begin there. */
+/* A part of `text', which is as long as the others but for the last. */
+static inline struct str
+part_of(struct str text, size_t part, size_t parts)
+{
+	size_t n = text.n / parts;
+
+	return str_sub(text, part * n, part + 1 < parts ? n : SIZE_MAX);
+}
+
+/* Each step waits for the one before it, so a few parts of a text that go on
+ * side by side take little longer than one.  A chain runs in one of them, or
+ * it begins in one and goes on in the next, beside those that begin there. */
 INLINE void
-halves_pass(const struct block *b, struct str text, uint64_t *met, size_t pairs)
+parts_pass(const struct block *b, struct str text, uint64_t *met, size_t pairs,
+    size_t parts)
 {
 	const pair *moves = (const pair *)b->moves;
 	const pair *ends = (const pair *)b->end;
-	pair begin[PAIRS_MAX], one[PAIRS_MAX] = { { 0 } };
-	pair two[PAIRS_MAX] = { { 0 } }, all[PAIRS_MAX];
-	size_t half = text.n / 2, at, i;
+	pair begin[PAIRS_MAX], state[PARTS_MAX][PAIRS_MAX] = { { { 0 } } };
+	pair all[PAIRS_MAX] = { { 0 } }, open[PAIRS_MAX] = { { 0 } };
+	size_t n = text.n / parts, at, part, i;
 
 	memcpy(begin, b->begin, sizeof(begin));
-	for (at = 0; at < half; at++) {
-		step(one, begin, moves, text.p[at], pairs);
-		step(two, begin, moves, text.p[half + at], pairs);
-	}
-	if (text.n % 2 != 0)
-		step(two, begin, moves, text.p[text.n - 1], pairs);
+	for (at = 0; at < n; at++)
 #pragma GCC unroll 4
-	for (i = 0; i < pairs; i++) {
-		all[i] = one[i] | two[i];
-		one[i] &= ~ends[i];
-	}
-	rest_pass(moves, (struct str){ text.p + half, text.n - half }, one,
-	    pairs);
+		for (part = 0; part < parts; part++)
+			step(state[part], begin, moves, text.p[part * n + at],
+			    pairs);
+	for (at = parts * n; at < text.n; at++)
+		step(state[parts - 1], begin, moves, text.p[at], pairs);
 #pragma GCC unroll 4
-	for (i = 0; i < pairs; i++)
-		all[i] = (all[i] | one[i]) & ends[i];
+	for (part = 0; part < parts; part++) {
+		rest_pass(moves, part_of(text, part, parts), open, pairs);
+#pragma GCC unroll 4
+		for (i = 0; i < pairs; i++) {
+			open[i] |= state[part][i];
+			all[i] |= open[i] & ends[i];
+			open[i] &= ~ends[i];
+		}
+	}
 	memcpy(met, all, pairs * sizeof(*all));
 }
 
+/* So many parts as there are registers for. */
 static void
 block_pass(const struct block *b, struct str text, uint64_t *met)
 {
 	switch (b->lanes) {
 	case 2:
-		halves_pass(b, text, met, 1);
+		parts_pass(b, text, met, 1, 4);
 		break;
 	case 4:
-		halves_pass(b, text, met, 2);
+		parts_pass(b, text, met, 2, 4);
 		break;
 	case 6:
-		halves_pass(b, text, met, 3);
+		parts_pass(b, text, met, 3, 2);
 		break;
 	default:
-		halves_pass(b, text, met, 4);
+		parts_pass(b, text, met, 4, 2);
 	}
 }
 
