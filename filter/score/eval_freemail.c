@@ -25,10 +25,11 @@ is_freemail(const struct eval *e, struct str addr)
 	ptrdiff_t at = str_rchr(addr, '@');
 	struct str domain = str_sub(addr, (size_t)(at + 1), addr.n);
 
-	return at > 0 && !eval_list_has(lists, "freemail_welcomelist", addr) &&
+	/* The first is seldom so. */
+	return at > 0 && eval_list_has(lists, "freemail_domains", domain) &&
+	    !eval_list_has(lists, "freemail_welcomelist", addr) &&
 	    !eval_list_has(lists, "freemail_welcomelist", domain) &&
-	    !eval_matches(EVAL_RE_ROLE_ADDRESS, addr) &&
-	    eval_list_has(lists, "freemail_domains", domain);
+	    !eval_matches(EVAL_RE_ROLE_ADDRESS, addr);
 }
 
 /* Labels behind the last top level that exists are no part of it. */

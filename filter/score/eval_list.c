@@ -17,14 +17,14 @@ struct glob {
 	struct str	 beside;	/* the line's second word */
 };
 
-struct list {
+struct eval_list {
 	struct map	*exact;		/* entry: any value but NULL */
 	struct map	*globs;		/* ending(pattern): struct glob */
 };
 
 struct eval_lists {
 	struct arena	*arena;
-	struct map	*by_name;	/* newest name: struct list */
+	struct map	*by_name;	/* newest name: struct eval_list */
 };
 
 /* Lists of addresses: the name that functions use, and the lines that fill
@@ -92,10 +92,10 @@ static const struct {
 	{ "enlist_addrlist", NULL, '@', false },
 };
 
-static struct list *
+static struct eval_list *
 find_or_add(struct eval_lists *all, struct str name)
 {
-	struct list *list = map_get(all->by_name, name);
+	struct eval_list *list = map_get(all->by_name, name);
 
 	if (list != NULL)
 		return list;
@@ -122,7 +122,7 @@ ending(struct str s)
 }
 
 static void
-glob_add(struct eval_lists *all, struct list *list, struct str pattern,
+glob_add(struct eval_lists *all, struct eval_list *list, struct str pattern,
     struct str beside)
 {
 	struct glob *g = arena_alloc(all->arena, sizeof(*g));
@@ -138,7 +138,7 @@ glob_add(struct eval_lists *all, struct list *list, struct str pattern,
 }
 
 static void
-list_add(struct eval_lists *all, struct list *list, struct str entry)
+list_add(struct eval_lists *all, struct eval_list *list, struct str entry)
 {
 	if (str_chr(entry, '*') < 0 && str_chr(entry, '?') < 0)
 		map_put(list->exact, entry, list);
@@ -147,7 +147,7 @@ list_add(struct eval_lists *all, struct list *list, struct str entry)
 }
 
 static void
-list_remove(struct eval_lists *all, struct list *list, struct str entry)
+list_remove(struct eval_lists *all, struct eval_list *list, struct str entry)
 {
 	struct str pattern = eval_lower(all->arena, entry);
 	struct glob *first, **at;
@@ -166,7 +166,8 @@ list_remove(struct eval_lists *all, struct list *list, struct str entry)
 }
 
 static void
-change(struct eval_lists *all, struct list *list, struct str words, bool away)
+change(struct eval_lists *all, struct eval_list *list, struct str words,
+    bool away)
 {
 	struct str word;
 
@@ -202,7 +203,7 @@ static void
 read_pairs(struct eval_lists *all, const struct ruleset *set)
 {
 	const struct rule_option *o;
-	struct list *list;
+	struct eval_list *list;
 	struct str rest, addr;
 	size_t i;
 
@@ -219,7 +220,7 @@ read_pairs(struct eval_lists *all, const struct ruleset *set)
 
 /* Lists that the admin named are kept with their kind in front: the names
  * without are ours. */
-static struct list *
+static struct eval_list *
 named_list(struct eval_lists *all, char kind, struct str name)
 {
 	return find_or_add(all,
@@ -280,7 +281,7 @@ eval_lists_new(struct arena *a, const struct ruleset *set)
 static void
 list_free(void *arg)
 {
-	struct list *list = arg;
+	struct eval_list *list = arg;
 
 	map_free(&list->exact, NULL);
 	map_free(&list->globs, NULL);
@@ -319,7 +320,7 @@ glob_match(const struct glob *g, struct str value)
 bool
 eval_list_has(const struct eval_lists *all, const char *name, struct str value)
 {
-	const struct list *list = map_get(all->by_name, str_of(name));
+	const struct eval_list *list = map_get(all->by_name, str_of(name));
 	struct str end = ending(value);
 
 	if (list == NULL || value.n == 0)
@@ -332,7 +333,7 @@ eval_list_has(const struct eval_lists *all, const char *name, struct str value)
 bool
 eval_list_empty(const struct eval_lists *all, const char *name)
 {
-	const struct list *list = map_get(all->by_name, str_of(name));
+	const struct eval_list *list = map_get(all->by_name, str_of(name));
 
 	return list == NULL ||
 	    (map_count(list->exact) == 0 && map_count(list->globs) == 0);
@@ -354,7 +355,7 @@ bool
 eval_list_pairs(const struct eval_lists *all, const char *name, struct str addr,
     bool (*fits)(void *, struct str), void *arg)
 {
-	const struct list *list = map_get(all->by_name, str_of(name));
+	const struct eval_list *list = map_get(all->by_name, str_of(name));
 	struct str end = ending(addr);
 
 	if (list == NULL)
@@ -363,18 +364,22 @@ eval_list_pairs(const struct eval_lists *all, const char *name, struct str addr,
 	    (end.n > 0 && any_fits(map_get(list->globs, end), addr, fits, arg));
 }
 
-bool
-eval_list_has_host(const struct eval_lists *all, struct str name,
-    struct str host)
+const struct eval_list *
+eval_list_hosts(const struct eval_lists *all, struct str name)
 {
 	char key[128];
-	const struct list *list;
+
+	snprintf(key, sizeof(key), " %.*s", STR_FMT(name));
+	return map_get(all->by_name, str_of(key));
+}
+
+bool
+eval_list_has_host(const struct eval_list *list, struct str host)
+{
 	ptrdiff_t dot;
 	int labels;
 
-	snprintf(key, sizeof(key), " %.*s", STR_FMT(name));
-	list = map_get(all->by_name, str_of(key));
-	for (labels = 0; list != NULL && labels < HOST_LABELS_MAX; labels++) {
+	for (labels = 0; labels < HOST_LABELS_MAX; labels++) {
 		if (map_get(list->exact, host) != NULL)
 			return true;
 		dot = str_chr(host, '.');

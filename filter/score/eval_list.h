@@ -17,6 +17,7 @@
 #include "base/arena.h"
 #include "base/str.h"
 
+struct eval_list;
 struct eval_lists;
 struct ruleset;
 
@@ -37,8 +38,10 @@ bool		 eval_list_pairs(const struct eval_lists *, const char *list,
 /* Of "enlist_addrlist (NAME)". */
 bool		 eval_list_has_address(const struct eval_lists *,
 		    struct str name, struct str value);
-/* Of "enlist_uri_host (NAME)": the name itself or any domain above it. */
-bool		 eval_list_has_host(const struct eval_lists *,
-		    struct str name, struct str host);
+/* That of "enlist_uri_host (NAME)"; NULL: there is none. */
+const struct eval_list *eval_list_hosts(const struct eval_lists *,
+		    struct str name);
+/* The host itself or any domain above it. */
+bool		 eval_list_has_host(const struct eval_list *, struct str host);
 
 #endif

@@ -109,16 +109,19 @@ encoded_blanks_at_end(struct str line)
 static void
 count_quoted(struct eval_mime *m, struct str line)
 {
-	size_t i, n = 0;
+	size_t i = 0, n = 0;
+	ptrdiff_t at;
 
 	if (str_starts(line, STR("SPAM: ")))
 		return;
 	if (line.n + 1 > QP_LINE_MAX + 1)
 		m->qp_long_line = 1;
 	m->qp_bytes += (double)line.n + 1;
-	for (i = 0; i + 2 < line.n; i++)
-		if (line.p[i] == '=' && needless(line.p[i + 1], line.p[i + 2]))
+	for (; (at = str_chr(str_sub(line, i, line.n), '=')) >= 0; i++) {
+		i += (size_t)at;
+		if (i + 2 < line.n && needless(line.p[i + 1], line.p[i + 2]))
 			n++;
+	}
 	if (n > 0)
 		m->qp_needless +=
 		    (double)n - (double)encoded_blanks_at_end(line);
@@ -159,13 +162,8 @@ count_entities(struct eval_mime *m, struct str line)
 static bool
 has_non_ascii(struct str line)
 {
-	size_t i;
-
-	for (i = 0; i < line.n; i++)
-		if (line.p[i] == '\0' || line.p[i] == '\r' ||
-		    ((unsigned char)line.p[i] & 0x80) != 0)
-			return true;
-	return false;
+	return str_ascii(line) < line.n || str_chr(line, '\0') >= 0 ||
+	    str_chr(line, '\r') >= 0;
 }
 
 static void

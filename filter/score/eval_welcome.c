@@ -254,12 +254,19 @@ replyto_in_list(struct eval *e, const struct score_rule *r)
 static bool
 uri_host_listed(struct eval *e, struct str name)
 {
+	const struct eval_list *list = eval_list_hosts(e->set->lists, name);
+	struct str last = STR_NONE;
 	const struct uri *u;
 
-	for (u = e->uris->first; u != NULL; u = u->next)
-		if (u->host.n > 0 && !str_istarts(u->text, STR("mailto:")) &&
-		    eval_list_has_host(e->set->lists, name, u->host))
+	for (u = e->uris->first; u != NULL && list != NULL; u = u->next) {
+		/* Many are of one host. */
+		if (u->host.n == 0 || str_eq(u->host, last) ||
+		    str_istarts(u->text, STR("mailto:")))
+			continue;
+		if (eval_list_has_host(list, u->host))
 			return true;
+		last = u->host;
+	}
 	return false;
 }
 
