@@ -280,7 +280,9 @@ take_tag(struct arena *a, const struct dkim_tag_def *defs, struct dkim_tags *t,
 	struct str v;
 	size_t i = 0;
 
-	while (defs[i].name != NULL && !str_eq(name, str_of(defs[i].name)))
+	while (defs[i].name != NULL &&
+	    (defs[i].name[0] != name.p[0] ||
+		!str_eq(name, str_of(defs[i].name))))
 		i++;
 	if (defs[i].name != NULL) {
 		if (*seen & 1u << i)

@@ -5,39 +5,22 @@
 #include "mail/view_body.h"
 #include "mail/view_part.h"
 
-/* All its lines end in CR LF, as an MTA sends them. */
-static bool
-is_crlf(struct str s)
-{
-	const char *p = s.p, *end = s.p + s.n, *lf;
-
-	while (p < end && (lf = memchr(p, '\n', (size_t)(end - p))) != NULL) {
-		if (lf == s.p || lf[-1] != '\r')
-			return false;
-		p = lf + 1;
-	}
-	return true;
-}
-
-/* No more than s.n bytes; returns the end. */
+/* With LF where all lines end in CR LF, as an MTA sends them, else as it is;
+ * returns the end. */
 static char *
 add_lf(char *out, struct str s)
 {
-	const char *p = s.p, *end = s.p + s.n, *cr;
+	const char *p = s.p, *end = s.p + s.n, *lf;
+	char *at = out;
 
-	if (!is_crlf(s))
-		return mempcpy(out, s.p, s.n);
-	while (p < end) {
-		cr = memchr(p, '\r', (size_t)(end - p));
-		if (cr == NULL)
-			cr = end;
-		out = mempcpy(out, p, (size_t)(cr - p));
-		p = cr;
-		if (p < end && (p + 1 == end || p[1] != '\n'))
-			*out++ = '\r';
-		p += p < end;
+	while (p < end && (lf = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+		if (lf == p || lf[-1] != '\r')
+			return mempcpy(out, s.p, s.n);
+		at = mempcpy(at, p, (size_t)(lf - 1 - p));
+		*at++ = '\n';
+		p = lf + 1;
 	}
-	return out;
+	return p < end ? mempcpy(at, p, (size_t)(end - p)) : at;
 }
 
 static char *
