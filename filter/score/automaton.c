@@ -62,9 +62,11 @@ struct queue {
 static void
 lane_begin(struct lane *l)
 {
+	struct str text = l->ask->text;
+
 	states_begin(l->ask->automaton->states, &l->run);
-	l->p = (const unsigned char *)l->ask->text.p;
-	l->end = l->p + l->ask->text.n;
+	l->p = (const unsigned char *)(text.n > 0 ? text.p : "");
+	l->end = l->p + text.n;
 }
 
 static void
