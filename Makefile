@@ -34,7 +34,7 @@ SCORE := regex perl_share perl_regex meta meta_range meta_need rule \
 	ruleset_report capture tree literal \
 	chain nodes walks states automaton prefilter sieve needs outset plan eval_pattern eval_list eval \
 	eval_header eval_date eval_forged eval_welcome eval_trusted eval_freemail eval_mime \
-	eval_image eval_body eval_html eval_uri eval_relay auth_rule links match \
+	eval_image eval_body eval_html eval_uri eval_relay auth_rule links part_text match \
 	demand score score_report
 POLICY := diag lex parse parse_define parse_rule parse_condition \
 	parse_signing setting table override allowance \

@@ -11,7 +11,6 @@
 #define SLOW_US	       4000 /* that many were slow: time each of them */
 #define FEW_RULES      4
 #define OCTETS_A_RULE  75
-#define PART_MAX_BYTES (4UL * 1024 * 1024)
 
 /* --- rules that take too much ------------------------------------------- */
 
@@ -453,19 +452,6 @@ count_field(struct match *m, const struct plan_field *field)
 	}
 }
 
-/* The value in one part, good until the next is asked for. */
-static struct str
-part_value(struct match *m, const struct score_rule *r,
-    const struct view_part *part)
-{
-	struct str value;
-
-	arena_reset(m->part_arena);
-	value = field_of_part(m->part_arena, part, r->field, r->flags);
-	m->limited |= arena_overflowed(m->part_arena);
-	return value.p != NULL ? value : r->if_unset;
-}
-
 /* The parts that tflags range= leaves, as one text. */
 static struct str
 parts_joined(struct match *m, const struct score_rule *r)
@@ -478,7 +464,8 @@ parts_joined(struct match *m, const struct score_rule *r)
 	for (part = m->view->parts; part != NULL; part = part->next) {
 		if (++n < r->first_part || n > r->last_part)
 			continue;
-		buf_addstr(&text, part_value(m, r, part));
+		part_text(&m->parts, r, part, n - 1, &value);
+		buf_addstr(&text, value);
 		if (text.n == 0 || text.p[text.n - 1] != '\n')
 			buf_addc(&text, '\n');
 	}
@@ -493,6 +480,7 @@ count_parts(struct match *m, const struct score_rule *r)
 {
 	const struct view_part *part = r->concat ? NULL : m->view->parts;
 	unsigned int n = 0;
+	struct str text;
 
 	if (r->concat)
 		count_in(m, r, parts_joined(m, r));
@@ -500,7 +488,8 @@ count_parts(struct match *m, const struct score_rule *r)
 	     part = part->next) {
 		if (++n < r->first_part || n > r->last_part)
 			continue;
-		count_in(m, r, part_value(m, r, part));
+		if (part_text(&m->parts, r, part, n - 1, &text))
+			count_in(m, r, text);
 	}
 	if (r->negate)
 		m->count[r->index] =
@@ -690,12 +679,13 @@ match_message(struct match *m)
 		.set = m->set,
 		.tlds = m->set->plan->tlds };
 	m->eval = &eval;
-	m->part_arena = arena_new(PART_MAX_BYTES);
+	part_texts_begin(&m->parts, m->set->plan, &m->scratch);
 	/* Before all that wait for what they capture. */
 	count_each(m, &m->set->plan->captures);
 	count_leaves(m);
 	demand_metas(m);
 	m->eval = NULL;
-	arena_free(&m->part_arena);
+	m->limited |= m->parts.limited;
+	part_texts_end(&m->parts);
 	return true;
 }

@@ -24,6 +24,7 @@
 #include "mail/view.h"
 #include "score/capture.h"
 #include "score/demand.h"
+#include "score/part_text.h"
 #include "score/plan.h"
 
 #define MATCH_RULE_MS	50
@@ -47,7 +48,7 @@ struct match_wait {
 struct match {
 	struct txn	*txn;
 	struct arena	*arena;
-	struct arena	*part_arena;	/* of one MIME part's fields */
+	struct part_texts parts;
 	const struct ruleset *set;
 	struct fields	*fields;
 	struct match_value *values;	/* of each field of the plan */

@@ -95,6 +95,29 @@ fields_make(struct plan *plan, const struct ruleset *set)
 	}
 }
 
+/* Fields of MIME parts, by number. */
+static void
+part_fields_make(struct plan *plan, const struct ruleset *set)
+{
+	const struct score_rule *r, **all, *last = NULL;
+	size_t count = 0, i;
+
+	all = plan_alloc(plan, set->count * sizeof(*all));
+	plan->part_field_of = plan_alloc(plan, set->count * sizeof(uint32_t));
+	for (r = set->first; r != NULL; r = r->next)
+		if (r->kind == RULE_MIMEHEADER && r->eval.p == NULL)
+			all[count++] = r;
+	if (count > 0)
+		qsort(all, count, sizeof(*all), by_field);
+	for (i = 0; i < count; last = all[i++]) {
+		if (last == NULL || !str_eq(last->field, all[i]->field) ||
+		    last->flags != all[i]->flags)
+			plan->npart_fields++;
+		plan->part_field_of[all[i]->index] =
+		    (uint32_t)plan->npart_fields - 1;
+	}
+}
+
 /* --- metas -------------------------------------------------------------- */
 
 /* Are all metas that this one reads in their place? */
@@ -267,6 +290,7 @@ prefilter_make(struct plan *plan)
 	prefilter_list(plan, &plan->regex[RULE_BODY], PREFILTER_BODY);
 	prefilter_list(plan, &plan->regex[RULE_RAWBODY], PREFILTER_RAWBODY);
 	prefilter_list(plan, &plan->regex[RULE_URI], PREFILTER_URI);
+	prefilter_list(plan, &plan->regex[RULE_MIMEHEADER], PREFILTER_PART);
 	for (i = 0; i < plan->nfields; i++)
 		prefilter_list(plan, &plan->fields[i].rules, PREFILTER_HEADER);
 	prefilter_ready(plan->prefilter);
@@ -293,6 +317,8 @@ is_sieved(const struct plan *plan, const struct score_rule *r)
 bool
 plan_covers(const struct plan *plan, const struct score_rule *r)
 {
+	if (r->kind == RULE_MIMEHEADER)	/* asked of each part */
+		return false;
 	return is_sieved(plan, r) ||
 	    (plan->prefilter != NULL &&
 		prefilter_covers(plan->prefilter, (uint32_t)r->index));
@@ -471,6 +497,7 @@ plan_new(const struct ruleset *set, bool every)
 	functions_make(plan);
 	list_make(plan, set, &plan->captures, LIST_CAPTURES);
 	fields_make(plan, set);
+	part_fields_make(plan, set);
 	metas_make(plan, set);
 	plan->health =
 	    plan_alloc(plan, (set->count + 1) * sizeof(*plan->health));

@@ -81,6 +81,8 @@ struct plan {
 	struct plan_field *fields;
 	size_t		 nfields;
 	uint32_t	*field_of;	/* of each rule, or PLAN_NO_FIELD */
+	uint32_t	*part_field_of;	/* the same of mimeheader rules */
+	size_t		 npart_fields;
 	struct plan_meta *metas;
 	size_t		 nmetas;
 	uint32_t	*meta_of;	/* of each rule that is in metas */

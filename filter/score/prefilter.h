@@ -30,6 +30,7 @@ enum prefilter_text {
 	PREFILTER_BODY,
 	PREFILTER_RAWBODY,
 	PREFILTER_URI,
+	PREFILTER_PART,		/* a field of a MIME part */
 	PREFILTER_TEXTS
 };
 

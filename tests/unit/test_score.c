@@ -340,6 +340,72 @@ test_many_parts(void **state)
 	buf_free(&rules);
 }
 
+static bool
+has_hit(const struct score_result *r, const char *rule)
+{
+	const struct score_hit *h;
+
+	for (h = r->hits; h != NULL; h = h->next)
+		if (str_eq(h->rule, str_of(rule)))
+			return true;
+	return false;
+}
+
+/* Each rule sees each part, those whose fields are kept and those behind. */
+static void
+test_each_part(void **state)
+{
+	static const char *const mixed[] = { "From: a@example.org",
+		"Content-Type: multipart/mixed; boundary=b", NULL };
+	struct buf problems = BUF_INIT(65536), text = BUF_INIT(65536);
+	struct session *s = message(mixed, "");
+	const struct score_result *r;
+	struct ruleset *set;
+	char name[16];
+	unsigned int i;
+
+	(void)state;
+	buf_adds(&text,
+	    "mimeheader UNSET Content-ID =~ /^none$/ [if-unset: "
+	    "none]\n"
+	    "mimeheader SET Content-ID =~ /none/\n"
+	    "mimeheader MIXED Content-Type =~ /^multi.?part/\n"
+	    "mimeheader NOT Content-Type !~ /type04/\n"
+	    "mimeheader NOWHERE Content-Type !~ /type24/\n"
+	    "mimeheader SHORT Content-Type =~ /ad$/m\n"
+	    "mimeheader EMPTY Content-ID =~ /^$/\n");
+	for (i = 0; i < 2 * PART_TEXTS; i++)
+		buf_printf(&text, "mimeheader R%u Content-Type =~ /type%02u/\n",
+		    i, i);
+	set = load(text.p, &problems);
+	assert_int_equal(problems.n, 0);
+	for (i = 0; i < PART_TEXTS + 8; i++) {
+		buf_truncate(&text, 0);
+		buf_printf(&text,
+		    "--b\nContent-Type: a/x; name=type%02u-ad\n\n", i);
+		body_add(&s->txn->body, text.p, text.n);
+	}
+	body_add(&s->txn->body, "--b--\n", 6);
+	r = score_run(s->txn, set);
+	assert_non_null(r);
+	assert_false(r->limited);
+	for (i = 0; i < 2 * PART_TEXTS; i++) {
+		snprintf(name, sizeof(name), "R%u", i);
+		assert_int_equal(has_hit(r, name), i < PART_TEXTS + 8);
+	}
+	assert_true(has_hit(r, "UNSET"));
+	assert_true(has_hit(r, "MIXED"));
+	assert_true(has_hit(r, "NOWHERE"));
+	assert_true(has_hit(r, "SHORT"));
+	assert_true(has_hit(r, "EMPTY"));
+	assert_false(has_hit(r, "SET"));
+	assert_false(has_hit(r, "NOT"));
+	session_free(&s);
+	ruleset_free(&set);
+	buf_free(&problems);
+	buf_free(&text);
+}
+
 /* As many rules as SpamAssassin has, and mails made to be slow for them. */
 static struct ruleset *
 many_rules(const char *format, unsigned int n)
@@ -537,6 +603,7 @@ main(void)
 		cmocka_unit_test(test_limited),
 		cmocka_unit_test(test_limited_links),
 		cmocka_unit_test(test_many_parts),
+		cmocka_unit_test(test_each_part),
 		cmocka_unit_test(test_many_header_rules),
 		cmocka_unit_test(test_time),
 		cmocka_unit_test(test_long_line),
