@@ -386,32 +386,56 @@ parse_flag(struct eval *e, const struct score_rule *r)
 	return false;
 }
 
-/* Small letters and digits are counted in the low half, others in the high
- * one. */
-#define LARGE ((uint64_t)1 << 32)
+struct cases {
+	size_t upper, lower; /* digits are as good as small letters */
+};
 
-static uint64_t
-count_case(struct str s)
+typedef unsigned char bytes __attribute__((vector_size(16)));
+
+#define BLOCKS_MAX 255 /* counted in a byte each */
+
+static void
+count_blocks(struct cases *c, const char *p, size_t blocks)
 {
-	static const uint64_t weights[256] = {
-		['0' ... '9'] = 1,
-		['a' ... 'z'] = 1,
-		['A' ... 'Z'] = LARGE,
-	};
-	uint64_t n = 0;
+	bytes upper = { 0 }, lower = { 0 }, v;
 	size_t i;
 
-	for (i = 0; i < s.n; i++)
-		n += weights[(unsigned char)s.p[i]];
-	return n;
+	for (; blocks > 0; blocks--, p += sizeof(v)) {
+		memcpy(&v, p, sizeof(v));
+		/* What is so is -1. */
+		upper -= (bytes)(v - 'A' < 26);
+		lower -= (bytes)(v - 'a' < 26) + (bytes)(v - '0' < 10);
+	}
+	for (i = 0; i < sizeof(v); i++) {
+		c->upper += upper[i];
+		c->lower += lower[i];
+	}
+}
+
+static void
+count_case(struct cases *c, struct str s)
+{
+	char rest[sizeof(bytes)] = { 0 };
+	size_t blocks;
+
+	for (; s.n >= sizeof(bytes);
+	     s = str_sub(s, blocks * sizeof(bytes), s.n)) {
+		blocks = s.n / sizeof(bytes);
+		if (blocks > BLOCKS_MAX)
+			blocks = BLOCKS_MAX;
+		count_blocks(c, s.p, blocks);
+	}
+	if (s.n > 0)
+		memcpy(rest, s.p, s.n);
+	count_blocks(c, rest, 1);
 }
 
 /* Of letters and digits in lines of several words. */
 static double
 upper_share(struct eval *e)
 {
-	size_t i, begin, end, length = 0, lower, upper;
-	uint64_t counted = 0;
+	size_t i, begin, end, length = 0;
+	struct cases c = { 0 };
 	const struct eval_mime *m = mime(e);
 	struct str line;
 
@@ -425,14 +449,12 @@ upper_share(struct eval *e)
 		begin = end = line.n;
 		eval_next(EVAL_RE_SHIFT_JIS, line, 0, &begin, &end, NULL);
 		length += line.n - (end - begin);
-		counted += count_case(str_sub(line, 0, begin)) +
-		    count_case(str_sub(line, end, line.n));
+		count_case(&c, str_sub(line, 0, begin));
+		count_case(&c, str_sub(line, end, line.n));
 	}
-	lower = (uint32_t)counted;
-	upper = counted >> 32;
-	if (length < UPPER_MIN || upper + lower == 0)
+	if (length < UPPER_MIN || c.upper + c.lower == 0)
 		return 0;
-	return (double)upper / (double)(upper + lower) * 100;
+	return (double)c.upper / (double)(c.upper + c.lower) * 100;
 }
 
 static bool

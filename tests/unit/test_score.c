@@ -308,6 +308,42 @@ test_limited_links(void **state)
 	buf_free(&problems);
 }
 
+/* What is counted many bytes at once: letters, and their cases. */
+static void
+test_letters(void **state)
+{
+	struct buf problems = BUF_INIT(65536), text = BUF_INIT(1 << 20);
+	static const char *const plain[] = { "From: a@example.org", NULL };
+	const struct score_result *r;
+	struct ruleset *set;
+	struct session *s;
+	unsigned int i;
+
+	(void)state;
+	set = load("body HALF eval:check_for_uppercase('49.99', '50.01')\n"
+		   "body MORE eval:check_for_uppercase('50.01', '100')\n"
+		   "body __ALL /c/\n"
+		   "tflags __ALL multiple\n"
+		   "body __FEW /c/\n"
+		   "tflags __FEW multiple maxhits=700\n"
+		   "body __ONE /c/\n"
+		   "meta COUNTED __ALL == 3000 && __FEW == 700 && __ONE == 1\n",
+	    &problems);
+	assert_int_equal(problems.n, 0);
+	for (i = 0; i < 3000; i++)
+		buf_adds(&text, i % 11 == 10 ? "AB [{c1@\r\n" : "AB [{c1@ ");
+	s = message(plain, text.p);
+	r = score_run(s->txn, set);
+	assert_non_null(r);
+	assert_true(score_hit(r, STR("HALF")));
+	assert_true(score_hit(r, STR("COUNTED")));
+	assert_int_equal(r->count, 2);
+	session_free(&s);
+	ruleset_free(&set);
+	buf_free(&problems);
+	buf_free(&text);
+}
+
 /* Fields of parts do not pile up, rule by rule. */
 static void
 test_many_parts(void **state)
@@ -602,6 +638,7 @@ main(void)
 		cmocka_unit_test(test_required),
 		cmocka_unit_test(test_limited),
 		cmocka_unit_test(test_limited_links),
+		cmocka_unit_test(test_letters),
 		cmocka_unit_test(test_many_parts),
 		cmocka_unit_test(test_each_part),
 		cmocka_unit_test(test_many_header_rules),
