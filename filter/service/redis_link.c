@@ -310,20 +310,16 @@ flight_write(struct redis_link *k, const struct flight *f)
 
 /*
  * Those whose answers came together soon ask again together: lets those run
- * who can, as long as more of the crowd turn up.  A big batch costs the server
- * less an operation, and all of us fewer times to be woken.
+ * first who can.  A big batch costs the server less an operation, and all of
+ * us fewer times to be woken.  Once, for on a machine that has much else to do
+ * each time may take milliseconds.
  */
 static void
 link_gather(struct redis_link *k)
 {
-	size_t n;
-
-	do {
-		n = k->queue.n;
-		pthread_mutex_unlock(&k->lock);
-		sched_yield();
-		pthread_mutex_lock(&k->lock);
-	} while (n < k->queue.n && k->queue.n < k->crowd);
+	pthread_mutex_unlock(&k->lock);
+	sched_yield();
+	pthread_mutex_lock(&k->lock);
 }
 
 /* What is queued goes as one batch. */
