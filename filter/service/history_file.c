@@ -73,6 +73,7 @@ struct history_file {
 	unsigned int generation;
 	bool damaged;
 	struct addr_net client; /* whom in_net() is about */
+	struct history_zip *zip;
 };
 
 /* --- opening ----------------------------------------------------------- */
@@ -282,6 +283,7 @@ history_file_open(const char *path, struct buf *err)
 	struct history_file *f = mem_alloc(sizeof(*f));
 
 	f->path = path != NULL ? mem_strdup(path) : NULL;
+	f->zip = history_zip_new();
 	if (!file_start(f, NULL, err) && !history_file_renew(f, err))
 		history_file_close(&f);
 	return f;
@@ -295,6 +297,7 @@ history_file_close(struct history_file **fp)
 	if (f == NULL)
 		return;
 	file_stop(f);
+	history_zip_free(&f->zip);
 	free(f->path);
 	free(f);
 	*fp = NULL;
@@ -379,12 +382,12 @@ history_file_put(struct history_file *f, const struct history_record *r,
 {
 	sqlite3_stmt *st =
 	    f->verbs[r->refused ? REFUSED : MESSAGES][VERB_INSERT];
-	unsigned char *packed = mem_resize(NULL, HISTORY_ZIP_ROOM(r->text.n));
-	size_t n = history_zip(r->text, packed), bytes;
+	struct str packed = history_zip_pack(f->zip, r->text);
+	size_t bytes;
 	bool ok;
 
 	bytes = ROW_BYTES + r->client.n + r->sender.n + r->rcpts.n +
-	    r->queue_id.n + n;
+	    r->queue_id.n + packed.n;
 	sqlite3_bind_int64(st, 1, r->at_ms);
 	bind_text(st, 2, r->client);
 	bind_text(st, 3, r->sender);
@@ -393,10 +396,9 @@ history_file_put(struct history_file *f, const struct history_record *r,
 		bind_text(st, 5, r->queue_id);
 	sqlite3_bind_int64(st, 6, (sqlite3_int64)bytes);
 	sqlite3_bind_int64(st, 7, (sqlite3_int64)r->text.n);
-	sqlite3_bind_blob(st, 8, packed, (int)n, SQLITE_STATIC);
+	sqlite3_bind_blob(st, 8, packed.p, (int)packed.n, SQLITE_STATIC);
 	ok = run(f, st, err);
 	sqlite3_clear_bindings(st);
-	free(packed);
 	*row = sqlite3_last_insert_rowid(f->db);
 	if (ok && r->refused)
 		f->refused_bytes += bytes;
@@ -538,7 +540,8 @@ column(sqlite3_stmt *st, int at)
 }
 
 static size_t
-add_text(struct history_found *f, struct str packed, int64_t size)
+add_text(struct history_found *f, struct history_zip *zip, struct str packed,
+    int64_t size)
 {
 	size_t n = (size_t)size;
 	char *text;
@@ -547,7 +550,7 @@ add_text(struct history_found *f, struct str packed, int64_t size)
 	if (size <= 0 || size > HISTORY_RECORD_MAX)
 		return 0;
 	text = mem_resize(NULL, n);
-	ok = history_unzip(packed, text, n);
+	ok = history_zip_unpack(zip, packed, text, n);
 	if (ok)
 		buf_add(&f->text, text, n);
 	free(text);
@@ -569,7 +572,7 @@ texts_of(struct history_record *r, struct str *texts[5])
 	"until, id, at, times, client, sender, rcpts, queue_id, size, record"
 
 static void
-add_found(struct history_found *f, sqlite3_stmt *st)
+add_found(struct history_found *f, struct history_zip *zip, sqlite3_stmt *st)
 {
 	struct history_record *r = &f->records[f->n++];
 	struct str *texts[5];
@@ -582,7 +585,8 @@ add_found(struct history_found *f, sqlite3_stmt *st)
 		*texts[i] = column(st, i + 4);
 		buf_addstr(&f->text, *texts[i]);
 	}
-	r->text.n = add_text(f, column(st, 9), sqlite3_column_int64(st, 8));
+	r->text.n =
+	    add_text(f, zip, column(st, 9), sqlite3_column_int64(st, 8));
 	r->refused = sqlite3_column_int(st, 10) != 0;
 }
 
@@ -643,7 +647,7 @@ read_rows(struct history_file *f, sqlite3_stmt *st,
 	bind_text(st, 3, buf_str(&to));
 	sqlite3_bind_int64(st, 4, (sqlite3_int64)q->max);
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW && found->n < q->max)
-		add_found(found, st);
+		add_found(found, f->zip, st);
 	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
 		file_error(f, err);
 	buf_free(&from);

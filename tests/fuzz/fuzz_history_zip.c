@@ -16,16 +16,17 @@ must(bool held)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct str s = { (const char *)data, size };
-	unsigned char *packed = malloc(HISTORY_ZIP_ROOM(size));
+	static struct history_zip *zip;
+	struct str s = { (const char *)data, size }, packed;
 	char *back = malloc(size + 1);
-	size_t n = history_zip(s, packed);
 
-	must(n <= HISTORY_ZIP_ROOM(size));
-	must(history_unzip((struct str){ (char *)packed, n }, back, size));
+	if (zip == NULL)
+		zip = history_zip_new();
+	packed = history_zip_pack(zip, s);
+	must(packed.p != NULL);
+	must(history_zip_unpack(zip, packed, back, size));
 	must(memcmp(back, data, size) == 0);
-	(void)history_unzip(s, back, size + 1);
+	(void)history_zip_unpack(zip, s, back, size + 1);
 	free(back);
-	free(packed);
 	return 0;
 }
