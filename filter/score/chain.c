@@ -47,6 +47,7 @@ struct chains {
 	size_t		 lanes;
 	struct block	*block[CHAIN_BLOCKS];
 	size_t		 count;
+	void		 (*pass)(const struct block *, struct str, uint64_t *);
 };
 
 struct chains *
@@ -419,67 +420,10 @@ block_new(const struct chains *c, size_t first)
 	return b;
 }
 
-void
-chain_ready(struct chains *c)
-{
-	size_t first = 0;
-
-	while (first < c->lanes) {
-		c->block[c->count] = block_new(c, first);
-		first += c->block[c->count++]->lanes;
-	}
-	placed_free(c);
-}
-
 /* --- passes ------------------------------------------------------------- */
 
-#define PAIRS_MAX  4
 #define PARTS_MAX  4
 #define REST_BYTES 8	/* between two looks whether anything is open */
-#define INLINE	   static inline __attribute__((always_inline))
-
-/* Two lanes.  Loops over pairs are unrolled for each block to stay in
- * registers. */
-typedef uint64_t pair __attribute__((vector_size(16), aligned(8), may_alias));
-
-/* The states behind one more byte. */
-INLINE void
-step(pair *state, const pair *begin, const pair *moves, char byte, size_t pairs)
-{
-	const pair *at = moves + 2 * pairs * (unsigned char)byte;
-	size_t i;
-
-#pragma GCC unroll 4
-	for (i = 0; i < pairs; i++)
-		state[i] = (((state[i] << 1) | begin[i]) & at[i]) |
-		    (state[i] & at[pairs + i]);
-}
-
-INLINE bool
-is_none(const pair *state, size_t pairs)
-{
-	pair all = { 0 };
-	size_t i;
-
-#pragma GCC unroll 4
-	for (i = 0; i < pairs; i++)
-		all |= state[i];
-	return (all[0] | all[1]) == 0;
-}
-
-/* What began before the text goes on in it until nothing is open. */
-INLINE void
-rest_pass(const pair *moves, struct str text, pair *state, size_t pairs)
-{
-	const pair none[PAIRS_MAX] = { { 0 } };
-	size_t at = 0, end;
-
-	while (at < text.n && !is_none(state, pairs)) {
-		end = text.n - at > REST_BYTES ? at + REST_BYTES : text.n;
-		for (; at < end; at++)
-			step(state, none, moves, text.p[at], pairs);
-	}
-}
 
 /* A part of `text', which is as long as the others but for the last. */
 static inline struct str
@@ -490,39 +434,12 @@ part_of(struct str text, size_t part, size_t parts)
 	return str_sub(text, part * n, part + 1 < parts ? n : SIZE_MAX);
 }
 
-/* Each step waits for the one before it, so a few parts of a text that go on
- * side by side take little longer than one.  A chain runs in one of them, or
- * it begins in one and goes on in the next, beside those that begin there. */
-INLINE void
-parts_pass(const struct block *b, struct str text, uint64_t *met, size_t pairs,
-    size_t parts)
-{
-	const pair *moves = (const pair *)b->moves;
-	const pair *ends = (const pair *)b->end;
-	pair begin[PAIRS_MAX], state[PARTS_MAX][PAIRS_MAX] = { { { 0 } } };
-	pair all[PAIRS_MAX] = { { 0 } }, open[PAIRS_MAX] = { { 0 } };
-	size_t n = text.n / parts, at, part, i;
+typedef uint64_t pair __attribute__((vector_size(16), aligned(8), may_alias));
 
-	memcpy(begin, b->begin, sizeof(begin));
-	for (at = 0; at < n; at++)
-#pragma GCC unroll 4
-		for (part = 0; part < parts; part++)
-			step(state[part], begin, moves, text.p[part * n + at],
-			    pairs);
-	for (at = parts * n; at < text.n; at++)
-		step(state[parts - 1], begin, moves, text.p[at], pairs);
-#pragma GCC unroll 4
-	for (part = 0; part < parts; part++) {
-		rest_pass(moves, part_of(text, part, parts), open, pairs);
-#pragma GCC unroll 4
-		for (i = 0; i < pairs; i++) {
-			open[i] |= state[part][i];
-			all[i] |= open[i] & ends[i];
-			open[i] &= ~ends[i];
-		}
-	}
-	memcpy(met, all, pairs * sizeof(*all));
-}
+#define vec	pair
+#define PASS(f) pair_##f
+#define TARGET
+#include "score/chain_pass.h"
 
 /* So many parts as there are registers for. */
 static void
@@ -530,17 +447,68 @@ block_pass(const struct block *b, struct str text, uint64_t *met)
 {
 	switch (b->lanes) {
 	case 2:
-		parts_pass(b, text, met, 1, 4);
+		pair_parts(b, text, met, 1, 4);
 		break;
 	case 4:
-		parts_pass(b, text, met, 2, 4);
+		pair_parts(b, text, met, 2, 4);
 		break;
 	case 6:
-		parts_pass(b, text, met, 3, 2);
+		pair_parts(b, text, met, 3, 2);
 		break;
 	default:
-		parts_pass(b, text, met, 4, 2);
+		pair_parts(b, text, met, 4, 2);
 	}
+}
+
+#ifdef __x86_64__
+/* Registers of four lanes: AVX2's, where the machine has them. */
+typedef uint64_t quad __attribute__((vector_size(32), aligned(8), may_alias));
+
+#define vec	quad
+#define PASS(f) quad_##f
+#define TARGET	__attribute__((target("avx2")))
+#include "score/chain_pass.h"
+
+__attribute__((target("avx2"))) static void
+block_pass_wide(const struct block *b, struct str text, uint64_t *met)
+{
+	if (b->lanes == 4)
+		quad_parts(b, text, met, 1, 4);
+	else if (b->lanes == 8)
+		quad_parts(b, text, met, 2, 4);
+	else
+		block_pass(b, text, met);
+}
+#endif
+
+/* The machine's best. */
+static void
+pass_choose(struct chains *c)
+{
+	c->pass = block_pass;
+#ifdef __x86_64__
+	if (__builtin_cpu_supports("avx2"))
+		c->pass = block_pass_wide;
+#endif
+}
+
+void
+chain_narrow(struct chains *c)
+{
+	c->pass = block_pass;
+}
+
+void
+chain_ready(struct chains *c)
+{
+	size_t first = 0;
+
+	while (first < c->lanes) {
+		c->block[c->count] = block_new(c, first);
+		first += c->block[c->count++]->lanes;
+	}
+	placed_free(c);
+	pass_choose(c);
 }
 
 void
@@ -556,7 +524,7 @@ chain_pass(const struct chains *c, struct str text,
 		return;
 	for (i = 0; i < c->count; i++) {
 		b = c->block[i];
-		block_pass(b, text, met);
+		c->pass(b, text, met);
 		for (lane = 0; lane < b->lanes; lane++)
 			for (; met[lane] != 0; met[lane] &= met[lane] - 1) {
 				bit = (unsigned int)__builtin_ctzll(met[lane]);

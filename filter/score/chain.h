@@ -31,6 +31,8 @@ bool		 chain_add(struct chains *, const struct tree *,
 		    uint32_t rule);
 /* All are added, and passes may begin. */
 void		 chain_ready(struct chains *);
+/* Passes use what every machine has from now on, and find the same. */
+void		 chain_narrow(struct chains *);
 /* found(arg, rule) for each chain that the text holds. */
 void		 chain_pass(const struct chains *, struct str text,
 		    void (*found)(void *arg, uint32_t rule), void *arg);
