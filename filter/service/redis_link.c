@@ -1,6 +1,5 @@
 #include "service/redis_link.h"
 
-#include <sched.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -311,14 +310,13 @@ flight_write(struct redis_link *k, const struct flight *f)
 /*
  * Those whose answers came together soon ask again together: lets those run
  * first who can.  A big batch costs the server less an operation, and all of
- * us fewer times to be woken.  Once, for on a machine that has much else to do
- * each time may take milliseconds.
+ * us fewer times to be woken.
  */
 static void
 link_gather(struct redis_link *k)
 {
 	pthread_mutex_unlock(&k->lock);
-	sched_yield();
+	redis_wire_yield(k->wire);
 	pthread_mutex_lock(&k->lock);
 }
 

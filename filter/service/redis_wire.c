@@ -9,6 +9,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,22 +21,32 @@
 
 #define HOPS_MAX  5
 #define REPLY_MAX ((size_t)16 << 20)
+#define LOOK_US	  120
+#define SLICE_US  2000 /* others had the processor for a slice of time */
+#define CROWDED_US (20 * 1000)
 
 struct redis_wire {
 	int fd;
 	SSL_CTX *tls;
 	SSL *ssl;
 	redisReader *reader;
+	int64_t crowded_us; /* until then others want all processors */
 };
 
 /* Tests freeze clock.h's time; waiting needs the machine's. */
 static int64_t
-now_ms(void)
+now_us(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
+	return ts.tv_sec * 1000000LL + ts.tv_nsec / 1000;
+}
+
+static int64_t
+now_ms(void)
+{
+	return now_us() / 1000;
 }
 
 static bool
@@ -216,6 +227,39 @@ redis_wire_close(struct redis_wire **wp)
 	*wp = NULL;
 }
 
+void
+redis_wire_yield(struct redis_wire *w)
+{
+	int64_t began = now_us(), now;
+
+	if (began < w->crowded_us)
+		return;
+	sched_yield();
+	now = now_us();
+	if (now - began > SLICE_US)
+		w->crowded_us = now + CROWDED_US;
+}
+
+/*
+ * An answer is there in some 50 us, and where the processor goes to sleep with
+ * its threads it takes as long to be woken: so looks for it for a while.  0:
+ * not yet.
+ */
+static ssize_t
+wire_look(struct redis_wire *w, char *p, size_t n)
+{
+	int64_t began = now_us();
+	ssize_t rc;
+
+	do {
+		rc = recv(w->fd, p, n, MSG_DONTWAIT);
+		if (rc >= 0 || errno != EAGAIN)
+			return rc > 0 ? rc : 0;
+		redis_wire_yield(w);
+	} while (began > w->crowded_us && now_us() - began < LOOK_US);
+	return 0;
+}
+
 /* One piece out or in: how many bytes, 0 after a wait, -1 at the end. */
 static ssize_t
 wire_piece(struct redis_wire *w, bool out, char *p, size_t n, int64_t until,
@@ -231,6 +275,8 @@ wire_piece(struct redis_wire *w, bool out, char *p, size_t n, int64_t until,
 			return rc;
 		return tls_wait(w, (int)rc, until, why) ? 0 : -1;
 	}
+	if (!out && (rc = wire_look(w, p, n)) > 0)
+		return rc;
 	/* recv() would wake up as well when the server has read what we sent */
 	if (!out && !wait_for(w->fd, POLLIN, until, why))
 		return -1;

@@ -28,6 +28,9 @@ struct redis_wire *redis_wire_open(const struct redis_url *, size_t first,
 void		 redis_wire_close(struct redis_wire **);
 bool		 redis_wire_send(struct redis_wire *, struct str bytes,
 		    struct buf *why);
+/* Lets others run who can; not for a while, where there are so many that it
+ * takes long. */
+void		 redis_wire_yield(struct redis_wire *);
 /* NULL: nothing came in time, or no RESP.  Errors are replies, too. */
 redisReply	*redis_wire_reply(struct redis_wire *, struct buf *why);
 /* One command of n words; NULL with *why for errors as well. */
