@@ -220,6 +220,22 @@ look(struct archive_level *l, unpacker *unpack, struct str name, struct str s,
 	buf_free(&out);
 }
 
+/* Some programs go by the file's name, others by the one in it. */
+static void
+names_add(struct archive_level *l, struct archive_entry *e)
+{
+	struct archive_entry called = { .name = name_inside(l->name) };
+
+	if (e->name.n == 0)
+		e->name = called.name;
+	else if (called.name.n > 0 && !str_ieq(called.name, e->name))
+		archive_add(l, &called);
+	if (e->name.n > 0)
+		archive_add(l, e);
+	else
+		l->size += e->size;
+}
+
 static enum filetype
 pack_list(struct archive_level *l, struct str s, struct archive_entry *e,
     enum filetype pack)
@@ -228,12 +244,7 @@ pack_list(struct archive_level *l, struct str s, struct archive_entry *e,
 	struct archive *a = l->a;
 	enum filetype type;
 
-	if (e->name.n == 0)
-		e->name = name_inside(l->name);
-	if (e->name.n > 0)
-		archive_add(l, e);
-	else
-		l->size += e->size;
+	names_add(l, e);
 	if (archive_room(a) == 0 || a->peeks == ARCHIVE_MAX_PEEKS) {
 		a->odd |= ODD(ARCHIVE_MANY);
 		return pack;

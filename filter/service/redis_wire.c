@@ -22,6 +22,7 @@
 #define HOPS_MAX  5
 #define REPLY_MAX ((size_t)16 << 20)
 #define LOOK_US	  120
+#define FAR	  8
 #define SLICE_US  2000 /* others had the processor for a slice of time */
 #define CROWDED_US (20 * 1000)
 
@@ -31,6 +32,7 @@ struct redis_wire {
 	SSL *ssl;
 	redisReader *reader;
 	int64_t crowded_us; /* until then others want all processors */
+	unsigned int far; /* so many answers are not looked for */
 };
 
 /* Tests freeze clock.h's time; waiting needs the machine's. */
@@ -242,8 +244,9 @@ redis_wire_yield(struct redis_wire *w)
 
 /*
  * An answer is there in some 50 us, and where the processor goes to sleep with
- * its threads it takes as long to be woken: so looks for it for a while.  0:
- * not yet.
+ * its threads it takes as long to be woken: so looks for it for a while.  Not
+ * for a few answers after one that was not there so soon: the server is far.
+ * 0: not yet.
  */
 static ssize_t
 wire_look(struct redis_wire *w, char *p, size_t n)
@@ -251,12 +254,17 @@ wire_look(struct redis_wire *w, char *p, size_t n)
 	int64_t began = now_us();
 	ssize_t rc;
 
+	if (w->far > 0) {
+		w->far--;
+		return 0;
+	}
 	do {
 		rc = recv(w->fd, p, n, MSG_DONTWAIT);
 		if (rc >= 0 || errno != EAGAIN)
 			return rc > 0 ? rc : 0;
 		redis_wire_yield(w);
 	} while (began > w->crowded_us && now_us() - began < LOOK_US);
+	w->far = FAR;
 	return 0;
 }
 

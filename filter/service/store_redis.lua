@@ -476,7 +476,7 @@ function make_sets()
 	-- The same where there is none: "until:text" says whether there is.
 	function ops.K(left)
 		local there, _ = call('GET', keys[key_at + 1])
-		if not there or tonumber(string.match(there, '^%d+')) <= now then
+		if not there or (tonumber(string.match(there, '^%d*')) or 0) <= now then
 			return ops.W(left)
 		end
 		_, at = read('<Hc0', blob, at)

@@ -310,6 +310,14 @@ test_gzip(void **state)
 	/* (Its end is cut: nothing comes out.) */
 	assert_names(l, "name.js", ODD(ARCHIVE_BROKEN));
 	list_free(l);
+	/* Its own name and what it is called need not agree. */
+	l = list_begin();
+	archive_list(&l->archive, STR("evil.exe.gz"),
+	    STR("\x1f\x8b\x08\x08\0\0\0\0\0\x03name.txt\0"
+		"\x03\0\0\0\0\0\0\0\0\0"),
+	    FILETYPE_GZ);
+	assert_names(l, "evil.exe name.txt", ODD(ARCHIVE_BROKEN));
+	list_free(l);
 	gz = packed(buf_str(&in), 15 + 16);
 	l = list_of(&gz);
 	assert_names(l, "gz/in.exe", 0);
