@@ -9,7 +9,7 @@ export DATA ?= ../shared/data
 CC ?= cc
 FUZZ_SECONDS ?= 60
 
-BASE := mem arena chr str map addr psl clock log metric
+BASE := mem arena chr str map addr psl clock gate log metric
 SERVICE := resolver dns_answer resolver_file resolver_unbound store \
 	slots members store_cell store_memory store_row store_writer store_file \
 	store_sqlite redis_url redis_wire redis_batch redis_lease redis_link store_redis \

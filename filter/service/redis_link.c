@@ -1,12 +1,13 @@
 #include "service/redis_link.h"
 
-#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/gate.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "service/redis_lease.h"
@@ -19,12 +20,9 @@
 #define MENDS_MAX    3
 #define STAY_EVERY   1000 /* batches; of beats, less than REDIS_STAY_MS */
 
-/* A caller who waits, for all of his operations or for his turn. */
+/* A caller who waits: he goes, without a lock, when nothing is left. */
 struct redis_waiter {
-	struct redis_waiter *next; /* of those to wake */
-	sem_t sem;
-	size_t left;
-	bool asleep, called;
+	_Atomic size_t left;
 };
 
 /* A batch on its way. */
@@ -50,6 +48,10 @@ struct redis_link {
 	pthread_cond_t work; /* for the thread */
 	struct redis_ops queue;
 	struct flight flight;
+	/* Of the batch under way and the next, by turns: where those sleep who
+	 * wait for it. */
+	struct gate gates[2];
+	unsigned int round; /* the batch under way is in gates[round % 2] */
 	struct buf out; /* of the one who is busy */
 	size_t crowd; /* about how many operations come at a time */
 	bool busy; /* somebody sends a batch and waits for its answer */
@@ -71,9 +73,9 @@ op_drop(struct redis_op *op)
 		redis_op_free(op);
 }
 
-/* The caller hears of it, as soon as those in *wake are woken; locked. */
+/* The caller hears of it, as soon as he is woken; locked. */
 static void
-op_finish(struct redis_op *op, bool ok, struct redis_waiter **wake)
+op_finish(struct redis_op *op, bool ok)
 {
 	struct redis_waiter *w = op->waiter;
 
@@ -82,20 +84,17 @@ op_finish(struct redis_op *op, bool ok, struct redis_waiter **wake)
 	op->done = true;
 	op->ok = ok;
 	op->waiter = NULL;
-	if (w && --w->left == 0 && w->asleep) {
-		w->asleep = false;
-		w->next = *wake;
-		*wake = w;
-	}
+	if (w)
+		atomic_fetch_sub(&w->left, 1); /* op may be gone now */
 }
 
 /* The same, and the link is done with it. */
 static void
-op_finish_leave(struct redis_op *op, bool ok, struct redis_waiter **wake)
+op_finish_leave(struct redis_op *op, bool ok)
 {
 	op->queued = false;
 	if (op->waited)
-		op_finish(op, ok, wake);
+		op_finish(op, ok);
 	else
 		redis_op_free(op);
 }
@@ -118,18 +117,6 @@ redis_op_end(struct redis_link *k, struct redis_op *op)
 	op->waited = false;
 	op_drop(op);
 	pthread_mutex_unlock(&k->lock);
-}
-
-/* Who is woken may be gone at once; not locked. */
-static void
-wake_all(struct redis_waiter *w)
-{
-	struct redis_waiter *next;
-
-	for (; w; w = next) {
-		next = w->next;
-		sem_post(&w->sem);
-	}
 }
 
 void
@@ -333,11 +320,12 @@ link_board(struct redis_link *k)
 	for (struct redis_op *op = k->flight.ops.head; op; op = op->next)
 		op->sent = true;
 	k->flight.seq++;
+	k->round++;
 }
 
 /* What the server will never take is given up at last. */
 static void
-flight_tried(struct redis_link *k, struct flight *f, struct redis_waiter **wake)
+flight_tried(struct redis_link *k, struct flight *f)
 {
 	struct redis_op *op;
 	struct redis_ops left;
@@ -349,14 +337,14 @@ flight_tried(struct redis_link *k, struct flight *f, struct redis_waiter **wake)
 			continue;
 		}
 		k->lost++;
-		op_finish_leave(op, false, wake);
+		op_finish_leave(op, false);
 	}
 	redis_ops_put_back(&f->ops, &left);
 }
 
 /* Those who wait are told; what must be done stays. */
 static void
-link_down(struct redis_link *k, const char *why, struct redis_waiter **wake)
+link_down(struct redis_link *k, const char *why)
 {
 	struct flight *f = &k->flight;
 	struct redis_ops left;
@@ -368,7 +356,7 @@ link_down(struct redis_link *k, const char *why, struct redis_waiter **wake)
 	store_health_set(k->health, why);
 	pthread_mutex_lock(&k->lock);
 	for (op = f->ops.head; op; op = op->next)
-		op_finish(op, false, wake);
+		op_finish(op, false);
 	redis_ops_put_back(&k->unsure.ops, &f->ops);
 	k->unsure.seq = f->seq;
 	memcpy(k->unsure_epoch, k->lease.epoch, sizeof(k->lease.epoch));
@@ -376,9 +364,9 @@ link_down(struct redis_link *k, const char *why, struct redis_waiter **wake)
 	while ((op = redis_ops_take(&k->queue)) != NULL)
 		if (op->sure) {
 			redis_ops_add(&left, op);
-			op_finish(op, false, wake);
+			op_finish(op, false);
 		} else {
-			op_finish_leave(op, false, wake);
+			op_finish_leave(op, false);
 		}
 	redis_ops_put_back(&k->queue, &left);
 	pthread_cond_signal(&k->work);
@@ -419,8 +407,7 @@ is_forgotten(const redisReply *r)
 
 /* What the batch came to; false: the link goes down. */
 static bool
-link_answer(struct redis_link *k, const redisReply *r, struct buf *why,
-    struct redis_waiter **wake)
+link_answer(struct redis_link *k, const redisReply *r, struct buf *why)
 {
 	struct flight *f = &k->flight;
 	struct redis_op *op;
@@ -429,7 +416,7 @@ link_answer(struct redis_link *k, const redisReply *r, struct buf *why,
 		return link_mend(k, why);
 	if (r->type == REDIS_REPLY_ERROR) {
 		buf_add(why, r->str, r->len);
-		flight_tried(k, f, wake);
+		flight_tried(k, f);
 		return false;
 	}
 	if (!redis_batch_read(&f->ops, r)) {
@@ -438,8 +425,17 @@ link_answer(struct redis_link *k, const redisReply *r, struct buf *why,
 	}
 	k->mends = 0;
 	while ((op = redis_ops_take(&f->ops)) != NULL)
-		op_finish_leave(op, true, wake);
+		op_finish_leave(op, true);
 	return true;
+}
+
+/* Those whose batch it was; where the link is down, all.  Not locked. */
+static void
+link_wake(struct redis_link *k, unsigned int round, bool up)
+{
+	gate_open(&k->gates[round % 2], GATE_ALL);
+	if (!up)
+		gate_open(&k->gates[(round + 1) % 2], GATE_ALL);
 }
 
 /* Sends what is queued, or nothing, to keep the lease; waits for the answer,
@@ -448,69 +444,66 @@ static void
 link_trip(struct redis_link *k)
 {
 	struct buf why = BUF_INIT(1024);
-	struct redis_waiter *wake = NULL;
 	redisReply *r = NULL;
+	unsigned int round;
+	bool up;
 
 	k->busy = true;
 	if (k->queue.n < k->crowd)
 		link_gather(k);
 	link_board(k);
+	round = k->round;
 	pthread_mutex_unlock(&k->lock);
 	flight_write(k, &k->flight);
 	if (redis_wire_send(k->wire, buf_str(&k->out), &why))
 		r = redis_wire_reply(k->wire, &why);
 	pthread_mutex_lock(&k->lock);
-	if (r == NULL || !link_answer(k, r, &why, &wake))
-		link_down(k, why.n ? why.p : "failed", &wake);
+	if (r == NULL || !link_answer(k, r, &why))
+		link_down(k, why.n ? why.p : "failed");
 	k->busy = false;
+	up = k->up;
 	pthread_mutex_unlock(&k->lock);
-	wake_all(wake);
+	link_wake(k, round, up);
 	if (r)
 		freeReplyObject(r);
 	buf_free(&why);
 	pthread_mutex_lock(&k->lock);
 }
 
-/* Who sleeps, and waits longest. */
-static struct redis_waiter *
-ops_sleeper(const struct redis_ops *q)
+static bool
+ops_waited(const struct redis_ops *q)
 {
-	for (struct redis_op *op = q->head; op; op = op->next)
-		if (op->waiter && op->waiter->asleep)
-			return op->waiter;
-	return NULL;
+	for (const struct redis_op *op = q->head; op; op = op->next)
+		if (op->waiter)
+			return true;
+	return false;
 }
 
-/* Before one goes who could have sent what is queued: another does it now. */
-static struct redis_waiter *
-link_pass(struct redis_link *k)
+/* Before one goes who could have sent what is queued: another does it now.
+ * Locked before, not after. */
+static void
+link_leave(struct redis_link *k)
 {
-	struct redis_waiter *w;
+	struct gate *gate = NULL;
 
-	if (!link_may_go(k))
-		return NULL;
-	w = ops_sleeper(&k->queue);
-	if (w) {
-		w->called = true;
-		w->asleep = false;
-		w->next = NULL;
-	} else if (k->idle) {
+	if (link_may_go(k) && ops_waited(&k->queue))
+		gate = &k->gates[(k->round + 1) % 2];
+	else if (link_may_go(k) && k->idle)
 		pthread_cond_signal(&k->work);
-	}
-	return w;
+	pthread_mutex_unlock(&k->lock);
+	if (gate)
+		gate_open(gate, 1);
 }
 
 /* False where there is nothing to wait for. */
 static bool
 link_enter(struct redis_link *k, struct redis_op *op, struct redis_waiter *w)
 {
-	struct redis_waiter *nobody = NULL;
-
 	op->waited = true;
 	if (!k->up) {
 		if (op->sure && k->queue.n < REDIS_PENDING_MAX)
 			link_add(k, op);
-		op_finish(op, false, &nobody);
+		op_finish(op, false);
 		return false;
 	}
 	op->waiter = w;
@@ -518,44 +511,38 @@ link_enter(struct redis_link *k, struct redis_op *op, struct redis_waiter *w)
 	return true;
 }
 
-/* Until everything is done (then it is not locked any more, and false), or
- * somebody has to send. */
-static bool
-link_wait(struct redis_link *k, struct redis_waiter *w)
+/* Until the batch with his last operation has been under way, or somebody has
+ * to send it.  Locked before, not after. */
+static void
+link_wait(struct redis_link *k, const struct redis_op *last)
 {
-	w->asleep = true;
+	struct gate *g = &k->gates[(k->round + !last->sent) % 2];
+	uint32_t number = gate_number(g);
+
 	pthread_mutex_unlock(&k->lock);
-	while (sem_wait(&w->sem) != 0)
-		continue; /* EINTR */
-	if (!w->called)
-		return false;
-	pthread_mutex_lock(&k->lock);
-	w->called = false;
-	return true;
+	gate_wait(g, number);
 }
 
 void
 redis_link_run(struct redis_link *k, struct redis_op **ops, size_t n)
 {
-	struct redis_waiter w = { .left = 0 }, *next = NULL;
-	bool locked = true;
+	struct redis_waiter w = { .left = 0 };
 
-	sem_init(&w.sem, 0, 0);
 	pthread_mutex_lock(&k->lock);
 	for (size_t i = 0; i < n; i++)
-		w.left += link_enter(k, ops[i], &w);
-	while (locked && w.left) {
-		if (link_may_go(k))
+		if (link_enter(k, ops[i], &w))
+			w.left++;
+	while (w.left > 0) {
+		if (link_may_go(k)) {
 			link_trip(k);
-		else
-			locked = link_wait(k, &w);
+			continue;
+		}
+		link_wait(k, ops[n - 1]);
+		if (w.left == 0)
+			return;
+		pthread_mutex_lock(&k->lock);
 	}
-	if (locked) {
-		next = link_pass(k);
-		pthread_mutex_unlock(&k->lock);
-		wake_all(next);
-	}
-	sem_destroy(&w.sem);
+	link_leave(k);
 }
 
 /* --- the thread ---------------------------------------------------------- */
@@ -591,15 +578,9 @@ link_sleep(struct redis_link *k, long ms)
 static void
 link_work(struct redis_link *k)
 {
-	struct redis_waiter *w;
-
 	if (!k->busy)
 		link_trip(k);
-	w = link_pass(k);
-	if (w == NULL)
-		return;
-	pthread_mutex_unlock(&k->lock);
-	wake_all(w);
+	link_leave(k);
 	pthread_mutex_lock(&k->lock);
 }
 
