@@ -9,7 +9,7 @@
 
 #define NUMBER_LEN 8
 #define NUMBERS	   (REDIS_OUT_MAX - 1) /* of a result, besides its code */
-#define HEAD_LEN   27		       /* of all operations */
+#define HEAD_LEN   29 /* of all operations */
 
 /* --- numbers ----------------------------------------------------------- */
 
@@ -175,6 +175,7 @@ redis_batch_write(struct buf *out, const struct redis_ops *batch,
 	redis_put_number(out, head->lease_ms);
 	redis_put_number(out, head->stay_ms);
 	buf_addc(out, head->expire);
+	redis_put_short(out, head->before);
 	redis_put_short(out, batch->n);
 	for (struct redis_op *op = batch->head; op; op = op->next)
 		buf_addstr(out, buf_str(&op->args));

@@ -29,6 +29,7 @@ struct redis_op {
 	/* the link's, and the result */
 	struct redis_waiter *waiter;
 	bool		 waited, queued, sent, done, ok;
+	unsigned int	 round;	/* which batch it was sent with */
 	unsigned int	 tries;
 	int64_t		 out[REDIS_OUT_MAX];
 	char		*text;	/* of notes */
@@ -63,6 +64,7 @@ void		 redis_ops_batch(struct redis_ops *, struct redis_ops *batch);
 struct redis_batch_head {
 	struct str	 sha, lease;
 	struct str	 was, is;	/* how the lease begins */
+	size_t		 before;	/* operations of the batch before */
 	int64_t		 now_ms;	/* -1: the server knows */
 	int64_t		 lease_ms;
 	int64_t		 stay_ms;	/* so long its key; 0: as it does */

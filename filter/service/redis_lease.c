@@ -18,17 +18,17 @@ __asm__(".section .rodata\n"
 	".previous\n");
 extern const char redis_lease_script[], redis_lease_script_end[];
 
-/* Takes the lease over: what it said of the last batch, which stays until the
+/* Takes the lease over: what it said of the last batches, which stays until the
  * next, and the secret all posterns share. */
-#define BEGIN                                                          \
-	"local said = redis.call('GET', KEYS[1]) or '' "               \
-	"local now = tonumber(ARGV[2]) "                               \
-	"if not now then local t = redis.call('TIME') "                \
-	"now = t[1] * 1000 + math.floor(t[2] / 1000) end "             \
-	"said = string.gsub(said, '^%x*:0:........', '') "             \
-	"redis.call('SET', KEYS[1], ARGV[1] .. ':0:' .. "              \
-	"struct.pack('<d', now) .. said, 'PX', ARGV[4]) "              \
-	"redis.call('SET', KEYS[2], ARGV[3], 'NX') "                   \
+#define BEGIN                                              \
+	"local said = redis.call('GET', KEYS[1]) or '' "   \
+	"local now = tonumber(ARGV[2]) "                   \
+	"if not now then local t = redis.call('TIME') "    \
+	"now = t[1] * 1000 + math.floor(t[2] / 1000) end " \
+	"said = string.gsub(said, '^%x*:0:........', '') " \
+	"redis.call('SET', KEYS[1], ARGV[1] .. ':0:' .. "  \
+	"struct.pack('<d', now) .. said, 'PX', ARGV[4]) "  \
+	"redis.call('SET', KEYS[2], ARGV[3], 'NX') "       \
 	"return { said, redis.call('GET', KEYS[2]) }"
 
 static void
@@ -83,7 +83,7 @@ redis_lease_load(struct redis_lease *l, struct redis_wire *wire,
 }
 
 bool
-redis_lease_tells(struct str said, const char *epoch, uint64_t seq, size_t n,
+redis_lease_tells(struct str *said, const char *epoch, uint64_t seq, size_t n,
     struct str *codes, int64_t *when_ms)
 {
 	char head[REDIS_ID_LEN + 32];
@@ -92,10 +92,11 @@ redis_lease_tells(struct str said, const char *epoch, uint64_t seq, size_t n,
 	snprintf(head, sizeof(head), "%s:%llu:", epoch,
 	    (unsigned long long)seq);
 	at = strlen(head);
-	if (!str_starts(said, str_of(head)) || said.n < at + 8 + n)
+	if (!str_starts(*said, str_of(head)) || said->n < at + 8 + n)
 		return false;
-	*when_ms = redis_get_number(said.p + at);
-	*codes = str_sub(said, at + 8, at + 8 + n);
+	*when_ms = redis_get_number(said->p + at);
+	*codes = str_sub(*said, at + 8, at + 8 + n);
+	*said = str_sub(*said, at + 8 + n, said->n);
 	return true;
 }
 

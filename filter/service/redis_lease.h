@@ -2,8 +2,8 @@
  * redis_lease - what a process has on a Redis server besides its counts: the
  * script there (store_redis.lua), and a lease.
  *
- * The lease says which batch of the process was run last, and what came of
- * it.  Whoever takes it over begins an epoch: batches of an older
+ * The lease says which two batches of the process were run last, and what came
+ * of them.  Whoever takes it over begins an epoch: batches of an older
  * one can't be run any more.  Reservations of a process count as long as its
  * lease is renewed, which each batch does.
  *
@@ -18,7 +18,7 @@
 #define REDIS_PREFIX	"{postern}" /* of all keys; one cluster slot */
 #define REDIS_LEASE_MS	30000
 #define REDIS_ID_LEN	16
-#define REDIS_STAY_MS	86400000 /* what it said of the last batch */
+#define REDIS_STAY_MS	86400000 /* what it said of the last batches */
 
 struct redis_lease {
 	char		 name[64];
@@ -34,8 +34,9 @@ bool	redis_lease_load(struct redis_lease *, struct redis_wire *,
 /* In a new epoch; said: what the lease was before. */
 bool	redis_lease_begin(struct redis_lease *, struct redis_wire *,
 	    struct buf *said, struct buf *why);
-/* Was this batch of n operations run?  Then with what results, and when. */
-bool	redis_lease_tells(struct str said, const char *epoch, uint64_t seq,
+/* Was this batch of n operations run?  Then with what results, and when; and
+ * *said tells of the one before. */
+bool	redis_lease_tells(struct str *said, const char *epoch, uint64_t seq,
 	    size_t n, struct str *codes, int64_t *when_ms);
 void	redis_lease_end(const struct redis_lease *, struct redis_wire *);
 /* Logs what makes a server forget. */

@@ -25,10 +25,14 @@ struct redis_waiter {
 	_Atomic size_t left;
 };
 
-/* A batch on its way. */
+#define DEPTH 2 /* batches under way */
+#define GATES 4 /* for each of them, and for the one that gathers */
+
 struct flight {
 	struct redis_ops ops;
 	uint64_t seq;
+	size_t before; /* operations of the one before */
+	unsigned int round; /* who waits for it sleeps at that gate */
 };
 
 struct redis_link {
@@ -38,6 +42,7 @@ struct redis_link {
 	void *arg;
 	pthread_t thread;
 	bool running;
+	unsigned int depth;
 	/* of the one who connects; the same as long as the link is up */
 	struct redis_wire *wire;
 	size_t node;
@@ -47,18 +52,25 @@ struct redis_link {
 	pthread_mutex_t lock;
 	pthread_cond_t work; /* for the thread */
 	struct redis_ops queue;
-	struct flight flight;
-	/* Of the batch under way and the next, by turns: where those sleep who
-	 * wait for it. */
-	struct gate gates[2];
-	unsigned int round; /* the batch under way is in gates[round % 2] */
-	struct buf out; /* of the one who is busy */
-	size_t crowd; /* about how many operations come at a time */
-	bool busy; /* somebody sends a batch and waits for its answer */
+	/* What is under way, the oldest in flights[answered % DEPTH].  One may
+	 * send the next batch while another waits for an answer. */
+	struct flight flights[DEPTH];
+	unsigned int sent, answered;
+	size_t aboard; /* operations in all of them */
+	bool sending, reading;
+	bool held; /* nothing more is sent: something is to be mended */
+	pthread_cond_t quiet; /* nobody sends any more */
+	struct gate gates[GATES];
+	unsigned int round; /* of the last batch */
+	uint64_t seq;
+	size_t before; /* operations it had */
+	size_t crowd; /* about how many take part */
+	struct buf out, failed; /* of who sends: the batch; what went wrong */
 	bool up, stop, idle, has_secret;
 	unsigned int mends;
-	/* a batch whose answer was lost, and its epoch */
-	struct flight unsure;
+	/* batches whose answers were lost, and their epoch */
+	struct flight unsure[DEPTH];
+	size_t nunsure;
 	char unsure_epoch[REDIS_ID_LEN + 1];
 	uint64_t lost, secret[2];
 };
@@ -131,6 +143,13 @@ redis_link_unlock(struct redis_link *k)
 	pthread_mutex_unlock(&k->lock);
 }
 
+/* Somebody will look for more to send. */
+static bool
+link_is_busy(const struct redis_link *k)
+{
+	return k->sending || k->reading || k->sent != k->answered;
+}
+
 static void
 link_add(struct redis_link *k, struct redis_op *op)
 {
@@ -149,7 +168,7 @@ redis_link_queue_locked(struct redis_link *k, struct redis_op *op)
 	}
 	link_add(k, op);
 	/* else whoever has the next answer sends it */
-	if (k->idle && k->up && !k->busy)
+	if (k->idle && k->up && !link_is_busy(k))
 		pthread_cond_signal(&k->work);
 }
 
@@ -167,7 +186,7 @@ redis_link_pending(struct redis_link *k)
 	uint64_t n;
 
 	pthread_mutex_lock(&k->lock);
-	n = k->queue.n + k->flight.ops.n;
+	n = k->queue.n + k->aboard;
 	pthread_mutex_unlock(&k->lock);
 	return n;
 }
@@ -186,33 +205,42 @@ redis_link_secret(struct redis_link *k, uint64_t secret[2])
 
 /* --- connections and the lease ----------------------------------------- */
 
-/* Says what became of the batch whose answer was lost; what has to be done in
- * the end is sent once more. */
+/* What has to be done in the end, and was not, is to be sent again. */
 static void
-link_settle(struct redis_link *k, struct str lease)
+flight_settle(struct redis_link *k, struct flight *f, const char *codes,
+    int64_t when, struct redis_ops *again)
 {
-	struct flight *f = &k->unsure;
-	struct str codes = STR_NONE;
-	struct redis_ops again;
 	struct redis_op *op;
-	int64_t when = 0;
-	bool run;
 
-	redis_ops_init(&again);
-	run = redis_lease_tells(lease, k->unsure_epoch, f->seq, f->ops.n,
-	    &codes, &when);
 	for (size_t i = 0; (op = redis_ops_take(&f->ops)) != NULL; i++) {
-		if (run)
-			op->out[0] = codes.p[i] - '0';
-		if (op->sure && !run) {
-			redis_ops_add(&again, op);
+		if (codes)
+			op->out[0] = codes[i] - '0';
+		if (op->sure && !codes) {
+			redis_ops_add(again, op);
 			continue;
 		}
 		if (!op->sure)
-			k->settled(k->arg, op, run ? REDIS_RUN : REDIS_NOT_RUN,
-			    when);
+			k->settled(k->arg, op,
+			    codes ? REDIS_RUN : REDIS_NOT_RUN, when);
 		op_leave(op);
 	}
+}
+
+/* Says what became of the batches whose answers were lost. */
+static void
+link_settle(struct redis_link *k, struct str lease)
+{
+	struct str codes[DEPTH] = { STR_NONE };
+	int64_t when[DEPTH] = { 0 };
+	struct redis_ops again;
+
+	redis_ops_init(&again);
+	for (size_t i = k->nunsure; i-- > 0;) /* it tells of the last first */
+		redis_lease_tells(&lease, k->unsure_epoch, k->unsure[i].seq,
+		    k->unsure[i].ops.n, &codes[i], &when[i]);
+	for (size_t i = 0; i < k->nunsure; i++)
+		flight_settle(k, &k->unsure[i], codes[i].p, when[i], &again);
+	k->nunsure = 0;
 	redis_ops_put_back(&k->queue, &again);
 }
 
@@ -227,7 +255,8 @@ link_begin(struct redis_link *k, struct buf *why)
 	    redis_lease_begin(&k->lease, k->wire, &said, why);
 	if (ok) {
 		pthread_mutex_lock(&k->lock);
-		k->flight.seq = 0;
+		k->seq = 0;
+		k->before = 0;
 		link_settle(k, buf_str(&said));
 		memcpy(k->secret, k->lease.secret, sizeof(k->secret));
 		k->has_secret = true;
@@ -267,10 +296,31 @@ link_connect(struct redis_link *k, bool *refused, struct buf *why)
 /* --- batches ------------------------------------------------------------ */
 
 /* Locked, as all below are on entry and on return; on the way they are not. */
-static bool
-link_may_go(const struct redis_link *k)
+static struct flight *
+link_oldest(struct redis_link *k)
 {
-	return k->up && !k->busy && k->queue.n > 0;
+	return &k->flights[k->answered % DEPTH];
+}
+
+/*
+ * A second batch goes when half of those who take part are in it.  So there
+ * come to be two of about the same size, and the server has one to work on
+ * while the answers of the other are handed out, and asked anew.
+ */
+static bool
+link_may_send(const struct redis_link *k)
+{
+	unsigned int n = k->sent - k->answered;
+
+	if (!k->up || k->held || k->sending || k->queue.n == 0)
+		return false;
+	return n == 0 || (n < k->depth && k->queue.n * DEPTH >= k->crowd);
+}
+
+static bool
+link_may_read(const struct redis_link *k)
+{
+	return k->up && !k->reading && k->sent != k->answered;
 }
 
 static void
@@ -281,6 +331,7 @@ flight_write(struct redis_link *k, const struct flight *f)
 		.lease = str_of(k->lease.name),
 		.lease_ms = REDIS_LEASE_MS,
 		.stay_ms = f->seq % STAY_EVERY == 0 ? REDIS_STAY_MS : 0,
+		.before = f->before,
 		.now_ms = k->url.own_clock ? clock_wall_ms() : -1,
 		.expire = !k->url.own_clock };
 
@@ -308,19 +359,63 @@ link_gather(struct redis_link *k)
 }
 
 /* What is queued goes as one batch. */
-static void
+static struct flight *
 link_board(struct redis_link *k)
 {
-	size_t n = k->queue.n;
+	struct flight *f = &k->flights[k->sent % DEPTH];
+	size_t n = k->queue.n + k->aboard;
 
 	if (n < k->crowd)
 		n = k->crowd - (k->crowd - n + 7) / 8;
 	k->crowd = n;
-	redis_ops_batch(&k->queue, &k->flight.ops);
-	for (struct redis_op *op = k->flight.ops.head; op; op = op->next)
+	redis_ops_batch(&k->queue, &f->ops);
+	f->round = ++k->round;
+	f->seq = ++k->seq;
+	f->before = k->before;
+	for (struct redis_op *op = f->ops.head; op; op = op->next) {
 		op->sent = true;
-	k->flight.seq++;
-	k->round++;
+		op->round = f->round;
+	}
+	k->before = f->ops.n;
+	k->aboard += f->ops.n;
+	return f;
+}
+
+/* Sends what is queued, or nothing, to keep the lease. */
+static void
+link_send(struct redis_link *k)
+{
+	struct buf why = BUF_INIT(1024);
+	struct flight *f;
+	bool ok;
+
+	k->sending = true;
+	if (k->sent == k->answered && k->queue.n * k->depth < k->crowd)
+		link_gather(k);
+	f = link_board(k);
+	pthread_mutex_unlock(&k->lock);
+	flight_write(k, f);
+	ok = redis_wire_send(k->wire, buf_str(&k->out), &why);
+	pthread_mutex_lock(&k->lock);
+	if (!ok) { /* who waits for answers takes it from here */
+		k->held = true;
+		buf_addstr(&k->failed, buf_str(&why));
+		redis_wire_cut(k->wire);
+	}
+	k->sent++;
+	k->sending = false;
+	if (k->held)
+		pthread_cond_signal(&k->quiet);
+	buf_free(&why);
+}
+
+/* Nobody sends until k->held is false again; for who reads. */
+static void
+link_hold(struct redis_link *k)
+{
+	k->held = true;
+	while (k->sending)
+		pthread_cond_wait(&k->quiet, &k->lock);
 }
 
 /* What the server will never take is given up at last. */
@@ -346,19 +441,24 @@ flight_tried(struct redis_link *k, struct flight *f)
 static void
 link_down(struct redis_link *k, const char *why)
 {
-	struct flight *f = &k->flight;
 	struct redis_ops left;
 	struct redis_op *op;
+	struct flight *f;
 
+	redis_wire_cut(k->wire);
+	link_hold(k);
 	k->up = false;
 	pthread_mutex_unlock(&k->lock);
 	redis_wire_close(&k->wire);
-	store_health_set(k->health, why);
+	store_health_set(k->health, k->failed.n ? k->failed.p : why);
 	pthread_mutex_lock(&k->lock);
-	for (op = f->ops.head; op; op = op->next)
-		op_finish(op, false);
-	redis_ops_put_back(&k->unsure.ops, &f->ops);
-	k->unsure.seq = f->seq;
+	for (; k->answered != k->sent; k->answered++) {
+		f = link_oldest(k);
+		for (op = f->ops.head; op; op = op->next)
+			op_finish(op, false);
+		k->unsure[k->nunsure].seq = f->seq;
+		redis_ops_put_back(&k->unsure[k->nunsure++].ops, &f->ops);
+	}
 	memcpy(k->unsure_epoch, k->lease.epoch, sizeof(k->lease.epoch));
 	redis_ops_init(&left);
 	while ((op = redis_ops_take(&k->queue)) != NULL)
@@ -369,28 +469,60 @@ link_down(struct redis_link *k, const char *why)
 			op_finish_leave(op, false);
 		}
 	redis_ops_put_back(&k->queue, &left);
+	k->aboard = 0;
+	k->held = false;
+	buf_truncate(&k->failed, 0);
 	pthread_cond_signal(&k->work);
 }
 
+/* The answers to batches after one that was not run: they were not, either.
+ * Not locked. */
+static bool
+link_drain(struct redis_link *k, unsigned int n, struct buf *why)
+{
+	redisReply *r;
+	bool ok = true;
+
+	for (; ok && n > 0; n--) {
+		r = redis_wire_reply(k->wire, why);
+		ok = r && r->type == REDIS_REPLY_ERROR;
+		if (r && !ok)
+			buf_adds(why, "an answer that makes no sense");
+		if (r)
+			freeReplyObject(r);
+	}
+	return ok;
+}
+
 /* The server has forgotten the script, or our lease, and so has not run the
- * batch: it is to be sent again. */
+ * oldest batch: all are to be sent again. */
 static bool
 link_mend(struct redis_link *k, struct buf *why)
 {
+	struct flight *f;
+	unsigned int n;
 	bool ok;
 
 	if (++k->mends > MENDS_MAX) {
 		buf_adds(why, "the server forgets what it was told");
 		return false;
 	}
+	link_hold(k);
+	n = k->sent - k->answered;
 	pthread_mutex_unlock(&k->lock);
-	ok = link_begin(k, why);
+	ok = link_drain(k, n - 1, why) && link_begin(k, why);
 	pthread_mutex_lock(&k->lock);
 	if (!ok)
 		return false;
-	for (struct redis_op *op = k->flight.ops.head; op; op = op->next)
-		op->sent = false;
-	redis_ops_put_back(&k->queue, &k->flight.ops);
+	while (n-- > 0) {
+		f = &k->flights[(k->answered + n) % DEPTH];
+		for (struct redis_op *op = f->ops.head; op; op = op->next)
+			op->sent = false;
+		redis_ops_put_back(&k->queue, &f->ops);
+	}
+	k->answered = k->sent;
+	k->aboard = 0;
+	k->held = false;
 	return true;
 }
 
@@ -405,11 +537,11 @@ is_forgotten(const redisReply *r)
 		str_starts(text, STR("ERR STALE")));
 }
 
-/* What the batch came to; false: the link goes down. */
+/* What the oldest batch came to; false: the link goes down. */
 static bool
 link_answer(struct redis_link *k, const redisReply *r, struct buf *why)
 {
-	struct flight *f = &k->flight;
+	struct flight *f = link_oldest(k);
 	struct redis_op *op;
 
 	if (is_forgotten(r))
@@ -424,46 +556,33 @@ link_answer(struct redis_link *k, const redisReply *r, struct buf *why)
 		return false;
 	}
 	k->mends = 0;
+	k->aboard -= f->ops.n;
 	while ((op = redis_ops_take(&f->ops)) != NULL)
 		op_finish_leave(op, true);
+	k->answered++;
 	return true;
 }
 
-/* Those whose batch it was; where the link is down, all.  Not locked. */
+/* Waits for an answer, and wakes those whose it is; where it is none, all whom
+ * that concerns. */
 static void
-link_wake(struct redis_link *k, unsigned int round, bool up)
-{
-	gate_open(&k->gates[round % 2], GATE_ALL);
-	if (!up)
-		gate_open(&k->gates[(round + 1) % 2], GATE_ALL);
-}
-
-/* Sends what is queued, or nothing, to keep the lease; waits for the answer,
- * and wakes those who waited for it. */
-static void
-link_trip(struct redis_link *k)
+link_read(struct redis_link *k)
 {
 	struct buf why = BUF_INIT(1024);
-	redisReply *r = NULL;
-	unsigned int round;
-	bool up;
+	unsigned int round = link_oldest(k)->round, n = k->answered;
+	redisReply *r;
 
-	k->busy = true;
-	if (k->queue.n < k->crowd)
-		link_gather(k);
-	link_board(k);
-	round = k->round;
+	k->reading = true;
 	pthread_mutex_unlock(&k->lock);
-	flight_write(k, &k->flight);
-	if (redis_wire_send(k->wire, buf_str(&k->out), &why))
-		r = redis_wire_reply(k->wire, &why);
+	r = redis_wire_reply(k->wire, &why);
 	pthread_mutex_lock(&k->lock);
 	if (r == NULL || !link_answer(k, r, &why))
 		link_down(k, why.n ? why.p : "failed");
-	k->busy = false;
-	up = k->up;
+	n = k->answered - n + !k->up;
+	k->reading = false;
 	pthread_mutex_unlock(&k->lock);
-	link_wake(k, round, up);
+	for (unsigned int i = 0; i < n; i++)
+		gate_open(&k->gates[(round + i) % GATES], GATE_ALL);
 	if (r)
 		freeReplyObject(r);
 	buf_free(&why);
@@ -479,16 +598,27 @@ ops_waited(const struct redis_ops *q)
 	return false;
 }
 
-/* Before one goes who could have sent what is queued: another does it now.
- * Locked before, not after. */
+/* Something is to be done, and nobody waits for it. */
+static bool
+link_has_work(struct redis_link *k)
+{
+	return (link_may_send(k) && !ops_waited(&k->queue)) ||
+	    (link_may_read(k) && !ops_waited(&link_oldest(k)->ops));
+}
+
+/* Before one goes who could have done it: another does what is next.  Locked
+ * before, not after. */
 static void
 link_leave(struct redis_link *k)
 {
+	const struct flight *f = link_oldest(k);
 	struct gate *gate = NULL;
 
-	if (link_may_go(k) && ops_waited(&k->queue))
-		gate = &k->gates[(k->round + 1) % 2];
-	else if (link_may_go(k) && k->idle)
+	if (link_may_read(k) && ops_waited(&f->ops))
+		gate = &k->gates[f->round % GATES];
+	else if (link_may_send(k) && ops_waited(&k->queue))
+		gate = &k->gates[(k->round + 1) % GATES];
+	else if (k->idle && link_has_work(k))
 		pthread_cond_signal(&k->work);
 	pthread_mutex_unlock(&k->lock);
 	if (gate)
@@ -511,12 +641,13 @@ link_enter(struct redis_link *k, struct redis_op *op, struct redis_waiter *w)
 	return true;
 }
 
-/* Until the batch with his last operation has been under way, or somebody has
- * to send it.  Locked before, not after. */
+/* Until the batch with his last operation is answered, or somebody has to do
+ * something for it.  Locked before, not after. */
 static void
 link_wait(struct redis_link *k, const struct redis_op *last)
 {
-	struct gate *g = &k->gates[(k->round + !last->sent) % 2];
+	unsigned int round = last->sent ? last->round : k->round + 1;
+	struct gate *g = &k->gates[round % GATES];
 	uint32_t number = gate_number(g);
 
 	pthread_mutex_unlock(&k->lock);
@@ -533,25 +664,21 @@ redis_link_run(struct redis_link *k, struct redis_op **ops, size_t n)
 		if (link_enter(k, ops[i], &w))
 			w.left++;
 	while (w.left > 0) {
-		if (link_may_go(k)) {
-			link_trip(k);
-			continue;
+		if (link_may_send(k)) {
+			link_send(k);
+		} else if (link_may_read(k)) {
+			link_read(k);
+		} else {
+			link_wait(k, ops[n - 1]);
+			if (w.left == 0)
+				return;
+			pthread_mutex_lock(&k->lock);
 		}
-		link_wait(k, ops[n - 1]);
-		if (w.left == 0)
-			return;
-		pthread_mutex_lock(&k->lock);
 	}
 	link_leave(k);
 }
 
 /* --- the thread ---------------------------------------------------------- */
-
-static bool
-link_has_work(struct redis_link *k)
-{
-	return k->stop || link_may_go(k);
-}
 
 /* Up: for something to do, or for the next beat.  Down: for the next try. */
 static void
@@ -569,7 +696,7 @@ link_sleep(struct redis_link *k, long ms)
 		until.tv_nsec -= 1000000000;
 	}
 	k->idle = true;
-	while (k->up == up && !link_has_work(k) && rc == 0)
+	while (k->up == up && !k->stop && !link_has_work(k) && rc == 0)
 		rc = pthread_cond_timedwait(&k->work, &k->lock, &until);
 	k->idle = false;
 }
@@ -578,8 +705,10 @@ link_sleep(struct redis_link *k, long ms)
 static void
 link_work(struct redis_link *k)
 {
-	if (!k->busy)
-		link_trip(k);
+	if (link_may_send(k) || !link_is_busy(k))
+		link_send(k);
+	if (link_may_read(k))
+		link_read(k);
 	link_leave(k);
 	pthread_mutex_lock(&k->lock);
 }
@@ -615,11 +744,11 @@ link_main(void *arg)
 		link_sleep(k, up ? BEAT_MS : pause);
 		if (k->up != up)
 			continue;
-		if (k->stop && !k->busy && k->queue.n == 0)
+		if (k->stop && !link_is_busy(k) && k->queue.n == 0)
 			break;
 		if (k->up) {
 			link_work(k);
-		} else if (k->busy) {
+		} else if (link_is_busy(k)) {
 			continue; /* who noticed has not told everybody yet */
 		} else if (link_up(k)) {
 			pause = RETRY_MIN_MS;
@@ -648,15 +777,20 @@ redis_link_open(const struct redis_url *url, redis_settled *settled, void *arg,
 	k->arg = arg;
 	k->health = health;
 	k->out = BUF_INIT(SIZE_MAX);
+	k->failed = BUF_INIT(1024);
+	k->depth = url->tls ? 1 : DEPTH;
 	redis_ops_init(&k->queue);
-	redis_ops_init(&k->flight.ops);
-	redis_ops_init(&k->unsure.ops);
+	for (size_t i = 0; i < DEPTH; i++) {
+		redis_ops_init(&k->flights[i].ops);
+		redis_ops_init(&k->unsure[i].ops);
+	}
 	redis_lease_init(&k->lease, url->own_clock);
 	pthread_mutex_init(&k->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&k->work, &attr);
 	pthread_condattr_destroy(&attr);
+	pthread_cond_init(&k->quiet, NULL);
 	if (!link_connect(k, &refused, &why) && !refused)
 		store_health_set(health, why.n ? why.p : "failed");
 	if (refused) {
@@ -700,8 +834,10 @@ redis_link_close(struct redis_link **kp)
 	link_settle(k, STR(""));
 	ops_free(&k->queue);
 	pthread_cond_destroy(&k->work);
+	pthread_cond_destroy(&k->quiet);
 	pthread_mutex_destroy(&k->lock);
 	buf_free(&k->out);
+	buf_free(&k->failed);
 	free(k);
 	*kp = NULL;
 }

@@ -1,17 +1,19 @@
 /*
  * redis_link - operations on their way to a Redis server.
  *
- * Operations gather and go as batches, one at a time, each one call of the
- * script (store_redis.lua), which the server runs at once or not at all.
- * Whoever waits does the work: one sends what has gathered, waits for the
- * answer and tells the others; when he has his own, the next one is another's.
- * A thread does it where nobody waits, and keeps the lease and the connection.
+ * Operations gather and go as batches, each one call of the script
+ * (store_redis.lua), which the server runs at once or not at all.  Two may be
+ * under way (with TLS, one): what is asked while the server works on one goes
+ * as the other.  Whoever waits does the work: one sends what has gathered, one
+ * waits for the oldest answer and wakes those whose it is; before one leaves,
+ * another is called to do what is next.  A thread does it where nobody waits,
+ * and keeps the lease and the connection.
  *
  * When no answer comes within REDIS_TIMEOUT_MS, those who wait are told so;
  * the link connects again by itself, after a while that grows up to 5 s.
- * The server then says whether the last batch was run.  If not, `sure'
- * operations are sent again; `settled' hears of the others, so that nothing is
- * done twice, and nothing stays half done.  Up to
+ * The server then says which of the last batches were run.  Of those that were
+ * not, `sure' operations are sent again; `settled' hears of the others, so
+ * that nothing is done twice, and nothing stays half done.  Up to
  * REDIS_PENDING_MAX operations are kept meanwhile; what is beyond is lost,
  * and said to be.
  *

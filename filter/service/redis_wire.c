@@ -19,11 +19,11 @@
 
 #include "base/mem.h"
 
-#define HOPS_MAX  5
-#define REPLY_MAX ((size_t)16 << 20)
-#define LOOK_US	  120
-#define FAR	  8
-#define SLICE_US  2000 /* others had the processor for a slice of time */
+#define HOPS_MAX   5
+#define REPLY_MAX  ((size_t)16 << 20)
+#define LOOK_US	   120
+#define FAR	   8
+#define SLICE_US   2000 /* others had the processor for a slice of time */
 #define CROWDED_US (20 * 1000)
 
 struct redis_wire {
@@ -227,6 +227,12 @@ redis_wire_close(struct redis_wire **wp)
 		redisReaderFree(w->reader);
 	free(w);
 	*wp = NULL;
+}
+
+void
+redis_wire_cut(struct redis_wire *w)
+{
+	shutdown(w->fd, SHUT_RDWR);
 }
 
 void

@@ -2,7 +2,8 @@
  * redis_wire - a connection to a Redis or Valkey server: commands out,
  * replies in, each within a time.
  *
- * One thread at a time.  Whatever fails makes the connection useless: why was
+ * One thread at a time; without TLS, one may send while another waits for a
+ * reply.  Whatever fails makes the connection useless: why was
  * said, and it is to be closed.  Replies are hiredis' own structures,
  * for freeReplyObject().
  */
@@ -26,6 +27,8 @@ struct redis_wire;
 struct redis_wire *redis_wire_open(const struct redis_url *, size_t first,
     struct str key, bool *refused, struct buf *why);
 void		 redis_wire_close(struct redis_wire **);
+/* Who sends or waits, fails at once: any thread, before it is closed. */
+void		 redis_wire_cut(struct redis_wire *);
 bool		 redis_wire_send(struct redis_wire *, struct str bytes,
 		    struct buf *why);
 /* Lets others run who can; not for a while, where there are so many that it

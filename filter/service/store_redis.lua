@@ -2,14 +2,15 @@
 -- or not at all.
 --
 -- KEYS[1] is the lease of the process: "epoch:sequence:" of its last batch,
--- when that was, and its codes.  A batch that does not follow the last one (one
--- of a connection given up, or one before which another failed) does nothing.
+-- when that was, and its codes; then the same of the one before.  A batch that
+-- does not follow the last one (one of a connection given up, or one before
+-- which another failed) does nothing.
 -- What a process has reserved is gone when its lease is not renewed in time.
 --
 -- ARGV[1] and ARGV[2] are how the lease begins before and after this batch.
 -- ARGV[3] is the time or -1, a lease's length, how long its key is to stay (0:
--- as it does), whether keys expire, and how many operations there are; then
--- these: a letter, a number, how many windows, the windows, and what belongs to
+-- as it does), whether keys expire, how many operations the batch before had,
+-- and how many there are; then these: a letter, a number, how many windows, the windows, and what belongs to
 -- the letter.  A window has a kind (units, a member, anybody), its length, how
 -- many may be, and how many more; members have more.  The other KEYS are taken
 -- in the order in which operations name them.
@@ -20,7 +21,7 @@ local call, read, pack, sub = redis.call, struct.unpack, struct.pack, string.sub
 local keys, was, blob = KEYS, ARGV[1], ARGV[3]
 local values = call('MGET', unpack(keys))
 local lease, me, key_at = values[1], sub(keys[1], -16), 1
-local now, lease_ms, stay_ms, expire, nops, at = read('<dddBH', blob)
+local now, lease_ms, stay_ms, expire, before, nops, at = read('<dddBHH', blob)
 expire = expire == 1
 
 if not lease or sub(lease, 1, #was) ~= was then
@@ -525,7 +526,8 @@ for k, c in pairs(units) do
 end
 if sets then sets.flush() end
 local all = table.concat(codes)
-call('SETRANGE', keys[1], '0', ARGV[2] .. pack('<d', now) .. all)
+before = sub(lease, 1, #was + 8 + before)
+call('SETRANGE', keys[1], '0', ARGV[2] .. pack('<d', now) .. all .. before)
 if stay_ms > 0 then call('PEXPIRE', keys[1], stay_ms) end
 if #numbers > 0 then all = all .. table.concat(numbers) end
 if not texts then return all end

@@ -172,11 +172,11 @@ test_written(void **state)
 {
 	static const char wanted[] =
 	    "*8\r\n$7\r\nEVALSHA\r\n$3\r\nsha\r\n$1\r\n2\r\n$1\r\nl\r\n"
-	    "$2\r\nk\0\r\n$4\r\ne:0:\r\n$4\r\ne:1:\r\n$43\r\n"
+	    "$2\r\nk\0\r\n$4\r\ne:0:\r\n$4\r\ne:1:\r\n$45\r\n"
 	    "\0\0\0\0\0\0\xf0\xbf" /* -1.0 */
 	    "\0\0\0\0\0\x4c\xdd\x40" /* 30000.0 */
 	    "\0\0\0\0\0\0\0\x40" /* 2.0 */
-	    "\1\1\0"
+	    "\1\3\1\1\0" /* expire, 259 before, 1 */
 	    "W\0\0\0\0\0\0\x14\x40\0\0\3\0a:b\r\n";
 	struct redis_op *op = redis_op_new('W', 5, 0);
 	struct buf out = BUF_INIT(SIZE_MAX);
@@ -192,6 +192,7 @@ test_written(void **state)
 		.lease = STR("l"),
 		.was = STR("e:0:"),
 		.is = STR("e:1:"),
+		.before = 259,
 		.now_ms = -1,
 		.lease_ms = 30000,
 		.stay_ms = 2,
