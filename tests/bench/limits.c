@@ -1,10 +1,10 @@
 /*
- * limits SPEC KEYS THREADS SECONDS [SERVER-PID]: decisions a second on a
- * store that has KEYS counters.  A decision is a reservation and its commit,
+ * limits SPEC KEYS THREADS SECONDS ROUNDS [SERVER-PID]: decisions a second on
+ * a store that has KEYS counters.  A decision is a reservation and its commit,
  * as a message that is accepted makes them, on a key drawn at random.  Prints
- * decisions a second, microseconds of CPU a decision (and what the process
- * SERVER-PID used), the 50th, 99th and 99.9th of a hundred in microseconds,
- * and bytes a key in memory and on disk.
+ * a line for each round: decisions a second, microseconds of CPU a decision
+ * (and what the process SERVER-PID used), the 50th, 99th and 99.9th of a
+ * hundred in microseconds, and bytes a key in memory and on disk.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -156,20 +156,41 @@ report(struct store *st, struct worker *w, int threads, double us, double cpu,
 	free(all);
 }
 
+/* A round: as many decisions as there is time for. */
+static void
+measure(struct store *st, struct worker *w, int threads, long seconds,
+    const char *pid)
+{
+	double from = now_us(), cpu = cpu_us();
+	double server = pid ? server_us(pid) : 0;
+
+	atomic_store(&stop, false);
+	for (int i = 0; i < threads; i++) {
+		w[i].n = w[i].failed = 0;
+		pthread_create(&w[i].thread, NULL, work, &w[i]);
+	}
+	nanosleep(&(struct timespec){ seconds, 0 }, NULL);
+	atomic_store(&stop, true);
+	for (int i = 0; i < threads; i++)
+		pthread_join(w[i].thread, NULL);
+	report(st, w, threads, now_us() - from, cpu_us() - cpu,
+	    pid ? server_us(pid) - server : 0);
+}
+
 int
 main(int argc, char **argv)
 {
 	static struct worker w[THREADS_MAX];
 	struct buf err = BUF_INIT(4096);
 	struct store *st;
+	long keys, rounds;
 	int threads;
-	double from, cpu, server;
-	long keys;
 
-	if (argc != 5 && argc != 6)
+	if (argc != 6 && argc != 7)
 		return 2;
 	keys = strtol(argv[2], NULL, 10);
 	threads = (int)strtol(argv[3], NULL, 10);
+	rounds = strtol(argv[5], NULL, 10);
 	log_open(LOG_TO_STDERR, LOG_LEVEL_ERROR);
 	st = store_open(str_of(argv[1]), &err);
 	if (st == NULL || keys < 1 || threads < 1 || threads > THREADS_MAX) {
@@ -182,17 +203,9 @@ main(int argc, char **argv)
 			.seed = (unsigned int)i + 1,
 			.keys = keys,
 			.us = calloc(SAMPLES_MAX, sizeof(float)) };
-	from = now_us();
-	cpu = cpu_us();
-	server = argc == 6 ? server_us(argv[5]) : 0;
-	for (int i = 0; i < threads; i++)
-		pthread_create(&w[i].thread, NULL, work, &w[i]);
-	nanosleep(&(struct timespec){ strtol(argv[4], NULL, 10), 0 }, NULL);
-	atomic_store(&stop, true);
-	for (int i = 0; i < threads; i++)
-		pthread_join(w[i].thread, NULL);
-	report(st, w, threads, now_us() - from, cpu_us() - cpu,
-	    argc == 6 ? server_us(argv[5]) - server : 0);
+	while (rounds-- > 0)
+		measure(st, w, threads, strtol(argv[4], NULL, 10),
+		    argc == 7 ? argv[6] : NULL);
 	store_close(&st);
 	return 0;
 }
