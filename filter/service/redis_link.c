@@ -569,7 +569,7 @@ static void
 link_read(struct redis_link *k)
 {
 	struct buf why = BUF_INIT(1024);
-	unsigned int round = link_oldest(k)->round, n = k->answered;
+	unsigned int round = link_oldest(k)->round, before = k->answered, n;
 	redisReply *r;
 
 	k->reading = true;
@@ -578,7 +578,7 @@ link_read(struct redis_link *k)
 	pthread_mutex_lock(&k->lock);
 	if (r == NULL || !link_answer(k, r, &why))
 		link_down(k, why.n ? why.p : "failed");
-	n = k->answered - n + !k->up;
+	n = k->answered - before + !k->up; /* down: also who gathers */
 	k->reading = false;
 	pthread_mutex_unlock(&k->lock);
 	for (unsigned int i = 0; i < n; i++)
