@@ -128,7 +128,7 @@ united_make(struct united *u)
 		do {
 			buf_truncate(&u->pattern[i], 0);
 			buf_truncate(&err, 0);
-			random_pattern(&u->pattern[i], 2);
+			random_pattern(&u->pattern[i], &few_letters, 2);
 			u->pcre[i] = regex_new(buf_str(&u->pattern[i]),
 			    STR("imo"), &err, &at);
 		} while (u->pcre[i] == NULL);

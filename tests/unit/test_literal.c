@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "score/literal.h"
 #include "score/regex.h"
+#include "random_regex.h"
 
 /* The sets of a pattern as "a|b & c", in their order. */
 static void
@@ -160,42 +161,17 @@ test_unknown(void **state)
 
 /* --- against PCRE2 ------------------------------------------------------ */
 
-static uint32_t seed = 1;
-
-static unsigned int
-pick(unsigned int n)
-{
-	seed = seed * 1664525 + 1013904223;
-	return (seed >> 8) % n;
-}
-
-static void
-random_pattern(struct buf *out, unsigned int depth)
-{
-	static const char *const atoms[] = { "a", "b", "c", "ab", "ca", "A",
-		"[ab]", "[^a]", "[a-c]", ".", "\\w", "\\b", "^", "$", "(?=a)",
-		"(?!b)", "\\x61", "[B\\d]", "abc", "cab", "(?i)", "(?x) ", " ",
-		"\\1", "\\s", "[\\tb]" };
-	static const char *const repeats[] = { "", "", "", "?", "*", "+", "{2}",
-		"{1,3}", "{0,1}", "{2,}", "*?", "++", "{0}" };
-	static const char *const open[] = { "(", "(?:", "(?>", "(?i:", "(?|" };
-	unsigned int i, n = 1 + pick(4);
-
-	for (i = 0; i < n; i++) {
-		if (depth > 0 && pick(3) == 0) {
-			buf_adds(out, open[pick(5)]);
-			random_pattern(out, depth - 1);
-			if (pick(2) == 0) {
-				buf_addc(out, '|');
-				random_pattern(out, depth - 1);
-			}
-			buf_addc(out, ')');
-		} else {
-			buf_adds(out, atoms[pick(26)]);
-		}
-		buf_adds(out, repeats[pick(13)]);
-	}
-}
+/* All that Perl has, on three letters. */
+static const struct grammar three_letters = {
+	.atoms = (const char *const[]){ "a", "b", "c", "ab", "ca", "A", "[ab]",
+	    "[^a]", "[a-c]", ".", "\\w", "\\b", "^", "$", "(?=a)", "(?!b)",
+	    "\\x61", "[B\\d]", "abc", "cab", "(?i)", "(?x) ", " ", "\\1", "\\s",
+	    "[\\tb]", NULL },
+	.repeats = (const char *const[]){ "", "", "", "?", "*", "+", "{2}",
+	    "{1,3}", "{0,1}", "{2,}", "*?", "++", "{0}", NULL },
+	.open = (const char *const[]){ "(", "(?:", "(?>", "(?i:", "(?|", NULL },
+	.least = 1,
+};
 
 static bool
 met(const struct literals *l, struct str text)
@@ -228,7 +204,7 @@ test_never_misses(void **state)
 	for (i = 0; i < 20000; i++) {
 		buf_truncate(&re, 0);
 		buf_truncate(&err, 0);
-		random_pattern(&re, 2);
+		random_pattern(&re, &three_letters, 2);
 		arena_reset(a);
 		if ((t = tree_of(a, buf_str(&re), STR("i"))) == NULL ||
 		    !literal_sets(a, t, &l) ||
