@@ -29,7 +29,7 @@ struct redis_op {
 	/* the link's, and the result */
 	struct redis_waiter *waiter;
 	bool		 waited, queued, sent, done, ok;
-	unsigned int	 round;	/* which batch it was sent with */
+	unsigned int	 batch;	/* it was sent with */
 	unsigned int	 tries;
 	int64_t		 out[REDIS_OUT_MAX];
 	char		*text;	/* of notes */

@@ -32,7 +32,6 @@ struct flight {
 	struct redis_ops ops;
 	uint64_t seq;
 	size_t before; /* operations of the one before */
-	unsigned int round; /* who waits for it sleeps at that gate */
 };
 
 struct redis_link {
@@ -52,17 +51,17 @@ struct redis_link {
 	pthread_mutex_t lock;
 	pthread_cond_t work; /* for the thread */
 	struct redis_ops queue;
-	/* What is under way, the oldest in flights[answered % DEPTH].  One may
-	 * send the next batch while another waits for an answer. */
+	/* Batches have numbers.  Batch n is in flights[n % DEPTH] from when it
+	 * is boarded until it is answered, and who waits for it sleeps at
+	 * gates[n % GATES].  One may send a batch while another waits for the
+	 * answer to an older one. */
 	struct flight flights[DEPTH];
-	unsigned int sent, answered;
-	size_t aboard; /* operations in all of them */
+	struct gate gates[GATES];
+	unsigned int boarded, sent, answered; /* so many */
 	bool sending, reading;
 	bool held; /* nothing more is sent: something is to be mended */
 	pthread_cond_t quiet; /* nobody sends any more */
-	struct gate gates[GATES];
-	unsigned int round; /* of the last batch */
-	uint64_t seq;
+	uint64_t seq; /* of the last batch, in this epoch */
 	size_t before; /* operations it had */
 	size_t crowd; /* about how many take part */
 	struct buf out, failed; /* of who sends: the batch; what went wrong */
@@ -150,6 +149,17 @@ link_is_busy(const struct redis_link *k)
 	return k->sending || k->reading || k->sent != k->answered;
 }
 
+/* Operations under way; what is answered has none. */
+static size_t
+link_aboard(const struct redis_link *k)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < DEPTH; i++)
+		n += k->flights[i].ops.n;
+	return n;
+}
+
 static void
 link_add(struct redis_link *k, struct redis_op *op)
 {
@@ -186,7 +196,7 @@ redis_link_pending(struct redis_link *k)
 	uint64_t n;
 
 	pthread_mutex_lock(&k->lock);
-	n = k->queue.n + k->aboard;
+	n = k->queue.n + link_aboard(k);
 	pthread_mutex_unlock(&k->lock);
 	return n;
 }
@@ -308,13 +318,19 @@ link_oldest(struct redis_link *k)
  * while the answers of the other are handed out, and asked anew.
  */
 static bool
+link_is_share(const struct redis_link *k)
+{
+	return k->queue.n * k->depth >= k->crowd;
+}
+
+static bool
 link_may_send(const struct redis_link *k)
 {
 	unsigned int n = k->sent - k->answered;
 
 	if (!k->up || k->held || k->sending || k->queue.n == 0)
 		return false;
-	return n == 0 || (n < k->depth && k->queue.n * DEPTH >= k->crowd);
+	return n == 0 || (n < k->depth && link_is_share(k));
 }
 
 static bool
@@ -362,22 +378,21 @@ link_gather(struct redis_link *k)
 static struct flight *
 link_board(struct redis_link *k)
 {
-	struct flight *f = &k->flights[k->sent % DEPTH];
-	size_t n = k->queue.n + k->aboard;
+	struct flight *f = &k->flights[k->boarded % DEPTH];
+	size_t n = k->queue.n + link_aboard(k);
 
 	if (n < k->crowd)
 		n = k->crowd - (k->crowd - n + 7) / 8;
 	k->crowd = n;
 	redis_ops_batch(&k->queue, &f->ops);
-	f->round = ++k->round;
 	f->seq = ++k->seq;
 	f->before = k->before;
 	for (struct redis_op *op = f->ops.head; op; op = op->next) {
 		op->sent = true;
-		op->round = f->round;
+		op->batch = k->boarded;
 	}
 	k->before = f->ops.n;
-	k->aboard += f->ops.n;
+	k->boarded++;
 	return f;
 }
 
@@ -390,7 +405,7 @@ link_send(struct redis_link *k)
 	bool ok;
 
 	k->sending = true;
-	if (k->sent == k->answered && k->queue.n * k->depth < k->crowd)
+	if (k->sent == k->answered && !link_is_share(k))
 		link_gather(k);
 	f = link_board(k);
 	pthread_mutex_unlock(&k->lock);
@@ -469,7 +484,6 @@ link_down(struct redis_link *k, const char *why)
 			op_finish_leave(op, false);
 		}
 	redis_ops_put_back(&k->queue, &left);
-	k->aboard = 0;
 	k->held = false;
 	buf_truncate(&k->failed, 0);
 	pthread_cond_signal(&k->work);
@@ -521,7 +535,6 @@ link_mend(struct redis_link *k, struct buf *why)
 		redis_ops_put_back(&k->queue, &f->ops);
 	}
 	k->answered = k->sent;
-	k->aboard = 0;
 	k->held = false;
 	return true;
 }
@@ -556,7 +569,6 @@ link_answer(struct redis_link *k, const redisReply *r, struct buf *why)
 		return false;
 	}
 	k->mends = 0;
-	k->aboard -= f->ops.n;
 	while ((op = redis_ops_take(&f->ops)) != NULL)
 		op_finish_leave(op, true);
 	k->answered++;
@@ -569,7 +581,7 @@ static void
 link_read(struct redis_link *k)
 {
 	struct buf why = BUF_INIT(1024);
-	unsigned int round = link_oldest(k)->round, before = k->answered, n;
+	unsigned int first = k->answered, end;
 	redisReply *r;
 
 	k->reading = true;
@@ -578,21 +590,24 @@ link_read(struct redis_link *k)
 	pthread_mutex_lock(&k->lock);
 	if (r == NULL || !link_answer(k, r, &why))
 		link_down(k, why.n ? why.p : "failed");
-	n = k->answered - before + !k->up; /* down: also who gathers */
+	end = k->answered + !k->up; /* down: also who gathers */
 	k->reading = false;
 	pthread_mutex_unlock(&k->lock);
-	for (unsigned int i = 0; i < n; i++)
-		gate_open(&k->gates[(round + i) % GATES], GATE_ALL);
+	for (; first != end; first++)
+		gate_open(&k->gates[first % GATES], GATE_ALL);
 	if (r)
 		freeReplyObject(r);
 	buf_free(&why);
 	pthread_mutex_lock(&k->lock);
 }
 
+/* Of what goes with one batch. */
 static bool
 ops_waited(const struct redis_ops *q)
 {
-	for (const struct redis_op *op = q->head; op; op = op->next)
+	const struct redis_op *op = q->head;
+
+	for (int i = 0; op && i < REDIS_BATCH_MAX; i++, op = op->next)
 		if (op->waiter)
 			return true;
 	return false;
@@ -611,13 +626,12 @@ link_has_work(struct redis_link *k)
 static void
 link_leave(struct redis_link *k)
 {
-	const struct flight *f = link_oldest(k);
 	struct gate *gate = NULL;
 
-	if (link_may_read(k) && ops_waited(&f->ops))
-		gate = &k->gates[f->round % GATES];
+	if (link_may_read(k) && ops_waited(&link_oldest(k)->ops))
+		gate = &k->gates[k->answered % GATES];
 	else if (link_may_send(k) && ops_waited(&k->queue))
-		gate = &k->gates[(k->round + 1) % GATES];
+		gate = &k->gates[k->boarded % GATES];
 	else if (k->idle && link_has_work(k))
 		pthread_cond_signal(&k->work);
 	pthread_mutex_unlock(&k->lock);
@@ -646,8 +660,8 @@ link_enter(struct redis_link *k, struct redis_op *op, struct redis_waiter *w)
 static void
 link_wait(struct redis_link *k, const struct redis_op *last)
 {
-	unsigned int round = last->sent ? last->round : k->round + 1;
-	struct gate *g = &k->gates[round % GATES];
+	unsigned int batch = last->sent ? last->batch : k->boarded;
+	struct gate *g = &k->gates[batch % GATES];
 	uint32_t number = gate_number(g);
 
 	pthread_mutex_unlock(&k->lock);

@@ -3,9 +3,8 @@
  * replies in, each within a time.
  *
  * One thread at a time; without TLS, one may send while another waits for a
- * reply.  Whatever fails makes the connection useless: why was
- * said, and it is to be closed.  Replies are hiredis' own structures,
- * for freeReplyObject().
+ * reply.  Whatever fails makes the connection useless: why was said, and it is
+ * to be closed.  Replies are hiredis' own structures, for freeReplyObject().
  */
 #ifndef SERVICE_REDIS_WIRE_H
 #define SERVICE_REDIS_WIRE_H

@@ -10,10 +10,11 @@
 -- ARGV[1] and ARGV[2] are how the lease begins before and after this batch.
 -- ARGV[3] is the time or -1, a lease's length, how long its key is to stay (0:
 -- as it does), whether keys expire, how many operations the batch before had,
--- and how many there are; then these: a letter, a number, how many windows, the windows, and what belongs to
--- the letter.  A window has a kind (units, a member, anybody), its length, how
--- many may be, and how many more; members have more.  The other KEYS are taken
--- in the order in which operations name them.
+-- and how many there are; then these: a letter, a number, how many windows, the
+-- windows, and what belongs to the letter.  A window has a kind (units, a
+-- member, anybody), its length, how many may be, and how many more; members
+-- have more.  The other KEYS are taken in the order in which operations name
+-- them.
 --
 -- The answer has a code for each operation, then three numbers of each that
 -- tells some; where notes were found, it is a list of that and them.

@@ -66,13 +66,13 @@ static bool
 read_value(int fd, struct buf *b)
 {
 	char letter;
-	long n, todo = 1;
+	long n, values = 1;
 
-	while (todo-- > 0) {
+	while (values-- > 0) {
 		if (!read_number(fd, b, &letter, &n))
 			return false;
 		if (letter == '*' && n > 0)
-			todo += n;
+			values += n;
 		if (letter == '$' && n >= 0 && !read_some(fd, b, (size_t)n + 2))
 			return false;
 	}
